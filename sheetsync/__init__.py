@@ -1,0 +1,3 @@
+"""sheetsync: an image dataset kept in a spreadsheet."""
+
+__version__ = "0.1.0"

@@ -1,0 +1,37 @@
+"""Repeat a pass on a schedule, one at a time, whatever happens to one of them."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from threading import Event
+
+import schedule
+
+from sheetsync.errors import SheetsyncError
+
+log = logging.getLogger("sheetsync")
+
+
+def watch(one_pass: Callable[[], None], every_minutes: float, stop: Event) -> None:
+    """Run a pass now and then every so many minutes, until `stop` is set.
+
+    A pass that fails is logged and the next one comes as planned; a pass that takes longer than the interval
+    delays the next one.
+    """
+    scheduler = schedule.Scheduler()
+    scheduler.every(max(1, round(every_minutes * 60))).seconds.do(_survive, one_pass)
+    scheduler.run_all()
+    while not stop.is_set():
+        stop.wait(max(0.0, scheduler.idle_seconds or 0.0))
+        if not stop.is_set():
+            scheduler.run_pending()
+
+
+def _survive(one_pass: Callable[[], None]) -> None:
+    try:
+        one_pass()
+    except SheetsyncError as error:
+        log.error("%s", error)  # noqa: TRY400  # the user's problem: its sentence is enough
+    except Exception:
+        log.exception("this pass failed in a way nobody foresaw; the next one comes as planned")

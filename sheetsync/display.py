@@ -1,0 +1,117 @@
+"""What people see while a pass works and when it is done: bars on a terminal, lines in a log."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+
+from sheetsync.records import Issue, Plan, Report, Snapshot
+from sheetsync.records import Progress as Tell
+
+LINE_SECONDS = 5.0
+SHOWN = 12  # problems listed before the rest is only counted
+
+
+@contextmanager
+def progress_shown(console: Console) -> Iterator[Tell]:
+    """Give a progress function that shows what it is told on a console."""
+    if not console.is_terminal:
+        yield _Lines(console)
+        return
+    columns = (TextColumn("{task.description:<10}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console, transient=True) as progress:
+        yield _Bars(progress)
+
+
+class _Bars:
+    def __init__(self, progress: Progress):
+        self._progress = progress
+        self._tasks: dict[str, TaskID] = {}
+
+    def __call__(self, stage: str, done: int, total: int) -> None:
+        if stage not in self._tasks:
+            self._tasks[stage] = self._progress.add_task(stage, total=total or None)
+        self._progress.update(self._tasks[stage], completed=done, total=total or None)
+
+
+class _Lines:
+    """A line when a stage is done, and one now and then while it lasts."""
+
+    def __init__(self, console: Console):
+        self._console = console
+        self._shown = time.monotonic()
+
+    def __call__(self, stage: str, done: int, total: int) -> None:
+        now = time.monotonic()
+        if done == total or now - self._shown >= LINE_SECONDS:
+            self._shown = now
+            self._console.print(f"{stage}: {done} of {total}" if total else f"{stage}: {done}", highlight=False)
+
+
+def show_plan(console: Console, snapshot: Snapshot, plan: Plan) -> None:
+    """Say what a pass would do to the dataset."""
+    for delete in plan.deletes:
+        console.print(f"delete    {delete.entry.path}", highlight=False, markup=False)
+    for move in plan.moves:
+        console.print(f"move      {move.source.path} -> {move.target.path}", highlight=False, markup=False)
+    for each in plan.downloads:
+        words = f"row {each.row.number}, label {each.row.label or '(none)'}: {each.row.url}"
+        console.print(f"download  {words}", highlight=False, markup=False)
+    counts = (len(plan.downloads), len(plan.moves), len(plan.deletes))
+    console.print("{} to download, {} to move, {} to delete".format(*counts), highlight=False)
+    _show_some(console, _issue_lines(snapshot.issues))
+
+
+def show_report(console: Console, report: Report) -> None:
+    """Say what a pass saw and did."""
+    counts = ", ".join(f"{count} {split}" for split, count in report.images.items() if count)
+    done = {
+        "downloaded": report.downloaded,
+        "restored": report.restored,
+        "moved": report.moved,
+        "deleted": report.deleted,
+        "failed": len(report.failures),
+    }
+    did = ", ".join(f"{count} {word}" for word, count in done.items() if count) or "nothing new"
+    console.print(f"{report.rows} rows of {report.sheet}: {did}", highlight=False, markup=False)
+    console.print(f"images: {counts or 'none'}", highlight=False)
+    console.print(_training(report), highlight=False, markup=False)
+    console.print(f"{report.cells} cells written in {sum(report.seconds.values()):.1f} s", highlight=False)
+    show_problems(console, report)
+
+
+def _training(report: Report) -> str:
+    if report.untrained:
+        return report.untrained
+    what = f"{'trained' if report.trained else 'already trained'}: run {report.run}"
+    if report.score.get("val_accuracy") is None:
+        return f"{what}; no validation images, so no score"
+    return f"{what}; validation accuracy {score_words(report)}"
+
+
+def score_words(report: Report) -> str:
+    """`0.953 (0.927 to 0.971)`: validation accuracy and its 95 % interval."""
+    score = report.score
+    return f"{score['val_accuracy']:.3f} ({score['val_low']:.3f} to {score['val_high']:.3f})"
+
+
+def show_problems(console: Console, report: Report) -> None:
+    """List the images that could not be had and the rows with something wrong."""
+    failures = [f"{failure.url}: {failure.reason}" for failure in report.failures]
+    _show_some(console, failures + _issue_lines(report.issues))
+
+
+def _issue_lines(issues: Sequence[Issue]) -> list[str]:
+    """Rows that cannot be used come first."""
+    return [f"row {issue.number}: {issue.problem}" for issue in sorted(issues, key=lambda issue: issue.warning)]
+
+
+def _show_some(console: Console, lines: Sequence[str]) -> None:
+    for line in lines[:SHOWN]:
+        console.print(line, highlight=False, markup=False)
+    if len(lines) > SHOWN:
+        console.print(f"… and {len(lines) - SHOWN} more: see the status column", highlight=False)

@@ -1,0 +1,46 @@
+"""The errors sheetsync raises on purpose.
+
+    SheetsyncError            the user can mend it: exit code 1, one sentence, no traceback
+    ├── ConfigError           sheetsync.toml is missing or holds something it must not
+    ├── SheetError            the sheet cannot be read or written, or its header is not usable
+    │   └── SheetChanged      somebody changed the sheet between reading and writing: read again
+    ├── Shrunk                the sheet suddenly looks (nearly) empty; nothing was deleted
+    ├── MirrorError           the dataset folder holds something that sheetsync did not put there
+    ├── TrainingError         training stopped; its own words and the place of its log
+    └── Busy                  another sheetsync works in this project just now
+
+Every message says what, where, and what to do next. A broken row or image is not an error but a value:
+see `records.Issue` and `records.Failure`. Anything else that is raised is a bug and keeps its traceback.
+"""
+
+
+class SheetsyncError(Exception):
+    """Something the user can mend."""
+
+
+class ConfigError(SheetsyncError):
+    """The configuration is missing or wrong."""
+
+
+class SheetError(SheetsyncError):
+    """The sheet cannot be used as it is."""
+
+
+class SheetChanged(SheetError):
+    """Somebody changed the sheet after it was read; reading again helps."""
+
+
+class Shrunk(SheetsyncError):
+    """The sheet lost so many rows at once that it looks like an accident."""
+
+
+class MirrorError(SheetsyncError):
+    """The dataset folder is not what sheetsync left there."""
+
+
+class TrainingError(SheetsyncError):
+    """Training did not finish."""
+
+
+class Busy(SheetsyncError):
+    """Another pass holds the lock of this project."""

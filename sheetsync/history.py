@@ -1,0 +1,123 @@
+"""Versions of a sheet: their names, what changed between two, and the score of each."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from sheetsync.records import (
+    SPLITS,
+    UNLABELLED,
+    AddColumns,
+    AddRow,
+    Change,
+    Entry,
+    Manifest,
+    RunInfo,
+    Table,
+    Value,
+)
+
+SCORE_COLUMNS = (
+    "when", "run", "revision", "recipe",
+    "added", "removed", "relabelled", "moved",
+    "train", "val", "test",
+    "val_accuracy", "val_low", "val_high", "val_macro_f1", "test_accuracy",
+    "note",
+)  # fmt: skip
+
+
+def revision_text(manifest: Manifest) -> str:
+    """What a model would see, a line an image, sorted: key, image digest, split and label between tabs."""
+    seen = sorted(entry for entry in manifest if entry.split != UNLABELLED)
+    return "".join(f"{entry.key}\t{entry.digest}\t{entry.split}\t{entry.label}\n" for entry in seen)
+
+
+def revision(manifest: Manifest) -> str:
+    """The name of what a model would see: 16 hex characters of the SHA-256 of `revision_text`.
+
+    Images without a label are not part of it: no model learns from them.
+    """
+    return hashlib.sha256(revision_text(manifest).encode()).hexdigest()[:16]
+
+
+def parse_revision(text: str) -> Manifest:
+    """The inverse of `revision_text`, but for file suffixes, which it does not tell."""
+    lines = (line.split("\t") for line in text.split("\n") if line)
+    return Manifest(tuple(Entry(key, digest, split, label, "") for key, digest, split, label in lines))
+
+
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """How many images differ between two revisions. Relabelled images may have moved as well."""
+
+    added: int = 0
+    removed: int = 0
+    relabelled: int = 0
+    moved: int = 0
+
+
+def changes(before: Manifest, after: Manifest) -> Changes:
+    """Compare two revisions, image by image."""
+    old, new = ({entry.key: entry for entry in manifest} for manifest in (before, after))
+    both = [(old[key], new[key]) for key in old.keys() & new.keys()]
+    return Changes(
+        added=len(new.keys() - old.keys()),
+        removed=len(old.keys() - new.keys()),
+        relabelled=sum(a.label != b.label for a, b in both),
+        moved=sum(a.label == b.label and a.split != b.split for a, b in both),
+    )
+
+
+def predecessor(run: RunInfo, runs: Iterable[RunInfo]) -> RunInfo | None:
+    """The run of the same recipe that was finished last before this one."""
+    earlier = [other for other in runs if other.recipe == run.recipe and _when(other) < _when(run)]
+    return max(earlier, key=_when, default=None)
+
+
+def _when(run: RunInfo) -> tuple[str, str]:
+    return str(run.metrics["created"]), run.id
+
+
+def score(run: RunInfo) -> dict[str, Any]:
+    """The figures of a run that people compare; None where a split is empty."""
+    val, test = (run.metrics.get(split) or {} for split in ("val", "test"))
+    low, high = val.get("interval") or (None, None)
+    return {
+        "val_accuracy": val.get("accuracy"),
+        "val_low": low,
+        "val_high": high,
+        "val_macro_f1": val.get("macro_f1"),
+        "test_accuracy": test.get("accuracy"),
+    }
+
+
+def score_changes(table: Table, run: RunInfo, since: Changes, sizes: Mapping[str, int]) -> tuple[Change, ...]:
+    """What brings the row of a run into the scores tab: nothing when it is there.
+
+    The columns may stand in any order among others; the row of a run, once written, belongs to people.
+    """
+    places = {name.strip().casefold(): place for place, name in enumerate(table.header)}
+    missing = tuple(name for name in SCORE_COLUMNS if name not in places)
+    if missing:
+        return (AddColumns("scores", missing),)
+    if any(run.id == table.cell(number, places["run"]) for number in range(2, len(table.rows) + 2)):
+        return ()
+    values: dict[str, Any] = {"when": run.metrics["created"], "run": run.id, "revision": run.revision}
+    values |= {"recipe": run.recipe, **{split: sizes[split] for split in SPLITS}, **score(run)}
+    values |= {name: getattr(since, name) for name in Changes.__slots__}
+    cells = {places[name]: _cell(value) for name, value in values.items()}
+    return (AddRow("scores", tuple(cells.get(place, "") for place in range(len(table.header)))),)
+
+
+def _cell(value: Any) -> Value:
+    return "" if value is None else round(value, 4) if isinstance(value, float) else value
+
+
+def sizes(manifest: Manifest) -> dict[str, int]:
+    """Images a split, every split named."""
+    counts = Counter(entry.split for entry in manifest)
+    return {split: counts[split] for split in (*SPLITS, UNLABELLED)}

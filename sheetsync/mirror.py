@@ -1,0 +1,131 @@
+"""The dataset folder: an ImageFolder a split, whose file names carry key and digest.
+
+    dataset/train/iv/<key>-<digest>.png   dataset/val/…   dataset/test/…   dataset/unlabelled/<key>-<digest>.png
+
+What it holds is read from the tree itself, so there is no second record that could disagree.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from sheetsync.errors import MirrorError
+from sheetsync.objects import TEMPORARY, Objects, link, write_text
+from sheetsync.plan import Shares, place
+from sheetsync.records import (
+    SPLITS,
+    UNLABELLED,
+    Arrival,
+    Delete,
+    Entry,
+    Failure,
+    Manifest,
+    Move,
+    Plan,
+    Row,
+    Value,
+    text,
+)
+
+METADATA = "metadata.csv"
+
+
+@dataclass(frozen=True, slots=True)
+class Mirror:
+    """A folder that says what a sheet says."""
+
+    root: Path
+    objects: Objects
+
+    def scan(self) -> Manifest:
+        """What the folder holds just now.
+
+        Raises `MirrorError` when somebody else's files are in it: a model would learn from them.
+        """
+        found = {path: Entry.at(path) for path in self._files()}
+        strangers = sorted(path for path, entry in found.items() if entry is None)
+        if strangers:
+            raise MirrorError(
+                f"{len(strangers)} files in {self.root} did not come from the sheet, such as {strangers[0]}: "
+                "move them elsewhere, this folder is kept equal to the sheet"
+            )
+        return Manifest(tuple(sorted(entry for entry in found.values() if entry)))
+
+    def _files(self) -> Iterator[str]:
+        for split in (*SPLITS, UNLABELLED):
+            for folder, folders, files in os.walk(self.root / split):
+                folders[:] = [name for name in folders if not name.startswith(".")]
+                place = Path(folder).relative_to(self.root).as_posix()
+                yield from (f"{place}/{name}" for name in files if not name.startswith(".") and name != "Thumbs.db")
+
+    def apply(self, plan: Plan) -> None:
+        """Carry out deletions and moves. Stopped anywhere, the next plan finds the rest to do."""
+        self._sweep()
+        for delete in plan.deletes:
+            self._delete(delete)
+        for move in plan.moves:
+            self._move(move)
+
+    def receive(
+        self, rows: Iterable[Row], arrivals: Iterable[Arrival | Failure], shares: Shares
+    ) -> Iterator[Arrival | Failure]:
+        """Put each image in its place as it arrives, and pass on what arrived or failed."""
+        wanted = {row.key: row for row in rows}
+        for arrival in arrivals:
+            if isinstance(arrival, Arrival):
+                entry = place(wanted[arrival.key], arrival.digest, arrival.suffix, shares)
+                link(self.objects.path(arrival.digest, arrival.suffix), self.root / entry.path)
+            yield arrival
+
+    def _delete(self, delete: Delete) -> None:
+        path = self.root / delete.entry.path
+        path.unlink(missing_ok=True)
+        self._drop_empty(path.parent)
+
+    def _move(self, move: Move) -> None:
+        source, target = self.root / move.source.path, self.root / move.target.path
+        target.parent.mkdir(parents=True, exist_ok=True)
+        source.replace(target)
+        self._drop_empty(source.parent)
+
+    def _drop_empty(self, folder: Path) -> None:
+        """ImageFolder refuses a class without images, so an empty one goes."""
+        with suppress(OSError):  # it is not empty
+            folder.rmdir()
+
+    def _sweep(self) -> None:
+        """Remove what a killed pass left: half made links, and classes that lost their last image."""
+        for split in (*SPLITS, UNLABELLED):
+            for folder, _, files in os.walk(self.root / split, topdown=False):
+                for name in files:
+                    if name.startswith(TEMPORARY):
+                        Path(folder, name).unlink(missing_ok=True)
+                self._drop_empty(Path(folder))
+
+    def describe(
+        self,
+        manifest: Manifest,
+        urls: Mapping[str, str],
+        values: Mapping[str, Mapping[str, Value]],
+        columns: Sequence[str],
+    ) -> None:
+        """Write metadata.csv beside the splits: what the sheet says of each file, so that it travels along.
+
+        Its first column is `file_name`, as other tools that read image folders expect.
+        """
+        out = io.StringIO(newline="")
+        table = csv.writer(out, lineterminator="\n")
+        table.writerow(("file_name", "url", "label", "split", *columns))
+        for entry in sorted(manifest, key=lambda entry: entry.path):
+            said = values.get(entry.key, {})
+            machine = (text(said.get(name, "")) for name in columns)
+            table.writerow((entry.path, urls.get(entry.key, ""), entry.label, entry.split, *machine))
+        path = self.root / METADATA
+        if not path.exists() or path.read_text(encoding="utf-8") != out.getvalue():
+            write_text(path, out.getvalue())

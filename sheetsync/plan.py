@@ -1,0 +1,71 @@
+"""What makes the mirror say what the sheet says. Pure: nothing here touches a file."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from sheetsync.errors import Shrunk
+from sheetsync.records import SKIP, UNLABELLED, Delete, Download, Entry, Manifest, Move, Plan, Row
+
+
+@dataclass(frozen=True, slots=True)
+class Shares:
+    """How large a part of the images without a given split goes to val and to test, 0..1; the rest trains."""
+
+    val: float = 0.2
+    test: float = 0.0
+
+
+def assigned_split(digest: str, shares: Shares) -> str:
+    """The split of an image nobody assigned: a fixed function of its content.
+
+    So it does not move when rows are added, and equal images share a split. `digest` is hexadecimal.
+    """
+    chance = int(digest[:8], 16) / 16**8
+    return "val" if chance < shares.val else "test" if chance < shares.val + shares.test else "train"
+
+
+def place(row: Row, digest: str, suffix: str, shares: Shares) -> Entry:
+    """Where the image of a row belongs, once its digest is known."""
+    split = (row.split or assigned_split(digest, shares)) if row.label else UNLABELLED
+    return Entry(row.key, digest, split, row.label, suffix)
+
+
+def make_plan(rows: Iterable[Row], manifest: Manifest, shares: Shares) -> Plan:
+    """Downloads, moves and deletions that turn the mirror of `manifest` into the one the rows ask for.
+
+    Rows whose split is skip ask for nothing. Everything comes sorted.
+    """
+    held: dict[str, list[Entry]] = defaultdict(list)
+    for entry in sorted(manifest):
+        held[entry.key].append(entry)
+    deletes, moves, downloads = [], [], []
+    for row in sorted(rows, key=lambda row: row.key):
+        if row.split == SKIP:
+            continue
+        entries = held.pop(row.key, [])
+        if not entries:
+            downloads.append(Download(row))
+            continue
+        target = place(row, entries[0].digest, entries[0].suffix, shares)
+        source = target if target in entries else entries[0]
+        moves += [Move(source, target)] if source != target else []
+        deletes += [Delete(entry) for entry in entries if entry != source]
+    deletes += [Delete(entry) for entries in held.values() for entry in entries]
+    return Plan(tuple(sorted(deletes, key=lambda delete: delete.entry)), tuple(moves), tuple(downloads))
+
+
+def guard(plan: Plan, manifest: Manifest, usable: int) -> None:
+    """Refuse a plan that looks like an accident: no usable row left, or over half of the mirror gone.
+
+    Raises `Shrunk`.
+    """
+    gone, held = len(plan.deletes), len(manifest)
+    if held and gone and (usable == 0 or gone > held / 2):
+        raise Shrunk(
+            f"the sheet has {usable} usable rows, so {gone} of {held} images would leave the dataset; "
+            "nothing was deleted. If the rows were removed on purpose, run again with --allow-shrink; "
+            "if not, look at the sheet's version history"
+        )

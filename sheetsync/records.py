@@ -1,0 +1,311 @@
+"""The values that pass from stage to stage. All are frozen; nothing here reads or writes anything."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, TypeAlias
+
+Tab: TypeAlias = Literal["rows", "scores"]
+Value: TypeAlias = str | int | float
+
+Progress: TypeAlias = Callable[[str, int, int], None]
+"""Called with a stage, how much of it is done, and how much there is (0 = not known)."""
+
+SPLITS = ("train", "val", "test")
+UNLABELLED = "unlabelled"
+SKIP = "skip"
+
+MACHINE_COLUMNS = (
+    "status",
+    "prediction",
+    "confidence",
+    "label_quality",
+    "review",
+    "review_rank",
+    "used_split",
+)
+
+
+# --- what a sheet holds ---------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """One tab of a sheet as text: a header and the rows below it.
+
+    A row may be shorter than the header (spreadsheets drop trailing empty cells) or longer.
+    """
+
+    header: tuple[str, ...] = ()
+    rows: tuple[tuple[str, ...], ...] = ()
+
+    def cell(self, row: int, column: int) -> str:
+        """The text at a row number (the header is row 1) and a column counted from 0; "" where there is none."""
+        cells = self.header if row == 1 else self.rows[row - 2] if 2 <= row < len(self.rows) + 2 else ()
+        return cells[column] if column < len(cells) else ""
+
+
+@dataclass(frozen=True, slots=True)
+class Book:
+    """One reading of a sheet: its rows, its scores, and what the sheet needs to notice a change since."""
+
+    rows: Table
+    scores: Table = Table()
+    version: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class CellUpdate:
+    """Write one cell. `row` counts as the spreadsheet shows it (header = 1), `column` from 0."""
+
+    tab: Tab
+    row: int
+    column: int
+    value: Value
+
+
+@dataclass(frozen=True, slots=True)
+class AddColumns:
+    """Add columns with these headers to the right of everything there; makes the tab if it is missing."""
+
+    tab: Tab
+    names: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class AddRow:
+    """Add one row below everything there."""
+
+    tab: Tab
+    values: tuple[Value, ...]
+
+
+Change: TypeAlias = CellUpdate | AddColumns | AddRow
+
+
+@dataclass(frozen=True, slots=True)
+class Calls:
+    """How often a sheet was asked (`reads`) and told (`writes`): API calls, or file accesses for a CSV."""
+
+    reads: int = 0
+    writes: int = 0
+
+
+def text(value: Value) -> str:
+    """A value as the text of a cell, with a dot as decimal sign.
+
+    >>> text(0.5), text(3), text("iv")
+    ('0.5', '3', 'iv')
+    """
+    return f"{value:.10g}" if isinstance(value, float) else str(value)
+
+
+def same(cell: str, value: Value) -> bool:
+    """Whether a cell already shows a value, however the spreadsheet program spelled it.
+
+    >>> same("0,50", 0.5), same("'=1+1", "=1+1"), same("", 0)
+    (True, True, False)
+    """
+    if isinstance(value, str):
+        return cell in (value, f"'{value}")
+    try:
+        return abs(float(cell.replace(",", ".")) - value) < 1e-9
+    except ValueError:
+        return False
+
+
+# --- what the rows say ----------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A usable row: one image. `label` "" = not labelled yet, `split` "" = assign from the image."""
+
+    number: int
+    key: str
+    url: str
+    label: str = ""
+    split: str = ""
+    tags: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Issue:
+    """What is wrong with a row, in words for an annotator. A warning leaves the row in use."""
+
+    number: int
+    problem: str
+    warning: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """What a sheet said at one moment. `rows` has one row a key; `keys` gives the key of every row number."""
+
+    rows: tuple[Row, ...] = ()
+    issues: tuple[Issue, ...] = ()
+    keys: Mapping[int, str] = field(default_factory=dict)
+
+
+# --- what the mirror holds ------------------------------------------------------------------------
+
+
+_ENTRY = re.compile(
+    rf"(?P<split>{'|'.join(SPLITS)}|{UNLABELLED})/(?:(?P<label>[^/]+)/)?"
+    r"(?P<key>[0-9a-f]{20})-(?P<digest>[0-9a-f]{32})(?P<suffix>\.[a-z]+)"
+)
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Entry:
+    """One image of the mirror. `split` is train, val, test or unlabelled; `label` is "" where unlabelled."""
+
+    key: str
+    digest: str
+    split: str
+    label: str
+    suffix: str
+
+    @property
+    def path(self) -> str:
+        """Its place below the mirror, `train/iv/<key>-<digest>.png`."""
+        name = f"{self.key}-{self.digest}{self.suffix}"
+        return f"{self.split}/{self.label}/{name}" if self.label else f"{self.split}/{name}"
+
+    @classmethod
+    def at(cls, path: str) -> Entry | None:
+        """The inverse of `path`; None for a file that no entry has.
+
+        >>> Entry.at("train/iv/notes.txt") is None
+        True
+        """
+        match = _ENTRY.fullmatch(path)
+        if match is None or (match["split"] == UNLABELLED) != (match["label"] is None):
+            return None
+        return cls(match["key"], match["digest"], match["split"], match["label"] or "", match["suffix"])
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """What the mirror holds, sorted."""
+
+    entries: tuple[Entry, ...] = ()
+
+    def __iter__(self) -> Iterator[Entry]:
+        return iter(self.entries)
+
+    def __len__(self) -> int:
+        return len(self.entries)
+
+
+# --- what to do -----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Download:
+    """Fetch the image of a row; where it goes is decided when its digest is known."""
+
+    row: Row
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """The image stays, its split or label changed."""
+
+    source: Entry
+    target: Entry
+
+
+@dataclass(frozen=True, slots=True)
+class Delete:
+    """No row asks for this image any more."""
+
+    entry: Entry
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What makes the mirror say what the sheet says."""
+
+    deletes: tuple[Delete, ...] = ()
+    moves: tuple[Move, ...] = ()
+    downloads: tuple[Download, ...] = ()
+
+    def __bool__(self) -> bool:
+        return bool(self.deletes or self.moves or self.downloads)
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """An image that could not be had, and why. It is tried again on the next pass."""
+
+    key: str
+    url: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """The content an address gave: its digest (32 hex characters of SHA-256) and the suffix its format takes."""
+
+    key: str
+    digest: str
+    suffix: str
+
+
+# --- what training gave ---------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """What a model that did not train on this image says of it.
+
+    `quality` is the probability of the given label (self-confidence), None where there is no label.
+    """
+
+    key: str
+    label: str
+    confidence: float
+    quality: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RunInfo:
+    """One training of one recipe on one revision. `metrics` is the run's metrics.json."""
+
+    id: str
+    revision: str
+    recipe: str
+    metrics: Mapping[str, Any]
+
+
+# --- what a pass did ------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What one pass saw and did; `sheetsync sync --json` prints it.
+
+    `restored` images came from the store without a request. `cells` counts cells written.
+    `untrained` says why nothing could be trained, "" when a run stands behind this revision.
+    """
+
+    sheet: str
+    rows: int
+    issues: tuple[Issue, ...]
+    failures: tuple[Failure, ...]
+    downloaded: int
+    restored: int
+    moved: int
+    deleted: int
+    images: Mapping[str, int]
+    trained: bool
+    untrained: str
+    revision: str
+    run: str
+    score: Mapping[str, Any]
+    cells: int
+    calls: Calls
+    seconds: Mapping[str, float]

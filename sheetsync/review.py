@@ -1,0 +1,82 @@
+"""What the machine says of each image, and in which order people should look."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+
+from sheetsync.records import SKIP, Entry, Failure, Manifest, Prediction, Snapshot, Value
+
+MachineValues = Mapping[str, Mapping[str, Value]]
+DIGITS = 4  # of a probability: more would make cells differ that mean the same
+
+
+def machine_values(
+    snapshot: Snapshot, manifest: Manifest, failures: Iterable[Failure], predictions: Iterable[Prediction]
+) -> MachineValues:
+    """Key -> machine column -> value. A column that is absent stays empty on that row.
+
+    Depends on the images alone, not on where their rows are.
+    """
+    said = {prediction.key: prediction for prediction in predictions}
+    broken = {failure.key: failure.reason for failure in failures}
+    held = {entry.key: entry for entry in manifest}
+    ranks = {key: rank for rank, key in enumerate(ranked(said.values()), start=1)}
+    reasons = _reasons(manifest, said)
+    values: dict[str, dict[str, Value]] = {}
+    for row in snapshot.rows:
+        values[row.key] = {"status": broken.get(row.key, "ok")}
+        if row.split == SKIP:
+            values[row.key]["used_split"] = SKIP
+        elif row.key in held:
+            values[row.key] |= {"used_split": held[row.key].split}
+            values[row.key] |= _said(said.get(row.key))
+            values[row.key] |= {"review": "; ".join(reasons[row.key])} if row.key in reasons else {}
+            values[row.key] |= {"review_rank": ranks[row.key]} if row.key in ranks else {}
+    return values
+
+
+def ranked(predictions: Iterable[Prediction]) -> list[str]:
+    """Keys of the labelled images, the most doubtful label first.
+
+    Self-confidence, the out-of-sample probability of the given label, ranks best on its own among cheap scores
+    (Kuan and Mueller, "Model-agnostic label quality scoring to detect real-world label errors", 2022).
+    """
+    scored = [(prediction.quality, prediction.key) for prediction in predictions if prediction.quality is not None]
+    return [key for _, key in sorted(scored)]
+
+
+def _said(prediction: Prediction | None) -> dict[str, Value]:
+    if prediction is None:
+        return {}
+    values: dict[str, Value] = {
+        "prediction": prediction.label,
+        "confidence": round(prediction.confidence, DIGITS),
+    }
+    if prediction.quality is not None:
+        values["label_quality"] = round(prediction.quality, DIGITS)
+    return values
+
+
+def _reasons(manifest: Manifest, said: Mapping[str, Prediction]) -> dict[str, list[str]]:
+    """Why to look at an image, in words."""
+    reasons: dict[str, list[str]] = defaultdict(list)
+    equal: dict[str, list[Entry]] = defaultdict(list)
+    for entry in manifest:
+        equal[entry.digest].append(entry)
+        prediction = said.get(entry.key)
+        if entry.label and prediction is not None and prediction.label != entry.label:
+            reasons[entry.key].append(f"looks like {prediction.label} ({prediction.confidence:.2f})")
+    for entries in equal.values():
+        for word in _equal_words(entries):
+            for entry in entries:
+                reasons[entry.key].append(word)
+    return reasons
+
+
+def _equal_words(entries: list[Entry]) -> list[str]:
+    labels = sorted({entry.label for entry in entries if entry.label})
+    splits = [split for split in ("train", "val", "test") if any(entry.split == split for entry in entries)]
+    words = [f"same image labelled {' and '.join(labels)}"] if len(labels) > 1 else []
+    words += [f"same image in {' and '.join(splits)}"] if len(splits) > 1 else []
+    return words or (["same image at another address"] if len(entries) > 1 else [])

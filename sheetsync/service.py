@@ -1,0 +1,230 @@
+"""One pass: sheet -> rows -> plan -> mirror -> train -> review -> sheet."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from itertools import chain
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from sheetsync import history, writeback
+from sheetsync.config import Project
+from sheetsync.download import Fetch, at_hand, download
+from sheetsync.errors import Busy, SheetChanged, SheetError
+from sheetsync.mirror import Mirror
+from sheetsync.objects import Objects, write_text
+from sheetsync.plan import guard, make_plan
+from sheetsync.records import (
+    MACHINE_COLUMNS,
+    Book,
+    CellUpdate,
+    Change,
+    Failure,
+    Manifest,
+    Plan,
+    Progress,
+    Report,
+    RunInfo,
+    Snapshot,
+)
+from sheetsync.retrain import Trainer, untrainable
+from sheetsync.review import MachineValues, machine_values
+from sheetsync.rows import parse
+from sheetsync.sheets.base import Sheet
+
+TRIES = 10  # how often a sheet that people keep changing is read again before giving up
+
+
+@dataclass(frozen=True)
+class World:
+    """Everything outside that a pass touches, handed in. `clock` gives seconds."""
+
+    sheet: Sheet
+    fetch: Fetch
+    trainer: Trainer
+    clock: Callable[[], float]
+    progress: Progress
+
+
+@dataclass(frozen=True)
+class Pass:
+    """One pass over one project, and how long its stages took."""
+
+    project: Project
+    world: World
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    def run(self, *, allow_shrink: bool = False) -> Report:
+        """Bring dataset, model and sheet up to date with what people wrote.
+
+        Raises `SheetsyncError` with nothing written to the sheet; what was done on disk is used next time.
+        """
+        with locked(self.project.state):
+            with self._stage("read"):
+                snapshot = self._read()
+            with self._stage("mirror"):
+                mirrored = self._mirror(snapshot, allow_shrink)
+            with self._stage("train"):
+                run, trained = self._train(mirrored.manifest)
+            with self._stage("review"):
+                values = self._review(snapshot, mirrored, run)
+            with self._stage("write"):
+                cells = self._write(values, run, mirrored.manifest)
+        return self._report(snapshot, mirrored, run, trained=trained, cells=cells)
+
+    def look(self) -> tuple[Snapshot, Plan]:
+        """What a pass would do to the dataset; changes nothing."""
+        snapshot = self._read()
+        return snapshot, make_plan(snapshot.rows, self._tree.scan(), self.project.shares)
+
+    # --- stages -----------------------------------------------------------------------------------
+
+    def _read(self) -> Snapshot:
+        table = self.world.sheet.read().rows
+        if not self._owned.exists():
+            writeback.check_ownership(table, self.project.columns)
+        return parse(table, self.project.columns, local=self.project.local)
+
+    def _mirror(self, snapshot: Snapshot, allow_shrink: bool) -> Mirrored:
+        manifest = self._tree.scan()
+        plan = make_plan(snapshot.rows, manifest, self.project.shares)
+        if not allow_shrink:
+            guard(plan, manifest, len(snapshot.rows))
+        self._objects.sweep()
+        self._tree.apply(plan)
+        restored, missing = at_hand(plan.downloads, self._objects)
+        results = chain(restored, download(missing, self._objects, self.world.fetch, self.project.limits))
+        failures = []
+        for done, result in enumerate(self._tree.receive(snapshot.rows, results, self.project.shares), start=1):
+            failures += [result] if isinstance(result, Failure) else []
+            self.world.progress("download", done, len(plan.downloads))
+        failures.sort(key=lambda failure: failure.key)
+        return Mirrored(plan, len(restored), tuple(failures), self._tree.scan())
+
+    def _train(self, manifest: Manifest) -> tuple[RunInfo | None, bool]:
+        name = history.revision(manifest)
+        kept = self._revision_file(name)
+        if not kept.exists():
+            write_text(kept, history.revision_text(manifest))
+        if untrainable(manifest):
+            return None, False
+        run = self.world.trainer.find(name)
+        return (run, False) if run else (self.world.trainer.train(name, self.world.progress), True)
+
+    def _review(self, snapshot: Snapshot, mirrored: Mirrored, run: RunInfo | None) -> MachineValues:
+        trainer, manifest = self.world.trainer, mirrored.manifest
+        predictions = trainer.predictions(run, manifest, self.world.progress) if run else []
+        values = machine_values(snapshot, manifest, mirrored.failures, predictions)
+        self._tree.describe(manifest, {row.key: row.url for row in snapshot.rows}, values, MACHINE_COLUMNS)
+        return values
+
+    def _write(self, values: MachineValues, run: RunInfo | None, manifest: Manifest) -> int:
+        columns, local = self.project.columns, self.project.local
+        since = self._since(run) if run else history.Changes()
+
+        def wanted(book: Book) -> tuple[Change, ...]:
+            scores = history.score_changes(book.scores, run, since, history.sizes(manifest)) if run else ()
+            return writeback.row_changes(book, columns, values, local=local) + scores
+
+        cells = write_back(self.world.sheet, wanted)
+        write_text(self._owned, "the machine columns of this project's sheet are sheetsync's\n")
+        return cells
+
+    def _since(self, run: RunInfo) -> history.Changes:
+        before = history.predecessor(run, self.world.trainer.runs())
+        revisions = (self._revision(name) for name in (before.revision if before else "", run.revision))
+        return history.changes(*revisions)
+
+    def _report(
+        self, snapshot: Snapshot, mirrored: Mirrored, run: RunInfo | None, *, trained: bool, cells: int
+    ) -> Report:
+        plan, manifest = mirrored.plan, mirrored.manifest
+        return Report(
+            sheet=self.world.sheet.name,
+            rows=len(snapshot.rows),
+            issues=snapshot.issues,
+            failures=mirrored.failures,
+            downloaded=len(plan.downloads) - mirrored.restored - len(mirrored.failures),
+            restored=mirrored.restored,
+            moved=len(plan.moves),
+            deleted=len(plan.deletes),
+            images=history.sizes(manifest),
+            trained=trained,
+            untrained=untrainable(manifest),
+            revision=history.revision(manifest),
+            run=run.id if run else "",
+            score=history.score(run) if run else {},
+            cells=cells,
+            calls=self.world.sheet.calls,
+            seconds=self.seconds,
+        )
+
+    # --- places -----------------------------------------------------------------------------------
+
+    @property
+    def _objects(self) -> Objects:
+        return Objects(self.project.state / "objects")
+
+    @property
+    def _tree(self) -> Mirror:
+        return Mirror(self.project.dataset, self._objects)
+
+    @property
+    def _owned(self) -> Path:
+        """Stands once the machine columns are ours; before, a column of such a name may be the team's own."""
+        return self.project.state / "columns-are-ours"
+
+    def _revision_file(self, name: str) -> Path:
+        return self.project.state / "revisions" / f"{name}.tsv"
+
+    def _revision(self, name: str) -> Manifest:
+        kept = self._revision_file(name)
+        return history.parse_revision(kept.read_text(encoding="utf-8")) if kept.exists() else Manifest()
+
+    @contextmanager
+    def _stage(self, name: str) -> Iterator[None]:
+        started = self.world.clock()
+        yield
+        self.seconds[name] = round(self.world.clock() - started, 3)
+
+
+@dataclass(frozen=True, slots=True)
+class Mirrored:
+    """What the mirror stage did, and what the mirror holds now."""
+
+    plan: Plan
+    restored: int
+    failures: tuple[Failure, ...]
+    manifest: Manifest
+
+
+def write_back(sheet: Sheet, wanted: Callable[[Book], tuple[Change, ...]]) -> int:
+    """Write until a fresh reading shows nothing left to write; gives the number of cells written.
+
+    Rows may move between any two calls, so what to write is planned from a reading made right before the
+    write, and the next reading shows what it hit. Raises `SheetError` when people keep changing the sheet.
+    """
+    cells = 0
+    for _ in range(TRIES):
+        book = sheet.read()
+        changes = wanted(book)
+        if not changes:
+            return cells
+        with suppress(SheetChanged):
+            sheet.write(book, changes)
+            cells += sum(isinstance(change, CellUpdate) for change in changes)
+    raise SheetError(f"{sheet.name} kept changing while results were written: run `sheetsync sync` again")
+
+
+@contextmanager
+def locked(state: Path) -> Iterator[None]:
+    """One pass at a time in a project. Raises `Busy`."""
+    state.mkdir(parents=True, exist_ok=True)
+    try:
+        with FileLock(state / "lock", timeout=0):
+            yield
+    except Timeout:
+        raise Busy(f"another sheetsync is at work in {state.parent}: wait for it, or stop it") from None

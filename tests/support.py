@@ -1,0 +1,130 @@
+"""What the tests of a pass are built from: pictures, a web of them, a trainer that needs no time, and a project."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import struct
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import BinaryIO
+
+from PIL import Image
+
+from sheetsync.config import Project, Settings
+from sheetsync.download import FetchError
+from sheetsync.records import Manifest, Prediction, Progress, RunInfo, Table
+from sheetsync.service import Pass, World
+from sheetsync.sheets import Sheet
+
+MACHINE = ("status", "prediction", "confidence", "label_quality", "review", "review_rank", "used_split")
+CLASSES = ("i", "ii", "iii", "iv")
+
+
+def png(seed: int, kind: str = "PNG") -> bytes:
+    """A small picture that no other seed gives."""
+    noise = hashlib.sha256(struct.pack("q", seed)).digest() * 6
+    out = io.BytesIO()
+    Image.frombytes("RGB", (8, 8), noise[:192]).save(out, kind)
+    return out.getvalue()
+
+
+class Web(dict[str, bytes]):
+    """Addresses and what they give; counts what was asked for. Anything else is a dead address."""
+
+    def __init__(self, pages: Mapping[str, bytes]):
+        super().__init__(pages)
+        self.asked: list[str] = []
+
+    def __call__(self, url: str, into: BinaryIO) -> None:
+        self.asked.append(url)
+        if url not in self:
+            raise FetchError("the server answers 404 (Not Found)")
+        into.write(self[url])
+
+
+@dataclass
+class QuickTrainer:
+    """A trainer at the seam that `World` has for one: its model is a fixed function of an image's digest.
+
+    So any test can say what belongs on the row of an image, and training takes no time.
+    """
+
+    recipe: str = "quick"
+    finished: dict[str, RunInfo] = field(default_factory=dict)
+    trained: list[str] = field(default_factory=list)
+    error: Exception | None = None
+
+    def runs(self) -> list[RunInfo]:
+        return list(self.finished.values())
+
+    def find(self, revision: str) -> RunInfo | None:
+        return self.finished.get(revision)
+
+    def train(self, revision: str, progress: Progress) -> RunInfo:
+        if self.error:
+            raise self.error
+        self.trained.append(revision)
+        metrics = {
+            "created": f"2026-01-01T00:00:{len(self.finished):05d}",
+            "val": {"accuracy": 0.5, "interval": [0.25, 0.75], "macro_f1": 0.4},
+        }
+        self.finished[revision] = RunInfo(f"{revision}-quick", revision, self.recipe, metrics)
+        return self.finished[revision]
+
+    def predictions(self, run: RunInfo, manifest: Manifest, progress: Progress) -> list[Prediction]:
+        return [quick_prediction(entry.key, entry.digest, entry.label) for entry in manifest]
+
+
+def quick_prediction(key: str, digest: str, label: str) -> Prediction:
+    """What the quick model says of an image."""
+    confidence = 0.5 + int(digest[:4], 16) / 2**17
+    guess = CLASSES[int(digest[4:6], 16) % len(CLASSES)]
+    quality = None if not label else confidence if guess == label else 1 - confidence
+    return Prediction(key, guess, confidence, quality)
+
+
+def quick_words(content: bytes) -> tuple[str, str]:
+    """Prediction and confidence that belong on the row of an image with this content."""
+    said = quick_prediction("", hashlib.sha256(content).hexdigest(), "")
+    return said.label, f"{round(said.confidence, 4):.10g}"
+
+
+def project(root: Path, sheet: str = "labels.csv", **settings: object) -> Project:
+    """A project with settings given here instead of in a file."""
+    return Project(root, Settings.model_construct(**{"sheet": sheet, **settings}))
+
+
+def a_pass(where: Project, sheet: Sheet, fetch: Web, trainer: QuickTrainer) -> Pass:
+    """A pass in a world made of these."""
+    ticks = iter(range(10**9))
+    return Pass(where, World(sheet, fetch, trainer, lambda: float(next(ticks)), lambda *_: None))
+
+
+def table(*rows: Sequence[str], header: Sequence[str] = ("image", "label", "split")) -> Table:
+    return Table(tuple(header), tuple(map(tuple, rows)))
+
+
+def tree(root: Path) -> dict[str, bytes]:
+    """Every file below a folder and what it holds."""
+    return {path.relative_to(root).as_posix(): path.read_bytes() for path in root.rglob("*") if path.is_file()}
+
+
+def machine_cells(table: Table) -> list[dict[str, str]]:
+    """Machine column -> text, for every row."""
+    places = {name: table.header.index(name) for name in MACHINE if name in table.header}
+    numbers = range(2, len(table.rows) + 2)
+    return [{name: table.cell(number, place) for name, place in places.items()} for number in numbers]
+
+
+def human_cells(table: Table) -> list[tuple[str, ...]]:
+    """What people wrote, row by row, trailing empty cells and rows dropped."""
+    mine = [place for place, name in enumerate(table.header) if name not in MACHINE]
+    rows = [[table.cell(number, place) for place in mine] for number in range(1, len(table.rows) + 2)]
+    for cells in rows:
+        while cells and not cells[-1]:
+            cells.pop()
+    while rows and not rows[-1]:
+        rows.pop()
+    return [tuple(cells) for cells in rows]
