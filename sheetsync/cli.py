@@ -39,7 +39,10 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 Folder = Annotated[
-    Path, typer.Option("--project", "-p", metavar="DIR", help="The folder with sheetsync.toml.", show_default="here")
+    Path,
+    typer.Option(
+        "--project", "-p", metavar="DIR", file_okay=False, help="The folder with sheetsync.toml.", show_default="here"
+    ),
 ]
 Shrink = Annotated[
     bool, typer.Option("--allow-shrink", help="Go on though over half of the images would leave the dataset.")
@@ -63,7 +66,12 @@ def _global(
 
 @app.command()
 def init(
-    sheet: Annotated[str, typer.Argument(help="The CSV file with your rows; made with a header if missing.")],
+    sheet: Annotated[
+        str,
+        typer.Argument(
+            metavar="SHEET.csv", help="The file with your rows, seen from DIR; made with a header if missing."
+        ),
+    ],
     folder: Folder = Path(),
 ) -> None:
     """Make a sheetsync.toml for a sheet.
@@ -118,7 +126,9 @@ def watch(
     folder: Folder = Path(),
     every: Annotated[
         float | None,
-        typer.Option(help="Minutes between passes; every_minutes of sheetsync.toml if not given.", min=0.01),
+        typer.Option(
+            help="Minutes between passes; every_minutes of sheetsync.toml if not given.", min=0.01, max=10_080
+        ),
     ] = None,
 ) -> None:
     """Run passes on a schedule until stopped (Ctrl-C or SIGTERM).
@@ -138,6 +148,7 @@ def watch(
         repeat(lambda: _logged_pass(_project(folder)), minutes, Event())
     except Stopped:
         logging.info("stopped")
+        _end(0)
 
 
 @app.command()
@@ -158,7 +169,7 @@ def demo(
 # --- the real world -------------------------------------------------------------------------------
 
 
-def _silent(stage: str, done: int, total: int) -> None:
+def _silent(stage: str, done: int, total: int, message: str) -> None:
     """Show no progress."""
 
 
@@ -171,11 +182,14 @@ def _project(folder: Path) -> Project:
 def _pass(project: Project, progress: Progress) -> Pass:
     import time
 
+    import stamina
+
     from sheetsync.download import fetch_any
     from sheetsync.retrain import ProcessTrainer
     from sheetsync.service import Pass, World
     from sheetsync.sheets import open_sheet
 
+    stamina.instrumentation.set_on_retry_hooks(())  # it would tell of every retry on stderr
     sheet = open_sheet(project.settings.sheet, project.root)
     fetch = fetch_any(project.root, project.limits)
     trainer = ProcessTrainer(project.dataset, project.recipe, project.state)
@@ -222,6 +236,10 @@ def main() -> None:
 
 def _leave(words: str, code: int) -> NoReturn:
     typer.echo(f"sheetsync: {words}", err=True)
+    _end(code)
+
+
+def _end(code: int) -> NoReturn:
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(code)  # at once: a download may still wait for a slow server in its thread

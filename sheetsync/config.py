@@ -10,11 +10,11 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 
-from sheetsync.download import Limits
 from sheetsync.errors import ConfigError
 from sheetsync.plan import Shares
 from sheetsync.records import MACHINE_COLUMNS
 from sheetsync.rows import Columns
+from sheetsync.web import Limits
 
 CONFIG = "sheetsync.toml"
 Header = Annotated[str, Field(min_length=1, pattern=r"\S")]
@@ -22,7 +22,7 @@ Share = Annotated[float, Field(ge=0, le=1)]
 
 
 class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
 
 
 class ColumnNames(_Section):
@@ -78,12 +78,12 @@ class DownloadLimits(_Section):
 class Settings(BaseSettings):
     """sheetsync.toml, checked. `sheet` is a path or address, `recipe` a name or the path of a recipe file."""
 
-    model_config = SettingsConfigDict(extra="forbid")
+    model_config = SettingsConfigDict(extra="forbid", allow_inf_nan=False)
 
     sheet: str = Field(min_length=1)
     recipe: str = Field(default="roman-resnet50", min_length=1)
     dataset: str = Field(default="dataset", min_length=1)
-    every_minutes: float = Field(default=5.0, gt=0)
+    every_minutes: float = Field(default=5.0, gt=0, le=10_080)
     slices: tuple[Header, ...] = ()
     columns: ColumnNames = ColumnNames()
     splits: SplitShares = SplitShares()
@@ -166,7 +166,7 @@ def load(folder: Path) -> Project:
         )
 
     class Here(Settings):
-        model_config = SettingsConfigDict(extra="forbid", toml_file=path)
+        model_config = SettingsConfigDict(toml_file=path)  # the rest is inherited
 
     try:
         settings = Here()  # type: ignore[call-arg]  # its values come from the file

@@ -23,7 +23,8 @@ def progress_shown(console: Console) -> Iterator[Tell]:
         yield _Lines(console)
         return
     columns = (TextColumn("{task.description:<10}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console, transient=True) as progress:
+    said = TextColumn("{task.fields[message]}", markup=False)
+    with Progress(*columns, said, console=console, transient=True) as progress:
         yield _Bars(progress)
 
 
@@ -32,10 +33,13 @@ class _Bars:
         self._progress = progress
         self._tasks: dict[str, TaskID] = {}
 
-    def __call__(self, stage: str, done: int, total: int) -> None:
+    def __call__(self, stage: str, done: int, total: int, message: str) -> None:
+        if not total:
+            self._progress.console.print(f"{stage}: {message}", highlight=False, markup=False)
+            return
         if stage not in self._tasks:
-            self._tasks[stage] = self._progress.add_task(stage, total=total or None)
-        self._progress.update(self._tasks[stage], completed=done, total=total or None)
+            self._tasks[stage] = self._progress.add_task(stage, total=total, message="")
+        self._progress.update(self._tasks[stage], completed=done, total=total, message=message)
 
 
 class _Lines:
@@ -45,11 +49,12 @@ class _Lines:
         self._console = console
         self._shown = time.monotonic()
 
-    def __call__(self, stage: str, done: int, total: int) -> None:
+    def __call__(self, stage: str, done: int, total: int, message: str) -> None:
         now = time.monotonic()
         if done == total or now - self._shown >= LINE_SECONDS:
             self._shown = now
-            self._console.print(f"{stage}: {done} of {total}" if total else f"{stage}: {done}", highlight=False)
+            words = ([f"{done} of {total}"] if total else []) + ([message] if message else [])
+            self._console.print(f"{stage}: {', '.join(words)}", highlight=False, markup=False)
 
 
 def show_plan(console: Console, snapshot: Snapshot, plan: Plan) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import csv
 import io
 import os
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -34,6 +35,7 @@ from sheetsync.records import (
 )
 
 METADATA = "metadata.csv"
+LITTER = re.compile(r"\.DS_Store|\._.*|Thumbs\.db")  # what file managers leave behind
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +50,8 @@ class Mirror:
 
         Raises `MirrorError` when somebody else's files are in it: a model would learn from them.
         """
+        if self.root.exists() and not self.root.is_dir():
+            raise MirrorError(f"{self.root} is a file, and should be the folder of the dataset: move it elsewhere")
         found = {path: Entry.at(path) for path in self._files()}
         strangers = sorted(path for path, entry in found.items() if entry is None)
         if strangers:
@@ -58,11 +62,16 @@ class Mirror:
         return Manifest(tuple(sorted(entry for entry in found.values() if entry)))
 
     def _files(self) -> Iterator[str]:
+        """Every file below the splits, and links to folders, which whoever reads the dataset would follow."""
         for split in (*SPLITS, UNLABELLED):
+            if (self.root / split).is_symlink() or (self.root / split).is_file():
+                yield split
+                continue
             for folder, folders, files in os.walk(self.root / split):
                 folders[:] = [name for name in folders if not name.startswith(".")]
                 place = Path(folder).relative_to(self.root).as_posix()
-                yield from (f"{place}/{name}" for name in files if not name.startswith(".") and name != "Thumbs.db")
+                names = files + [name for name in folders if Path(folder, name).is_symlink()]
+                yield from (f"{place}/{name}" for name in names if not name.startswith(".") and name != "Thumbs.db")
 
     def apply(self, plan: Plan) -> None:
         """Carry out deletions and moves. Stopped anywhere, the next plan finds the rest to do."""
@@ -95,9 +104,14 @@ class Mirror:
         self._drop_empty(source.parent)
 
     def _drop_empty(self, folder: Path) -> None:
-        """ImageFolder refuses a class without images, so an empty one goes."""
+        """ImageFolder refuses a class without images, so an empty one goes, and so does an empty split."""
         with suppress(OSError):  # it is not empty
-            folder.rmdir()
+            while folder != self.root:
+                left = list(folder.iterdir())
+                for path in left if all(LITTER.fullmatch(path.name) for path in left) else ():
+                    path.unlink()
+                folder.rmdir()
+                folder = folder.parent
 
     def _sweep(self) -> None:
         """Remove what a killed pass left: half made links, and classes that lost their last image."""
@@ -127,5 +141,5 @@ class Mirror:
             machine = (text(said.get(name, "")) for name in columns)
             table.writerow((entry.path, urls.get(entry.key, ""), entry.label, entry.split, *machine))
         path = self.root / METADATA
-        if not path.exists() or path.read_text(encoding="utf-8") != out.getvalue():
+        if not path.exists() or path.read_bytes() != out.getvalue().encode():
             write_text(path, out.getvalue())

@@ -10,8 +10,8 @@ from typing import Any, Literal, TypeAlias
 Tab: TypeAlias = Literal["rows", "scores"]
 Value: TypeAlias = str | int | float
 
-Progress: TypeAlias = Callable[[str, int, int], None]
-"""Called with a stage, how much of it is done, and how much there is (0 = not known)."""
+Progress: TypeAlias = Callable[[str, int, int, str], None]
+"""Called with a stage, how much of it is done, how much there is (0: only a word to say), and a message."""
 
 SPLITS = ("train", "val", "test")
 UNLABELLED = "unlabelled"

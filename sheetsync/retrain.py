@@ -123,10 +123,10 @@ class ProcessTrainer:
         ):
             try:
                 for message in _messages(process.stdout):
-                    progress(message["stage"], message["done"], message["total"])
-            finally:
-                if sys.exc_info()[0] is not None:
-                    process.terminate()
+                    progress(message["stage"], message["done"], message["total"], message["message"])
+            except BaseException:
+                process.terminate()
+                raise
             if process.wait():
                 errors.seek(0)
                 words = _last_line(errors.read()) or f"it ended with code {process.returncode}"
@@ -152,7 +152,9 @@ def _read_predictions(path: Path) -> dict[tuple[str, str], Prediction]:
         return {}
     with path.open(encoding="utf-8", newline="") as file:
         rows = ((Entry.at(row["file"]), row) for row in csv.DictReader(file))
-        return {(entry.key, entry.digest): _prediction(entry.key, row) for entry, row in rows if entry}
+        # A line without a prediction is an image that every model of the run learned from.
+        said = ((entry, row) for entry, row in rows if entry and row["prediction"])
+        return {(entry.key, entry.digest): _prediction(entry.key, row) for entry, row in said}
 
 
 def _prediction(key: str, row: Mapping[str, str]) -> Prediction:

@@ -21,6 +21,8 @@ FORMULA = re.compile(r'=\s*(?:IMAGE|HYPERLINK)\s*\(\s*"((?:[^"]|"")*)"\s*[,;)]',
 SCHEME = re.compile(r"[a-z][a-z0-9+.-]*:", re.IGNORECASE)
 LABEL_BYTES = 200  # file systems take 255 bytes for a folder name
 URL_CHARS = 8000
+UNSEEN = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")  # control characters, halves of a character
+BLANK = ("Zs", "Zl", "Zp", "Cf")  # Unicode categories: blanks, and what has no width at all
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,12 +72,16 @@ def layout(table: Table, columns: Columns) -> Layout:
 def _places(header: Sequence[str]) -> dict[str, list[int]]:
     places: dict[str, list[int]] = defaultdict(list)
     for place, name in enumerate(header):
-        places[name.strip().casefold()].append(place)
+        places[_header(name)].append(place)
     return places
 
 
+def _header(name: str) -> str:
+    return unicodedata.normalize("NFC", name.strip()).casefold()
+
+
 def _place(places: Mapping[str, list[int]], name: str) -> int | None:
-    found = places.get(name.strip().casefold(), [])
+    found = places.get(_header(name), [])
     if len(found) > 1:
         where = " and ".join(column_letter(place) for place in found)
         raise SheetError(f"the header '{name}' occurs twice, in columns {where}: rename one of them")
@@ -85,10 +91,9 @@ def _place(places: Mapping[str, list[int]], name: str) -> int | None:
 def _require(table: Table, wanted: Mapping[str, int | None]) -> None:
     missing = [name for name, place in wanted.items() if place is None]
     if not any(cell.strip() for cell in table.header):
-        need = ", ".join(wanted)
-        raise SheetError(f"the sheet is empty: its first row must hold the headers {need}")
+        raise SheetError(f"the sheet is empty: its first row must hold the headers {', '.join(wanted)}")
     if missing:
-        found = ", ".join(cell for cell in table.header if cell.strip())
+        found = ", ".join(_shown(cell.strip()) for cell in table.header if cell.strip())
         raise SheetError(
             f"no column is called {', nor '.join(missing)} (found: {found}): rename a header in row 1, "
             "or name yours under [columns] in sheetsync.toml"
@@ -132,8 +137,10 @@ def read_image(cell: str, *, local: bool) -> str:
     given = _unformula(unicodedata.normalize("NFC", cell.strip()))
     if not given:
         raise ValueError("no image: put its URL here (a picture inserted into the cell has no URL to read)")
-    if len(given) > URL_CHARS or any(unicodedata.category(char) in ("Cc", "Cs") for char in given):
-        raise ValueError(f"not an image URL: {_shown(given)}")
+    if len(given) > URL_CHARS:
+        raise ValueError(f"not an image URL (longer than {URL_CHARS} characters): {_shown(given)}")
+    if UNSEEN.search(given):
+        raise ValueError(f"not an image URL (a line break or another unseen character is in it): {_shown(given)}")
     if SCHEME.match(given) or not local:
         return _normal_url(given)
     return _normal_path(given)
@@ -167,7 +174,7 @@ def _normal_url(given: str) -> str:
 
 def _normal_path(given: str) -> str:
     parts = [part for part in given.replace("\\", "/").split("/") if part != "."]
-    if parts[0] == "" or ".." in parts or parts[0].startswith("~"):
+    if not any(parts[:1]) or ".." in parts or parts[0].startswith("~"):
         raise ValueError(f"a path must stay inside the folder of the sheet: {_shown(given)}")
     return "/".join(part for part in parts if part)
 
@@ -182,9 +189,10 @@ def read_label(cell: str) -> str:
         raise ValueError(f"label cannot be used: longer than {LABEL_BYTES} bytes")
     if label.startswith("."):
         raise ValueError(f"label cannot be used: {_shown(label)} begins with a dot")
-    bad = next((char for char in label if char in "/\\" or unicodedata.category(char) in ("Cc", "Cs")), None)
-    if bad is not None:
-        raise ValueError(f"label cannot be used: {_shown(label)} holds {_shown(bad)}")
+    if UNSEEN.search(label):
+        raise ValueError(f"label cannot be used: {_shown(label)} holds a line break or another unseen character")
+    if slash := re.search(r"[/\\]", label):
+        raise ValueError(f"label cannot be used: {_shown(label)} holds {_shown(slash[0])}")
     return label
 
 
@@ -219,9 +227,9 @@ def parse(table: Table, columns: Columns, *, local: bool = False) -> Snapshot:
     same_image: dict[str, list[Row]] = defaultdict(list)
     for row in rows:
         same_image[row.key].append(row)
-    merged = [_merge(group) for group in same_image.values()]
-    used = [row for row in merged if isinstance(row, Row)]
-    issues += [Issue(row.number, problem) for row, problem in _conflicts(merged, same_image)]
+    merged = {key: _merge(group) for key, group in same_image.items()}
+    used = [row for row in merged.values() if isinstance(row, Row)]
+    issues += [Issue(row.number, why) for key, why in merged.items() if isinstance(why, str) for row in same_image[key]]
     issues += _warnings(used, same_image)
     return Snapshot(
         tuple(sorted(used, key=lambda row: row.key)),
@@ -251,23 +259,21 @@ def _read_row(number: int, cells: Sequence[str], where: Layout, local: bool) -> 
     return Row(number, image_key(url), url, label, split, tags)
 
 
-def _merge(group: Sequence[Row]) -> Row | tuple[str, str]:
-    """The one row that all rows of an image agree on, or (key, what they disagree about)."""
+def _merge(group: Sequence[Row]) -> Row | str:
+    """The one row that all rows of an image make together, or what they disagree about."""
+    first = group[0]
     labels, splits = ({getattr(row, name) for row in group} - {""} for name in ("label", "split"))
     if len(labels) > 1:
-        return group[0].key, f"this image has several labels: {', '.join(sorted(labels))}"
+        return f"this image has several labels: {', '.join(sorted(labels))}"
     if len(splits) > 1:
-        return group[0].key, f"this image is in several splits: {', '.join(sorted(splits))}"
-    first = group[0]
-    return Row(first.number, first.key, first.url, "".join(labels), "".join(splits), first.tags)
+        return f"this image is in several splits: {', '.join(sorted(splits))}"
+    tags = {tag: _agreed(row.tags[tag] for row in group) for tag in first.tags}
+    return Row(first.number, first.key, first.url, "".join(labels), "".join(splits), tags)
 
 
-def _conflicts(
-    merged: Iterable[Row | tuple[str, str]], same_image: Mapping[str, Sequence[Row]]
-) -> Iterable[tuple[Row, str]]:
-    for conflict in merged:
-        if isinstance(conflict, tuple):
-            yield from ((row, conflict[1]) for row in same_image[conflict[0]])
+def _agreed(values: Iterable[str]) -> str:
+    given = set(values) - {""}
+    return given.pop() if len(given) == 1 else ""
 
 
 def _warnings(used: Sequence[Row], same_image: Mapping[str, Sequence[Row]]) -> list[Issue]:
@@ -276,7 +282,7 @@ def _warnings(used: Sequence[Row], same_image: Mapping[str, Sequence[Row]]) -> l
     issues = []
     for row in used:
         group = same_image[row.key]
-        words = [unusual[row.label]] if row.label in unusual else []
+        words = [unusual[row.label]] if row.label in unusual and row.split != SKIP else []
         words += [f"this image is in {len(group)} rows"] if len(group) > 1 else []
         issues += [Issue(each.number, "; ".join(words), warning=True) for each in group if words]
     return issues
@@ -286,7 +292,7 @@ def _unusual_labels(counts: Mapping[str, int]) -> dict[str, str]:
     """What to say of a label that is probably a slip of the hand."""
     alike: dict[str, list[str]] = defaultdict(list)
     for label in sorted(counts, key=lambda label: (-counts[label], label)):
-        alike["".join(label.split()).casefold()].append(label)
+        alike["".join(char for char in label if unicodedata.category(char) not in BLANK).casefold()].append(label)
     words = {label: f"only one image has the label “{label}”" for label, count in counts.items() if count == 1}
     for usual, *others in alike.values():
         for label in others:

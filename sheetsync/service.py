@@ -100,7 +100,7 @@ class Pass:
         failures = []
         for done, result in enumerate(self._tree.receive(snapshot.rows, results, self.project.shares), start=1):
             failures += [result] if isinstance(result, Failure) else []
-            self.world.progress("download", done, len(plan.downloads))
+            self.world.progress("download", done, len(plan.downloads), "")
         failures.sort(key=lambda failure: failure.key)
         return Mirrored(plan, len(restored), tuple(failures), self._tree.scan())
 

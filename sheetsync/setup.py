@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 from sheetsync.config import CONFIG, Settings
@@ -81,4 +82,4 @@ def _sheet_ready(folder: Path, sheet: str) -> str:
 
 def _quoted(words: str) -> str:
     """A TOML basic string."""
-    return '"' + words.replace("\\", "\\\\").replace('"', '\\"') + '"'
+    return json.dumps(words, ensure_ascii=False)  # the same, but for characters that no name holds

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import json
 import struct
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -13,10 +14,10 @@ from typing import BinaryIO
 from PIL import Image
 
 from sheetsync.config import Project, Settings
-from sheetsync.download import FetchError
 from sheetsync.records import Manifest, Prediction, Progress, RunInfo, Table
 from sheetsync.service import Pass, World
 from sheetsync.sheets import Sheet
+from sheetsync.web import FetchError
 
 MACHINE = ("status", "prediction", "confidence", "label_quality", "review", "review_rank", "used_split")
 CLASSES = ("i", "ii", "iii", "iv")
@@ -128,3 +129,12 @@ def human_cells(table: Table) -> list[tuple[str, ...]]:
     while rows and not rows[-1]:
         rows.pop()
     return [tuple(cells) for cells in rows]
+
+
+def tiny_recipe(path: Path, **changes: object) -> None:
+    """Write a recipe file of the competition's network that trains in a moment."""
+    from training.recipe import RECIPES
+
+    fields = RECIPES["roman-resnet50"].as_dict() | {"name": "tiny", "epochs": 2, "batch": 16, "folds": 2} | changes
+    del fields["digest"]
+    path.write_text(json.dumps(fields))

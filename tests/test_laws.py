@@ -38,13 +38,17 @@ HEADER = ["who", "image", "label", "split"]
 GOOD = {f"http://pics.example/{n}.png": png(n % 12) for n in range(16)}  # some contents stand at two addresses
 BROKEN = {"http://pics.example/text": b"this is text", "http://pics.example/cut.png": png(3)[:-30]}
 DEAD = "http://pics.example/gone.png"
-IMAGES = [*GOOD, *BROKEN, DEAD, "", "ftp://pics.example/1.png", *(f'=IMAGE("{url}")' for url in list(GOOD)[:4])]
+IMAGES = [*GOOD, *GOOD, *BROKEN, DEAD, "", "ftp://pics.example/1.png", *(f'=IMAGE("{url}")' for url in list(GOOD)[:4])]
 LABELS = [*CLASSES, *CLASSES, "", " iv ", "a/b", "Iv"]
 SPLITS = ["", "", "", "train", "val", "test", "skip", "tarin"]
 
 row_values = st.tuples(
     st.sampled_from(["Ada", "Bob"]), st.sampled_from(IMAGES), st.sampled_from(LABELS), st.sampled_from(SPLITS)
 )
+
+
+# A pass reads, reads again, writes, reads: 0 to 3, and goes on like this while people disturb it.
+calls = st.sampled_from([None, None, None, 0, 1, 2, 2, 3, 4, 5])
 
 
 class Shared:
@@ -112,8 +116,8 @@ class InFile(Shared):
 class Observed:
     """A sheet watched from outside: people act before its calls, and a write that touches their cells is caught."""
 
-    def __init__(self, shared: Shared, acts: list[Any]) -> None:
-        self._shared, self._sheet, self._acts = shared, shared.open(), acts
+    def __init__(self, shared: Shared, acts: list[tuple[int, Any]]) -> None:
+        self._shared, self._sheet, self._acts, self._call = shared, shared.open(), acts, 0
         self.violations: list[str] = []
 
     @property
@@ -139,8 +143,10 @@ class Observed:
                 self.violations.append(f"{before} became {after}")
 
     def _people(self) -> None:
-        if self._acts:
-            self._acts.pop(0)()
+        for call, act in self._acts:
+            if call == self._call:
+                act()
+        self._call += 1
 
 
 def _as_table(grid: list[list[str]]) -> Table:
@@ -159,9 +165,9 @@ class Laws(RuleBasedStateMachine):
         self.web, self.trainer = Web(GOOD | BROKEN), QuickTrainer()
         self.project = project(self.folder)
         self.waiting: list[Any] = []
-        self.changed = True
         base = [["Ada", url, CLASSES[n % 2], "train"] for n, url in enumerate(list(GOOD)[:4])]
         self.shared.put([HEADER, *base, *map(list, rows)])
+        self.sync()
 
     def teardown(self) -> None:
         if hasattr(self, "folder"):
@@ -169,21 +175,20 @@ class Laws(RuleBasedStateMachine):
 
     # --- people -----------------------------------------------------------------------------------
 
-    def act(self, edit: Any, during: bool) -> None:
-        """Do an edit now, or let it fall before some call of the next pass."""
-        self.changed = True
-        if during:
-            self.waiting.append(lambda: self._edit(edit))
-        else:
+    def act(self, edit: Any, during: int | None) -> None:
+        """Do an edit now, or let it fall right before that call of the next pass."""
+        if during is None:
             self._edit(edit)
+        else:
+            self.waiting.append((during, lambda: self._edit(edit)))
 
     def _edit(self, edit: Any) -> None:
         header, *rows = self.shared.grid()
         full = [cells + [""] * (len(header) - len(cells)) for cells in rows]
         self.shared.put(edit(header, full))
 
-    @rule(values=row_values, place=st.integers(0, 20), during=st.booleans())
-    def insert(self, values: tuple[str, ...], place: int, during: bool) -> None:
+    @rule(values=row_values, place=st.integers(0, 20), during=calls)
+    def insert(self, values: tuple[str, ...], place: int, during: int | None) -> None:
         def edit(header: list[str], rows: list[list[str]]) -> list[list[str]]:
             new = dict(zip(HEADER, values, strict=True))
             rows.insert(min(place, len(rows)), [new.get(name, "") for name in header])
@@ -191,15 +196,15 @@ class Laws(RuleBasedStateMachine):
 
         self.act(edit, during)
 
-    @rule(place=st.integers(0, 20), during=st.booleans())
-    def delete(self, place: int, during: bool) -> None:
+    @rule(place=st.integers(0, 20), during=calls)
+    def delete(self, place: int, during: int | None) -> None:
         def edit(header: list[str], rows: list[list[str]]) -> list[list[str]]:
             return [header, *(cells for n, cells in enumerate(rows) if n != place or len(rows) < 5)]
 
         self.act(edit, during)
 
-    @rule(column=st.sampled_from([*HEADER, "confidence", "review_rank"]), back=st.booleans(), during=st.booleans())
-    def sort(self, column: str, back: bool, during: bool) -> None:
+    @rule(column=st.sampled_from([*HEADER, "confidence", "review_rank"]), back=st.booleans(), during=calls)
+    def sort(self, column: str, back: bool, during: int | None) -> None:
         def edit(header: list[str], rows: list[list[str]]) -> list[list[str]]:
             place = header.index(column) if column in header else 0
             return [header, *sorted(rows, key=lambda cells: cells[place], reverse=back)]
@@ -210,9 +215,9 @@ class Laws(RuleBasedStateMachine):
         place=st.integers(0, 20),
         values=row_values,
         column=st.sampled_from(HEADER),
-        during=st.booleans(),
+        during=calls,
     )
-    def retype(self, place: int, values: tuple[str, ...], column: str, during: bool) -> None:
+    def retype(self, place: int, values: tuple[str, ...], column: str, during: int | None) -> None:
         def edit(header: list[str], rows: list[list[str]]) -> list[list[str]]:
             if rows:
                 rows[place % len(rows)][header.index(column)] = values[HEADER.index(column)]
@@ -220,8 +225,8 @@ class Laws(RuleBasedStateMachine):
 
         self.act(edit, during)
 
-    @rule(place=st.integers(0, 20), column=st.sampled_from(MACHINE), during=st.booleans())
-    def scribble(self, place: int, column: str, during: bool) -> None:
+    @rule(place=st.integers(0, 20), column=st.sampled_from(MACHINE), during=calls)
+    def scribble(self, place: int, column: str, during: int | None) -> None:
         def edit(header: list[str], rows: list[list[str]]) -> list[list[str]]:
             if rows and column in header:
                 rows[place % len(rows)][header.index(column)] = "mine!"
@@ -229,8 +234,8 @@ class Laws(RuleBasedStateMachine):
 
         self.act(edit, during)
 
-    @rule(during=st.booleans(), shift=st.integers(1, 12))
-    def move_columns(self, during: bool, shift: int) -> None:
+    @rule(during=calls, shift=st.integers(1, 12))
+    def move_columns(self, during: int | None, shift: int) -> None:
         def edit(header: list[str], rows: list[list[str]]) -> list[list[str]]:
             return [cells[shift:] + cells[:shift] for cells in (header, *rows)]
 
@@ -240,15 +245,17 @@ class Laws(RuleBasedStateMachine):
 
     @rule()
     def sync(self) -> None:
-        sheet = Observed(self.shared, [*self.waiting])
+        sheet, quiet = Observed(self.shared, [*self.waiting]), not self.waiting
         self.waiting.clear()
         try:
             a_pass(self.project, sheet, self.web, self.trainer).run(allow_shrink=True)
         finally:
             assert sheet.violations == [], "law 1: a human cell was written"
-        self.every_value_is_on_its_own_row()
+        self.every_value_is_on_its_own_row(quiet)
+        if quiet:
+            self.the_folder_says_what_the_sheet_says()
 
-    def every_value_is_on_its_own_row(self, quiet: bool = False) -> None:
+    def every_value_is_on_its_own_row(self, quiet: bool) -> None:
         """Law 2, by an oracle that looks only at what people see: the image cell and what stands beside it."""
         table = _as_table(self.shared.grid())
         place = table.header.index("image")
@@ -257,8 +264,12 @@ class Laws(RuleBasedStateMachine):
             expected = ("", "") if content is None else quick_words(content)
             found = (said["prediction"], said["confidence"])
             assert found in (expected, ("", "")), f"law 2: row {number}"
-            if quiet and said["used_split"] not in ("", "skip"):
+            if quiet and self.trained_now() and said["used_split"] not in ("", "skip"):
                 assert found == expected, f"row {number} has no prediction"
+
+    def trained_now(self) -> bool:
+        classes = {path.split("/")[1] for path in tree(self.folder / "dataset") if path.startswith("train/")}
+        return len(classes) > 1
 
     @rule()
     def sync_twice(self) -> None:
@@ -271,8 +282,6 @@ class Laws(RuleBasedStateMachine):
         assert len(self.web.asked) - asked == len(report.failures), "law 4: only what failed is asked for again"
         assert (report.downloaded, report.restored, report.moved, report.cells) == (0, 0, 0, 0), "law 4"
         assert (report.calls.reads - calls.reads, report.calls.writes - calls.writes) == (2, 0), "law 4"
-        self.the_folder_says_what_the_sheet_says()
-        self.every_value_is_on_its_own_row(quiet=bool(report.run))
 
     def the_folder_says_what_the_sheet_says(self) -> None:
         """Law 3."""
@@ -289,8 +298,8 @@ class Laws(RuleBasedStateMachine):
         """Law 5."""
         self.sync()
         trained = len(self.trainer.trained)
-        self.sort(column=column, back=back, during=False)
-        self.scribble(place=1, column="prediction", during=False)
+        self.sort(column=column, back=back, during=None)
+        self.scribble(place=1, column="prediction", during=None)
         self.sync()
         assert len(self.trainer.trained) == trained, "law 5"
 

@@ -8,18 +8,11 @@ import re
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass
-from itertools import takewhile
 from pathlib import Path
 
 from sheetsync.errors import SheetChanged, SheetError
-from sheetsync.records import AddColumns, AddRow, Book, Calls, CellUpdate, Change, Tab, Table, Value, text
-
-DELIMITERS = (",", ";", "\t")
-BOM = "\ufeff"
-
-_QUOTED = re.compile(r'"((?:[^"]++|"")*+)("?)(.*)', re.DOTALL)
-_NUMBER = re.compile(r"[+-]?\d+([.,]\d+)?(e[+-]?\d+)?", re.ASCII | re.IGNORECASE)
+from sheetsync.records import Book, Calls, Change, Tab
+from sheetsync.sheets.csvtext import Document
 
 
 class CsvSheet:
@@ -88,131 +81,6 @@ class CsvSheet:
             raise SheetChanged(f"{self.name} was changed after it was read: read it again")
 
 
-@dataclass(slots=True)
-class Record:
-    """One row as it stands in the file: its fields with their quotes, and the line end after them."""
-
-    fields: list[str]
-    end: str
-
-    @property
-    def values(self) -> tuple[str, ...]:
-        """The fields as `csv.reader` gives them; none for a blank line."""
-        return () if self.fields == [""] else tuple(map(unquote, self.fields))
-
-
-@dataclass(slots=True)
-class Document:
-    """A CSV text in pieces that join to exactly that text, and the manner in which to write more of it."""
-
-    records: list[Record]
-    delimiter: str = ","
-    end: str = "\n"
-    bom: str = ""
-
-    @classmethod
-    def parse(cls, content: str, like: Document | None = None) -> Document:
-        """Take a text apart; what it does not show itself (an empty one shows nothing) is as in `like`."""
-        like = like or cls([])
-        bom = BOM if content.startswith(BOM) else ""
-        body = content[len(bom) :]
-        delimiter = sniff(body, like.delimiter)
-        records = parse(body, delimiter)
-        end = records[0].end if records and records[0].end else like.end
-        return cls(records, delimiter, end, bom if content else like.bom)
-
-    def encode(self) -> bytes:
-        """The bytes of the file. What no CSV can hold (a NUL, half a character) becomes a question mark."""
-        body = "".join(self.delimiter.join(record.fields) + record.end for record in self.records)
-        return (self.bom + body).replace("\0", "?").encode(errors="replace")
-
-    def table(self) -> Table:
-        """What the text says, without how it says it."""
-        rows = tuple(record.values for record in self.records)
-        return Table(rows[0], rows[1:]) if rows else Table()
-
-    def apply(self, change: Change) -> None:
-        """Carry one change out."""
-        match change:
-            case CellUpdate(_, row, column, value):
-                self._set(row, column, value)
-            case AddColumns(_, names):
-                width = max((len(record.values) for record in self.records), default=0)
-                for column, name in enumerate(names, width):
-                    self._set(1, column, name)
-            case AddRow(_, values):
-                self._reach(row := len(self.records) + 1)
-                for column, value in enumerate(values):
-                    self._set(row, column, value)
-
-    def _set(self, row: int, column: int, value: Value) -> None:
-        self._reach(row)
-        fields = self.records[row - 1].fields
-        fields += [""] * (column + 1 - len(fields))
-        shown = literal(value)
-        if self.delimiter == ";" and isinstance(value, float):
-            shown = shown.replace(".", ",")  # who separates by semicolon has the comma as decimal sign
-        # The delimiter is found again by looking at the header, so no other one may stand there unquoted.
-        fields[column] = quote(shown, "".join(DELIMITERS) if row == 1 else self.delimiter)
-
-    def _reach(self, row: int) -> None:
-        while len(self.records) < row:
-            if self.records and not self.records[-1].end:
-                self.records[-1].end = self.end
-            self.records.append(Record([""], self.end))
-
-
-def parse(content: str, delimiter: str) -> list[Record]:
-    """Cut a text into records. Joining their fields and line ends gives the text again, whatever it is."""
-    records: list[Record] = []
-    fields: list[str] = []
-    for field, end in _fields(content, delimiter):
-        fields.append(field)
-        if end != delimiter:
-            records.append(Record(fields, end))
-            fields = []
-    return records
-
-
-def sniff(content: str, default: str) -> str:
-    """The delimiter found most often in the header, outside quotes."""
-    ends = (end for _, end in _fields(content, "".join(DELIMITERS)))
-    found = list(takewhile(DELIMITERS.__contains__, ends))
-    return max(DELIMITERS, key=found.count) if found else default
-
-
-def _fields(content: str, delimiters: str) -> Iterator[tuple[str, str]]:
-    """Each field as it stands there, and what ends it: a delimiter, a line end, or "" for the end of the text."""
-    pattern = rf'((?:"(?:[^"]++|"")*+"?)?[^{delimiters}\r\n]*+)([{delimiters}]|\r\n|\r|\n|\Z)'
-    end = "\n"
-    for match in re.finditer(pattern, content):
-        if match.start() == len(content) and end not in tuple(delimiters):
-            return
-        field, end = match.groups()
-        yield field, end
-
-
-def unquote(field: str) -> str:
-    """What a field says: `csv.reader` reads it the same way, stray quotes included."""
-    quoted = _QUOTED.match(field)
-    return quoted[1].replace('""', '"') + quoted[3] if quoted else field
-
-
-def quote(value: str, delimiters: str) -> str:
-    """A field that says `value`, in quotes where it needs them."""
-    return '"' + value.replace('"', '""') + '"' if set(value) & {'"', "\r", "\n", *delimiters} else value
-
-
-def literal(value: Value) -> str:
-    """A value as the text of a cell that no spreadsheet program takes for a formula.
-
-    >>> literal("=1+1"), literal("-5"), literal(-0.5)
-    ("'=1+1", '-5', '-0.5')
-    """
-    risky = isinstance(value, str) and value.startswith(("=", "+", "-", "@", "\t", "\r", "\n"))
-    return f"'{value}" if risky and not _NUMBER.fullmatch(str(value)) else text(value)
-
-
 def _version(data: Mapping[Tab, bytes]) -> str:
     return "-".join(hashlib.sha256(data[tab]).hexdigest() for tab in ("rows", "scores"))
 
@@ -233,8 +101,7 @@ def _document(path: Path, data: bytes, like: Document | None = None) -> Document
         line = len(re.split(rb"\r\n|\r|\n", data[: error.start]))
         hint = 'save it as "CSV UTF-8" in the spreadsheet program'
         raise SheetError(f"{path} is not UTF-8 text (byte {error.start + 1}, line {line}): {hint}") from error
-    last = _QUOTED.match(document.records[-1].fields[-1]) if document.records else None
-    if last and not last[2]:
+    if document.never_closed():
         hint = "so the rows below cannot be told apart; close or remove it"
         raise SheetError(f"{path}, row {len(document.records)}: a quote is opened here and never closed, {hint}")
     return document
@@ -277,12 +144,14 @@ def _copy_rights(source: Path, target: Path) -> None:
 
 def _put(temporary: Path, path: Path, before: bytes) -> bool:
     """Put a file in the place of one that holds `before`; False, with no change, if it no longer does."""
-    target = Path(os.path.realpath(path))
+    target, after = Path(os.path.realpath(path)), temporary.read_bytes()
     if not _exchange(temporary, target):
         temporary.replace(target)
     # A look beforehand leaves a gap in which somebody may save; what came out in exchange leaves none.
     elif temporary.read_bytes() != before:
         _exchange(temporary, target)
+        if temporary.read_bytes() != after:  # and saved once more: the newest save is the one to keep
+            _exchange(temporary, target)
         return False
     return True
 

@@ -7,7 +7,7 @@ from typing import TypeVar
 
 from sheetsync.errors import SheetChanged
 from sheetsync.records import AddColumns, AddRow, Book, Calls, CellUpdate, Change, Tab, Table
-from sheetsync.sheets.csvfile import literal
+from sheetsync.sheets.csvtext import literal
 
 T = TypeVar("T")
 Grid = list[list[str]]

@@ -1,0 +1,138 @@
+"""The store of images: each content once, whole, and never changed."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+from pathlib import Path
+
+import pytest
+from support import png
+
+from sheetsync.objects import Objects, link, write_text
+from sheetsync.records import Arrival
+
+
+def kept(objects: Objects, key: str, content: bytes) -> Arrival:
+    with objects.temporary() as path:
+        path.write_bytes(content)
+        return objects.keep(key, path, ".png")
+
+
+@pytest.fixture
+def objects(tmp_path: Path) -> Objects:
+    return Objects(tmp_path / "objects")
+
+
+def files(folder: Path) -> list[str]:
+    return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
+
+
+def test_an_object_is_named_by_its_content_and_read_only(objects: Objects) -> None:
+    arrival = kept(objects, "key", png(1))
+    path = objects.path(arrival.digest, ".png")
+    assert arrival == Arrival("key", hashlib.sha256(png(1)).hexdigest()[:32], ".png")
+    assert path.read_bytes() == png(1)
+    assert path.stat().st_mode & 0o777 == 0o444
+
+
+def test_equal_contents_are_kept_once(objects: Objects) -> None:
+    assert kept(objects, "one", png(1)).digest == kept(objects, "two", png(1)).digest
+    assert len(files(objects.root)) == 1
+
+
+def test_what_is_not_kept_leaves_nothing(objects: Objects) -> None:
+    with contextlib.suppress(ConnectionError), objects.temporary() as path:
+        path.write_bytes(b"half")
+        raise ConnectionError
+    assert files(objects.root) == []
+
+
+def test_sweeping_removes_what_is_half_and_nothing_else(objects: Objects) -> None:
+    objects.sweep()  # there is no folder yet
+    objects.remember(kept(objects, "key", png(1)))
+    whole = files(objects.root)
+    (objects.root / ".tmp-abc").write_bytes(png(2)[:50])
+    objects.sweep()
+    assert files(objects.root) == whole
+
+
+def test_the_latest_content_of_an_address_counts(objects: Objects) -> None:
+    assert objects.known() == {}
+    old, new, other = kept(objects, "key", png(1)), kept(objects, "key", png(2)), kept(objects, "other", png(1))
+    for arrival in (old, other, new):
+        objects.remember(arrival)
+    assert objects.known() == {"key": new, "other": other}
+
+
+@pytest.mark.parametrize("cut", range(1, 8))
+def test_a_line_cut_short_is_forgotten_and_spoils_no_other_address(objects: Objects, cut: int) -> None:
+    first, second, third = (kept(objects, f"key{number}", png(number)) for number in range(3))
+    objects.remember(first)
+    objects.remember(second)
+    log = objects.root / "arrivals.tsv"
+    log.write_bytes(log.read_bytes()[:-cut])
+    assert objects.known() == {"key0": first}
+    objects.remember(third)  # on the same line; it may be lost, but nothing false may come of it
+    assert {**objects.known(), "key2": third} == {"key0": first, "key2": third}
+
+
+def test_a_link_is_the_same_file_and_replaces_what_was_there(tmp_path: Path) -> None:
+    source, target = tmp_path / "source", tmp_path / "deep" / "target"
+    source.write_bytes(b"new")
+    for _ in range(2):  # the second time it is this very file already
+        link(source, target)
+        assert target.samefile(source)
+        assert files(tmp_path) == ["deep/target", "source"]
+    target.unlink()
+    target.write_bytes(b"old")
+    link(source, target)
+    assert target.read_bytes() == b"new"
+
+
+def other_file_system(folder: Path) -> Path | None:
+    """A folder on another file system than this one, where there is one."""
+    shared = Path("/dev/shm")
+    return shared if shared.is_dir() and shared.stat().st_dev != folder.stat().st_dev else None
+
+
+def test_a_copy_is_made_where_a_link_cannot_be(tmp_path: Path) -> None:
+    source = tmp_path / "source"
+    source.write_bytes(png(1))
+    elsewhere = other_file_system(tmp_path)
+    if elsewhere:
+        target = elsewhere / f"sheetsync-test-{os.getpid()}" / "target"
+    else:  # no file can have so many names
+        target = tmp_path / "target"
+        use_up_names(source, tmp_path / "names")
+    try:
+        link(source, target)
+        assert target.read_bytes() == png(1)
+        assert not target.samefile(source)
+        assert files(target.parent) == [target.name] or not elsewhere
+    finally:
+        if elsewhere:
+            target.unlink(missing_ok=True)
+            target.parent.rmdir()
+
+
+def use_up_names(source: Path, folder: Path) -> None:
+    folder.mkdir()
+    for number in range(1 << 17):
+        try:
+            os.link(source, folder / str(number))
+        except OSError:
+            return
+    raise AssertionError("this file system sets no limit to the names of a file")
+
+
+def test_text_is_replaced_whole(tmp_path: Path) -> None:
+    path = tmp_path / "new" / "file.txt"
+    write_text(path, "one\r\n")
+    before = path.open(encoding="utf-8", newline="")
+    write_text(path, "zwölf\n")
+    with before:
+        assert before.read() == "one\r\n"
+    assert path.read_bytes() == "zwölf\n".encode()
+    assert files(tmp_path) == ["new/file.txt"]

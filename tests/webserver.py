@@ -1,0 +1,171 @@
+"""A web server on this machine that also does what real ones do wrong."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any, TypeAlias
+
+Answer: TypeAlias = Callable[["Handler"], None]
+
+
+class Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    server: Server
+
+    def do_GET(self) -> None:
+        with contextlib.suppress(OSError):  # who asked may have gone
+            self.server.web.answer(self)
+
+    def log_message(self, *_: Any) -> None:
+        pass
+
+    def say(self, status: int, headers: Mapping[str, object]) -> None:
+        self.send_response(status)
+        for name, value in headers.items():
+            self.send_header(name, str(value))
+        self.end_headers()
+
+    def hang_up(self) -> None:
+        self.close_connection = True
+        with contextlib.suppress(OSError):
+            self.connection.shutdown(socket.SHUT_RDWR)
+
+
+class Server(ThreadingHTTPServer):
+    daemon_threads = True
+    block_on_close = False  # some answers never end
+    request_queue_size = 64
+
+    def __init__(self, web: WebServer) -> None:
+        super().__init__(("127.0.0.1", 0), Handler)
+        self.web = web
+
+    def process_request(self, *request: Any) -> None:
+        self.web.connections += 1
+        super().process_request(*request)
+
+    def handle_error(self, *_: Any) -> None:
+        pass
+
+
+@dataclass
+class WebServer:
+    """Answers by path: the first request gets the first answer, the last answer stays."""
+
+    address: str = ""
+    port: int = 0
+    connections: int = 0
+    asked: list[str] = field(default_factory=list)
+    headers: list[dict[str, str]] = field(default_factory=list)
+    closing: threading.Event = field(default_factory=threading.Event)
+    _answers: dict[str, list[Answer]] = field(default_factory=dict)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def give(self, path: str, *answers: Answer | bytes) -> str:
+        """Say what a path gives; returns its address."""
+        self._answers[path] = [page(each) if isinstance(each, bytes) else each for each in answers]
+        return self.address + path
+
+    def answer(self, handler: Handler) -> None:
+        with self._lock:
+            self.asked.append(handler.path)
+            self.headers.append(dict(handler.headers.items()))
+            answers = self._answers.get(handler.path, [status(404)])
+            now = answers.pop(0) if len(answers) > 1 else answers[0]
+        now(handler)
+
+
+@contextlib.contextmanager
+def serving() -> Iterator[WebServer]:
+    web = WebServer()
+    with Server(web) as server:
+        web.port = server.server_port
+        web.address = f"http://127.0.0.1:{web.port}"
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
+        thread.start()
+        try:
+            yield web
+        finally:
+            web.closing.set()
+            server.shutdown()
+            thread.join()
+
+
+# --- answers --------------------------------------------------------------------------------------
+
+
+def page(body: bytes, kind: str = "image/png", **headers: str) -> Answer:
+    more = {name.replace("_", "-"): value for name, value in headers.items()}
+
+    def answer(handler: Handler) -> None:
+        handler.say(200, {"Content-Type": kind, "Content-Length": len(body)} | more)
+        handler.wfile.write(body)
+
+    return answer
+
+
+def status(code: int, **headers: str) -> Answer:
+    more = {name.replace("_", "-"): value for name, value in headers.items()}
+    return lambda handler: handler.say(code, {"Content-Length": 0} | more)
+
+
+def redirect(to: str, code: int = 302, **headers: str) -> Answer:
+    return status(code, Location=to, **headers)
+
+
+def hang(handler: Handler) -> None:
+    """Take the request and say nothing."""
+    handler.server.web.closing.wait()
+    handler.hang_up()
+
+
+def drop(body: bytes, said: int) -> Answer:
+    """Promise so many bytes, send some and hang up."""
+
+    def answer(handler: Handler) -> None:
+        handler.say(200, {"Content-Type": "image/png", "Content-Length": said})
+        handler.wfile.write(body)
+        handler.hang_up()
+
+    return answer
+
+
+def drip(body: bytes, pause: float) -> Answer:
+    """A byte, a pause, a byte: never silent for long."""
+
+    def answer(handler: Handler) -> None:
+        handler.say(200, {"Content-Type": "image/png", "Content-Length": len(body)})
+        for byte in body:
+            handler.wfile.write(bytes([byte]))
+            time.sleep(pause)
+
+    return answer
+
+
+def drip_header(pause: float) -> Answer:
+    """The same before the first byte of content."""
+
+    def answer(handler: Handler) -> None:
+        handler.wfile.write(b"HTTP/1.1 200 OK\r\nX-Long: ")
+        while not handler.server.web.closing.wait(pause):
+            handler.wfile.write(b"x")
+
+    return answer
+
+
+def endless(code: int = 200, **headers: str) -> Answer:
+    """A body without end and without a length."""
+
+    def answer(handler: Handler) -> None:
+        handler.say(code, {"Content-Type": "image/png", "Connection": "close"} | headers)
+        while not handler.server.web.closing.is_set():
+            handler.wfile.write(bytes(1 << 16))
+        handler.hang_up()
+
+    return answer

@@ -1,0 +1,86 @@
+"""The fixed network: ResNet-50 cut at the end of its stage conv2, as Keras builds it, for small images.
+
+He et al., "Deep residual learning for image recognition", 2015; layer by layer the same as
+`keras.applications.ResNet50(weights=None)` up to `conv2_block3_out`, then global average pooling and a dense
+layer. With 32 x 32 pixels: stem 16 x 16 x 64, pooled 8 x 8 x 64, three blocks 8 x 8 x 256, vector 256.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from typing import cast
+
+import torch
+from torch import Tensor, nn
+
+from training.recipe import Recipe
+
+FEATURES = 256
+WIDTH = 64
+IMAGENET_MEANS = (103.939, 116.779, 123.68)  # blue, green, red; 0..255
+
+
+class Bottleneck(nn.Module):
+    """1 x 1 down, 3 x 3, 1 x 1 up, plus what came in: (N, inputs, H, W) to (N, 256, H, W)."""
+
+    def __init__(self, inputs: int, momentum: float) -> None:
+        super().__init__()
+        self.down = _conv(inputs, WIDTH, 1, momentum)
+        self.middle = _conv(WIDTH, WIDTH, 3, momentum)
+        self.up = _conv(WIDTH, FEATURES, 1, momentum)
+        same = inputs == FEATURES
+        self.shortcut = nn.Identity() if same else _conv(inputs, FEATURES, 1, momentum)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, inputs, H, W) to (N, 256, H, W)."""
+        inner = self.middle(self.down(x).relu()).relu()
+        return cast("Tensor", (self.up(inner) + self.shortcut(x)).relu())
+
+
+class TruncatedResNet50(nn.Module):
+    """RGB images (N, 3, H, W), 0..255, to logits (N, classes). The preprocessing is inside."""
+
+    means: Tensor
+
+    def __init__(self, classes: int, momentum: float) -> None:
+        super().__init__()
+        self.register_buffer("means", torch.tensor(IMAGENET_MEANS).view(1, 3, 1, 1), persistent=False)
+        self.stem = _conv(3, WIDTH, 7, momentum, stride=2)
+        # Keras pads with zeros here; after a relu that is the same as the minus infinity of this layer.
+        self.pool = nn.MaxPool2d(3, stride=2, padding=1)
+        self.block1 = Bottleneck(WIDTH, momentum)
+        self.block2 = Bottleneck(FEATURES, momentum)
+        self.block3 = Bottleneck(FEATURES, momentum)
+        self.dense = nn.Linear(FEATURES, classes)
+
+    def preprocess(self, x: Tensor) -> Tensor:
+        """RGB to BGR, minus the means of ImageNet; not scaled. (N, 3, H, W) to the same shape."""
+        return x.flip(1) - self.means
+
+    def embed(self, x: Tensor) -> Tensor:
+        """The vector before the dense layer, (N, 256), all of it >= 0."""
+        x = self.pool(self.stem(self.preprocess(x)).relu())
+        x = self.block3(self.block2(self.block1(x)))
+        return x.mean((2, 3))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, 3, H, W) to logits (N, classes)."""
+        return cast("Tensor", self.dense(self.embed(x)))
+
+
+def _conv(inputs: int, outputs: int, kernel: int, momentum: float, stride: int = 1) -> nn.Sequential:
+    """A convolution with bias and the normalisation after it; zero padding keeps (or halves) the sides."""
+    conv = nn.Conv2d(inputs, outputs, kernel, stride, padding=kernel // 2)
+    norm = nn.BatchNorm2d(outputs, eps=1.001e-5, momentum=momentum)  # eps as in keras.applications
+    return nn.Sequential(OrderedDict(conv=conv, norm=norm))
+
+
+def build(recipe: Recipe, classes: int, generator: torch.Generator | None = None) -> TruncatedResNet50:
+    """A fresh model. With a generator: Glorot-uniform kernels drawn from it and zero biases, as in Keras."""
+    model = TruncatedResNet50(classes, recipe.norm_momentum)
+    if generator is not None:
+        for layer in model.modules():
+            if isinstance(layer, nn.Conv2d | nn.Linear):
+                nn.init.xavier_uniform_(layer.weight, generator=generator)
+                nn.init.zeros_(cast("Tensor", layer.bias))
+    return model

@@ -1,0 +1,147 @@
+"""Train a recipe on a folder of images: `python -m training.train DATASET --recipe NAME --runs DIR`."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from training import console, recipe, run
+from training.crossval import MAIN, Bench, Job, assign_folds, plan_jobs, run_jobs
+from training.data import Dataset, check, decode, scan
+from training.recipe import Recipe
+
+HELP = """\
+Train a fixed network on a folder of images, and say what it thinks of every image in it.
+
+The folder, as torchvision's ImageFolder wants it; all but train may be missing:
+  DATASET/train/<label>/*.png     learned from; predicted by cross-validation
+  DATASET/val/<label>/*.png       picks the best epoch; scored
+  DATASET/test/<label>/*.png      scored, and nothing else
+  DATASET/unlabelled/*.png        predicted
+
+What comes out, in DIR/<id>/:
+  metrics.json        scores with their intervals, history, counts, versions
+  predictions.csv     for every image: the label that a model which did not learn from it gives it
+  probs.npy           the probabilities behind predictions.csv
+  model.safetensors   the weights of the epoch that got most of val right
+  recipe.json         every number of the training
+
+The same images and recipe give the same id and, on the same machine, the same numbers. A run that is there
+already is not made again. Numbers of the training are no options here: they are the recipe's.
+"""
+
+
+def train(
+    dataset: Path, chosen: Recipe, runs: Path, name: str | None, workers: int | None, report: console.Report
+) -> Path:
+    """Make a run directory, or find it made; gives its path.
+
+    `name` None = an id from the images and the recipe. `workers` None = one a core, or one for a GPU.
+    Raises TrainingError for what the user can mend.
+    """
+    start = time.monotonic()
+    data = scan(dataset)
+    folder = runs / (name or run.default_id(data, chosen))
+    if folder.exists():
+        report("exists", 0, 0, f"{folder} is there already; nothing to do")
+        return folder
+    check(data, chosen)
+    with run.workspace(runs, folder.name) as temporary:
+        result = _train(data, chosen, temporary, workers or _workers(), report)
+        result = {"created": run.now(), "seconds": round(time.monotonic() - start, 3)} | result
+        run.write_json(result, temporary / "metrics.json")
+    return folder
+
+
+def _train(data: Dataset, chosen: Recipe, folder: Path, workers: int, report: console.Report) -> dict[str, Any]:
+    if data.untrained():
+        report("warning", 0, 0, f"no train images of {', '.join(data.untrained())}: the model cannot learn them")
+    images = folder / "images.npy"
+    _decode(data, chosen.image_size, images, report)
+    fold = _folds(data, chosen)
+    jobs = plan_jobs(data, fold, chosen.seed)
+    bench = Bench(chosen, images, data.targets(), len(data.classes), folder / run.WEIGHTS)
+    outcomes = run_jobs(bench, jobs, workers, _listener(jobs, chosen.epochs, report))
+    images.unlink()
+    return run.write(folder, data, chosen, jobs, outcomes)
+
+
+def _decode(data: Dataset, size: int, path: Path, report: console.Report) -> None:
+    count = len(data.samples)
+    images = np.lib.format.open_memmap(path, "w+", np.float32, (count, 3, size, size))
+    decode(data, images, console.every(100, report, "decode", count))
+    images.flush()
+
+
+def _folds(data: Dataset, chosen: Recipe) -> np.ndarray[Any, np.dtype[np.int64]]:
+    samples = [data.samples[i] for i in data.where("train")]
+    digests, labels = [sample.digest for sample in samples], [sample.label for sample in samples]
+    return assign_folds(digests, labels, chosen.folds, chosen.seed)
+
+
+def _listener(jobs: list[Job], epochs: int, report: console.Report) -> Callable[[Job, Any], None]:
+    done: Counter[str] = Counter()
+
+    def listen(job: Job, epoch: Any) -> None:
+        stage, parts = ("train", 1) if job.name == MAIN else ("folds", len(jobs) - 1)
+        done[stage] += 1
+        score = "" if epoch.val_accuracy is None else f", val accuracy {epoch.val_accuracy:.3f}"
+        report(stage, done[stage], epochs * parts, f"{job.name}: loss {epoch.train_loss:.3f}{score}")
+
+    return listen
+
+
+def _workers() -> int:
+    import torch
+
+    return 1 if torch.cuda.is_available() else os.cpu_count() or 1
+
+
+def _command(options: argparse.Namespace) -> None:
+    chosen = recipe.load(options.recipe)
+    with console.reporting(as_json=options.json) as report:
+        folder = train(options.dataset, chosen, options.runs, options.id, options.workers, report)
+    console.say({"run": str(folder)}, str(folder), as_json=options.json)
+
+
+def _parser() -> argparse.ArgumentParser:
+    shape = argparse.RawDescriptionHelpFormatter
+    parser = argparse.ArgumentParser("python -m training.train", description=HELP, formatter_class=shape)
+    parser.add_argument("dataset", type=Path, metavar="DATASET", help="the folder that holds train/, val/, ...")
+    names = ", ".join(recipe.RECIPES)
+    parser.add_argument("--recipe", required=True, help=f"{names}, or a .toml or .json file with all fields")
+    parser.add_argument("--runs", type=Path, required=True, metavar="DIR", help="where run directories go")
+    parser.add_argument("--id", type=_id, help="name of the run (default: from the images and the recipe)")
+    parser.add_argument("--workers", type=_count, help="models trained at a time (default: one a core; one on a GPU)")
+    console.add_common(parser)
+    return parser
+
+
+def _count(text: str) -> int:
+    if not text.isdecimal() or not int(text):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number above 0")
+    return int(text)
+
+
+def _id(text: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9_-][A-Za-z0-9._-]*", text):
+        raise argparse.ArgumentTypeError(f"{text!r}: letters, digits, and . _ - only, no dot at the start")
+    return text
+
+
+def main(arguments: list[str]) -> int:
+    """Run the command; gives its exit code."""
+    return console.guarded(_command, _parser().parse_args(arguments))
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

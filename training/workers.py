@@ -1,0 +1,124 @@
+"""Run jobs in processes of their own, a few at a time, that never outlive the one that started them."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from multiprocessing.connection import Connection, wait
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
+
+from training.errors import TrainingError
+
+if TYPE_CHECKING:
+    Wire: TypeAlias = Connection[Any, Any]
+
+Job = TypeVar("Job")
+Result = TypeVar("Result")
+Tell: TypeAlias = Callable[[Any], None]
+
+
+def run_all(
+    work: Callable[[Job, Tell], Result], jobs: Sequence[Job], workers: int, listen: Callable[[Job, Any], None]
+) -> list[Result]:
+    """The result of `work(job, tell)` for every job, in the jobs' order; jobs start in this order, too.
+
+    `work`, jobs and results must be picklable. What a job tells is heard here, as `listen(job, what)`.
+    Raises a TrainingError that a job raises, and one of its own when a process dies.
+    """
+    results: dict[int, Result] = {}
+    with _team(work, min(workers, len(jobs))) as wires:
+        idle, waiting = list(wires), list(range(len(jobs)))[::-1]
+        busy: dict[Wire, int] = {}
+        while len(results) < len(jobs):
+            while idle and waiting:
+                wire, number = idle.pop(), waiting.pop()
+                busy[wire] = number
+                with _alive():
+                    wire.send(jobs[number])
+            for wire in _ready(busy):
+                kind, what = _receive(wire)
+                if kind == "told":
+                    listen(jobs[busy[wire]], what)
+                else:
+                    results[busy.pop(wire)] = what
+                    idle.append(wire)
+    return [results[number] for number in range(len(jobs))]
+
+
+@contextmanager
+def _team(work: Callable[[Job, Tell], Result], size: int) -> Iterator[list[Wire]]:
+    """The wires to `size` fresh processes, which are gone when the block is left, however it is left."""
+    context = multiprocessing.get_context("spawn")  # a forked torch can hang
+    processes, wires = [], []
+    try:
+        for _ in range(size):
+            ours, theirs = context.Pipe()
+            process = context.Process(target=_serve, args=(work, theirs), daemon=True)
+            process.start()
+            theirs.close()  # so that the end of the process is the end of the wire
+            processes.append(process)
+            wires.append(ours)
+        yield wires
+    finally:
+        for process in processes:
+            process.kill()
+            process.join()
+
+
+def _ready(wires: Sequence[Wire] | dict[Wire, int]) -> list[Wire]:
+    return [wire for wire in wait(list(wires)) if isinstance(wire, Connection)]
+
+
+@contextmanager
+def _alive() -> Iterator[None]:
+    try:
+        yield
+    except (EOFError, ConnectionError) as error:
+        raise TrainingError("a training process ended early; was it killed, or is the memory full?") from error
+
+
+def _receive(wire: Wire) -> tuple[str, Any]:
+    with _alive():
+        kind, what = wire.recv()
+    if kind == "failed":
+        raise what
+    return kind, what
+
+
+def _serve(work: Callable[[Job, Tell], Result], wire: Wire) -> None:
+    """What a process does: one job after the other, until it is killed or its parent is gone."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the parent, which ends this process
+    _die_with_parent()
+    while True:
+        try:
+            wire.send(("done", work(wire.recv(), lambda what: wire.send(("told", what)))))
+        except TrainingError as error:
+            wire.send(("failed", error))
+
+
+def _die_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        _watch(lambda: wait([parent.sentinel]))
+
+
+def die_at_end_of_input() -> None:
+    """End this process at once, with code 1, when its standard input ends: whoever held it is gone."""
+
+    def drain() -> None:
+        while os.read(0, 4096):
+            pass
+
+    _watch(drain)
+
+
+def _watch(until: Callable[[], object]) -> None:
+    def end() -> None:
+        until()
+        os._exit(1)
+
+    threading.Thread(target=end, daemon=True).start()
