@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import signal
 import sys
@@ -12,15 +11,12 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 import typer
 
 from sheetsync import __version__
-from sheetsync.errors import SheetsyncError
+from sheetsync.errors import SheetsyncError, disk_problem
 
 if TYPE_CHECKING:
     from sheetsync.config import Project
     from sheetsync.records import Progress
     from sheetsync.service import Pass
-
-# The disk's ways to say no: the user's problem, unlike any other OSError.
-DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EMFILE)
 
 
 class Stopped(BaseException):
@@ -191,7 +187,7 @@ def _pass(project: Project, progress: Progress) -> Pass:
 
     stamina.instrumentation.set_on_retry_hooks(())  # it would tell of every retry on stderr
     sheet = open_sheet(project.settings.sheet, project.root)
-    fetch = fetch_any(project.root, project.limits)
+    fetch = fetch_any(project.sheet_folder, project.limits)
     trainer = ProcessTrainer(project.dataset, project.recipe, project.state)
     return Pass(project, World(sheet, fetch, trainer, time.monotonic, progress))
 
@@ -229,9 +225,10 @@ def main() -> None:
     except Stopped:
         _leave("stopped; run it again to go on from here", 130)
     except OSError as error:
-        if error.errno not in DISK:
+        words = disk_problem(error)
+        if words is None:
             raise
-        _leave(f"{error.strerror}: {error.filename or 'on disk'}; mend that and run it again", 1)
+        _leave(words, 1)
 
 
 def _leave(words: str, code: int) -> NoReturn:

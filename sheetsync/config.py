@@ -39,11 +39,17 @@ class ColumnNames(_Section):
     review_rank: Header = "review_rank"
     used_split: Header = "used_split"
 
+    def images(self) -> tuple[str, ...]:
+        """The names that the column of images may have."""
+        return (self.image,) if isinstance(self.image, str) else self.image
+
+    def names(self) -> tuple[str, ...]:
+        """Every header that sheetsync looks for."""
+        return (*self.images(), *(getattr(self, name) for name in type(self).model_fields if name != "image"))
+
     @model_validator(mode="after")
     def _distinct(self) -> ColumnNames:
-        images = (self.image,) if isinstance(self.image, str) else self.image
-        others = (getattr(self, name) for name in type(self).model_fields if name != "image")
-        names = [name.strip().casefold() for name in (*images, *others)]
+        names = [name.strip().casefold() for name in self.names()]
         twice = sorted({name for name in names if names.count(name) > 1})
         if twice:
             raise ValueError(f"two columns cannot share the name '{twice[0]}'")
@@ -89,6 +95,14 @@ class Settings(BaseSettings):
     splits: SplitShares = SplitShares()
     download: DownloadLimits = DownloadLimits()
 
+    @model_validator(mode="after")
+    def _slices_of_people(self) -> Settings:
+        ours = {name.strip().casefold() for name in self.columns.names()}
+        taken = sorted(name for name in self.slices if name.strip().casefold() in ours)
+        if taken:
+            raise ValueError(f"the column '{taken[0]}' cannot be a slice: sheetsync has another use for it")
+        return self
+
     @classmethod
     def settings_customise_sources(
         cls, settings_cls: type[BaseSettings], *_: PydanticBaseSettingsSource, **__: PydanticBaseSettingsSource
@@ -120,6 +134,11 @@ class Project:
         return "://" not in self.settings.sheet
 
     @property
+    def sheet_folder(self) -> Path:
+        """Where a sheet in a file is; relative paths of images start there."""
+        return (self.root / self.settings.sheet).parent if self.local else self.root
+
+    @property
     def recipe(self) -> str:
         """The name of a built-in recipe, or the path of a recipe file of the team's own."""
         file = self.root / self.settings.recipe
@@ -129,9 +148,8 @@ class Project:
     def columns(self) -> Columns:
         """The headers to look for."""
         names = self.settings.columns
-        image = (names.image,) if isinstance(names.image, str) else names.image
         machine = {name: getattr(names, name) for name in MACHINE_COLUMNS}
-        return Columns(image, names.label, names.split, self.settings.slices, machine)
+        return Columns(names.images(), names.label, names.split, self.settings.slices, machine)
 
     @property
     def shares(self) -> Shares:

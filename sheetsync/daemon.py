@@ -8,7 +8,7 @@ from threading import Event
 
 import schedule
 
-from sheetsync.errors import SheetsyncError
+from sheetsync.errors import SheetsyncError, disk_problem
 
 log = logging.getLogger("sheetsync")
 
@@ -33,5 +33,8 @@ def _survive(one_pass: Callable[[], None]) -> None:
         one_pass()
     except SheetsyncError as error:
         log.error("%s", error)  # noqa: TRY400  # the user's problem: its sentence is enough
-    except Exception:
+    except Exception as error:
+        if isinstance(error, OSError) and (words := disk_problem(error)):
+            log.error("%s", words)  # noqa: TRY400
+            return
         log.exception("this pass failed in a way nobody foresaw; the next one comes as planned")

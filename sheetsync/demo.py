@@ -24,10 +24,11 @@ from sheetsync.config import Project, load
 from sheetsync.display import progress_shown, score_words, show_problems
 from sheetsync.errors import ConfigError
 from sheetsync.objects import write_text
-from sheetsync.records import Progress, Report, Table
+from sheetsync.records import Progress, Report
 from sheetsync.service import Pass
 from sheetsync.setup import make_project
 from sheetsync.sheets import open_sheet
+from sheetsync.tables import Table
 
 SHEET = "digits.csv"
 PLANTED = "planted.csv"

@@ -15,6 +15,7 @@ from typing import BinaryIO, Protocol
 
 from PIL import Image, UnidentifiedImageError
 
+from sheetsync.cells import shown
 from sheetsync.objects import Objects
 from sheetsync.records import Arrival, Download, Failure
 from sheetsync.web import CHUNK, FetchError, FetchWeb, Limits, copy_within
@@ -69,7 +70,7 @@ def _one(key: str, url: str, objects: Objects, fetch: Fetch, limits: Limits) -> 
                 fetch(url, file)
             return objects.keep(key, path, picture_suffix(path, limits.max_pixels))
     except FetchError as error:
-        return Failure(key, url, str(error))
+        return Failure(key, url, shown(str(error), 500))
 
 
 def picture_suffix(path: Path, max_pixels: int) -> str:

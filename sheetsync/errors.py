@@ -13,6 +13,10 @@ Every message says what, where, and what to do next. A broken row or image is no
 see `records.Issue` and `records.Failure`. Anything else that is raised is a bug and keeps its traceback.
 """
 
+import errno
+
+DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EMFILE)
+
 
 class SheetsyncError(Exception):
     """Something the user can mend."""
@@ -44,3 +48,10 @@ class TrainingError(SheetsyncError):
 
 class Busy(SheetsyncError):
     """Another pass holds the lock of this project."""
+
+
+def disk_problem(error: OSError) -> str | None:
+    """What the disk says when it is the user's to mend (full, read-only, no rights), None for any other error."""
+    if error.errno not in DISK:
+        return None
+    return f"{error.strerror}: {error.filename or 'on disk'}; mend that and run it again"

@@ -8,18 +8,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sheetsync.records import (
-    SPLITS,
-    UNLABELLED,
-    AddColumns,
-    AddRow,
-    Change,
-    Entry,
-    Manifest,
-    RunInfo,
-    Table,
-    Value,
-)
+from sheetsync.records import SPLITS, UNLABELLED, Entry, Manifest, RunInfo
+from sheetsync.tables import AddColumns, AddRow, Change, Table, Value
 
 SCORE_COLUMNS = (
     "when", "run", "revision", "recipe",

@@ -19,20 +19,8 @@ from pathlib import Path
 from sheetsync.errors import MirrorError
 from sheetsync.objects import TEMPORARY, Objects, link, write_text
 from sheetsync.plan import Shares, place
-from sheetsync.records import (
-    SPLITS,
-    UNLABELLED,
-    Arrival,
-    Delete,
-    Entry,
-    Failure,
-    Manifest,
-    Move,
-    Plan,
-    Row,
-    Value,
-    text,
-)
+from sheetsync.records import SPLITS, UNLABELLED, Arrival, Delete, Entry, Failure, Manifest, Move, Plan, Row
+from sheetsync.tables import Value, text
 
 METADATA = "metadata.csv"
 LITTER = re.compile(r"\.DS_Store|\._.*|Thumbs\.db")  # what file managers leave behind

@@ -58,12 +58,12 @@ def make_plan(rows: Iterable[Row], manifest: Manifest, shares: Shares) -> Plan:
 
 
 def guard(plan: Plan, manifest: Manifest, usable: int) -> None:
-    """Refuse a plan that looks like an accident: no usable row left, or over half of the mirror gone.
+    """Refuse a plan that looks like an accident: over half of the mirror would go. `usable` counts rows.
 
     Raises `Shrunk`.
     """
     gone, held = len(plan.deletes), len(manifest)
-    if held and gone and (usable == 0 or gone > held / 2):
+    if gone > held / 2:
         raise Shrunk(
             f"the sheet has {usable} usable rows, so {gone} of {held} images would leave the dataset; "
             "nothing was deleted. If the rows were removed on purpose, run again with --allow-shrink; "

@@ -129,7 +129,7 @@ class ProcessTrainer:
                 raise
             if process.wait():
                 errors.seek(0)
-                words = _last_line(errors.read()) or f"it ended with code {process.returncode}"
+                words = _why(process.returncode, errors.read())
                 raise TrainingError(f"training failed: {words} (its full words are in {log})")
 
 
@@ -141,6 +141,12 @@ def _command(module: str, *options: str) -> list[str]:
 def _messages(lines: Iterable[str]) -> Iterator[Mapping[str, Any]]:
     messages = (json.loads(line) for line in lines if line.startswith("{"))
     return (message for message in messages if "stage" in message)
+
+
+def _why(code: int, words: str) -> str:
+    if code < 0:
+        return f"it was ended by signal {-code}; if nobody did that, the memory may be full"
+    return _last_line(words) or f"it ended with code {code}"
 
 
 def _last_line(words: str) -> str:

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 
-from sheetsync.records import SKIP, Entry, Failure, Manifest, Prediction, Snapshot, Value
+from sheetsync.cells import listed
+from sheetsync.records import SKIP, Entry, Failure, Manifest, Prediction, Snapshot
+from sheetsync.tables import Value
 
 MachineValues = Mapping[str, Mapping[str, Value]]
 DIGITS = 4  # of a probability: more would make cells differ that mean the same
@@ -75,8 +77,8 @@ def _reasons(manifest: Manifest, said: Mapping[str, Prediction]) -> dict[str, li
 
 
 def _equal_words(entries: list[Entry]) -> list[str]:
-    labels = sorted({entry.label for entry in entries if entry.label})
+    labels = {entry.label for entry in entries if entry.label}
     splits = [split for split in ("train", "val", "test") if any(entry.split == split for entry in entries)]
-    words = [f"same image labelled {' and '.join(labels)}"] if len(labels) > 1 else []
+    words = [f"same image labelled {listed(labels, ' and ')}"] if len(labels) > 1 else []
     words += [f"same image in {' and '.join(splits)}"] if len(splits) > 1 else []
     return words or (["same image at another address"] if len(entries) > 1 else [])

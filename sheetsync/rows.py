@@ -6,22 +6,16 @@ changes nothing: where two rows disagree about one image, neither wins.
 
 from __future__ import annotations
 
-import hashlib
-import re
 import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from urllib.parse import quote, urlsplit, urlunsplit
 
+from sheetsync.cells import image_key, listed, quoted, read_image, read_label, read_split
 from sheetsync.errors import SheetError
-from sheetsync.records import MACHINE_COLUMNS, SKIP, SPLITS, Issue, Row, Snapshot, Table
+from sheetsync.records import MACHINE_COLUMNS, SKIP, Issue, Row, Snapshot
+from sheetsync.tables import Table
 
-FORMULA = re.compile(r'=\s*(?:IMAGE|HYPERLINK)\s*\(\s*"((?:[^"]|"")*)"\s*[,;)]', re.IGNORECASE)
-SCHEME = re.compile(r"[a-z][a-z0-9+.-]*:", re.IGNORECASE)
-LABEL_BYTES = 200  # file systems take 255 bytes for a folder name
-URL_CHARS = 8000
-UNSEEN = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")  # control characters, halves of a character
 BLANK = ("Zs", "Zl", "Zp", "Cf")  # Unicode categories: blanks, and what has no width at all
 
 
@@ -93,7 +87,7 @@ def _require(table: Table, wanted: Mapping[str, int | None]) -> None:
     if not any(cell.strip() for cell in table.header):
         raise SheetError(f"the sheet is empty: its first row must hold the headers {', '.join(wanted)}")
     if missing:
-        found = ", ".join(_shown(cell.strip()) for cell in table.header if cell.strip())
+        found = ", ".join(quoted(cell.strip()) for cell in table.header if cell.strip())
         raise SheetError(
             f"no column is called {', nor '.join(missing)} (found: {found}): rename a header in row 1, "
             "or name yours under [columns] in sheetsync.toml"
@@ -116,100 +110,6 @@ def column_letter(column: int) -> str:
         letters = chr(ord("A") + rest) + letters
         column -= 1
     return letters
-
-
-# --- one cell -------------------------------------------------------------------------------------
-
-
-def image_key(url: str) -> str:
-    """The identity of an image row: 20 hex characters of the SHA-256 of its normalised URL."""
-    return hashlib.sha256(url.encode("utf-8", "surrogatepass")).hexdigest()[:20]
-
-
-def read_image(cell: str, *, local: bool) -> str:
-    """The normalised URL in an image cell, or a relative path where `local` allows one.
-
-    Raises `ValueError` with a sentence for an annotator.
-
-    >>> read_image('=IMAGE("HTTP://Example.org/a b.png#top")', local=False)
-    'http://example.org/a%20b.png'
-    """
-    given = _unformula(unicodedata.normalize("NFC", cell.strip()))
-    if not given:
-        raise ValueError("no image: put its URL here (a picture inserted into the cell has no URL to read)")
-    if len(given) > URL_CHARS:
-        raise ValueError(f"not an image URL (longer than {URL_CHARS} characters): {_shown(given)}")
-    if UNSEEN.search(given):
-        raise ValueError(f"not an image URL (a line break or another unseen character is in it): {_shown(given)}")
-    if SCHEME.match(given) or not local:
-        return _normal_url(given)
-    return _normal_path(given)
-
-
-def _unformula(given: str) -> str:
-    if not given.startswith("="):
-        return given
-    match = FORMULA.match(given)
-    if match is None:
-        raise ValueError('not an image: only =IMAGE("…") and =HYPERLINK("…") with the URL in quotes can be read')
-    return match[1].replace('""', '"').strip()
-
-
-def _normal_url(given: str) -> str:
-    try:
-        parts = urlsplit(given)
-        port = parts.port
-    except ValueError:
-        raise ValueError(f"not an image URL: {_shown(given)}") from None
-    if parts.scheme.lower() not in ("http", "https") or not parts.hostname:
-        raise ValueError(f"not an image URL (it must begin with http:// or https://): {_shown(given)}")
-    if parts.username is not None:
-        raise ValueError("a URL here must not hold a user name or password")
-    host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
-    default = {"http": 80, "https": 443}[parts.scheme.lower()]
-    netloc = host if port in (None, default) else f"{host}:{port}"
-    path, query = (quote(part, safe="/%:@!$&'()*+,;=~?[]|^{}") for part in (parts.path or "/", parts.query))
-    return urlunsplit((parts.scheme.lower(), netloc, path, query, ""))
-
-
-def _normal_path(given: str) -> str:
-    parts = [part for part in given.replace("\\", "/").split("/") if part != "."]
-    if not any(parts[:1]) or ".." in parts or parts[0].startswith("~"):
-        raise ValueError(f"a path must stay inside the folder of the sheet: {_shown(given)}")
-    return "/".join(part for part in parts if part)
-
-
-def read_label(cell: str) -> str:
-    """The label in a cell, "" where there is none.
-
-    Raises `ValueError` with a sentence for an annotator when it cannot be the name of a folder.
-    """
-    label = unicodedata.normalize("NFC", cell.strip())
-    if len(label.encode("utf-8", "surrogatepass")) > LABEL_BYTES:
-        raise ValueError(f"label cannot be used: longer than {LABEL_BYTES} bytes")
-    if label.startswith("."):
-        raise ValueError(f"label cannot be used: {_shown(label)} begins with a dot")
-    if UNSEEN.search(label):
-        raise ValueError(f"label cannot be used: {_shown(label)} holds a line break or another unseen character")
-    if slash := re.search(r"[/\\]", label):
-        raise ValueError(f"label cannot be used: {_shown(label)} holds {_shown(slash[0])}")
-    return label
-
-
-def read_split(cell: str) -> str:
-    """The split in a cell, "" where there is none.
-
-    Raises `ValueError` with a sentence for an annotator when it is none of ours.
-    """
-    split = cell.strip().casefold()
-    if split not in ("", *SPLITS, SKIP):
-        raise ValueError(f"unknown split {_shown(cell.strip())}: use train, val, test or skip, or leave it empty")
-    return split
-
-
-def _shown(given: str) -> str:
-    clean = "".join(char if char.isprintable() else "�" for char in given)
-    return f"“{clean[:80]}…”" if len(clean) > 80 else f"“{clean}”"
 
 
 # --- all rows -------------------------------------------------------------------------------------
@@ -239,9 +139,9 @@ def parse(table: Table, columns: Columns, *, local: bool = False) -> Snapshot:
 
 
 def is_blank(cells: Sequence[str], where: Layout) -> bool:
-    """Whether people left this row empty; what the machine wrote there does not count."""
+    """Whether people left this row empty; what the machine wrote and boxes nobody ticked do not count."""
     machine = set(where.machine.values())
-    return not any(cell.strip() for place, cell in enumerate(cells) if place not in machine)
+    return all(cell.strip() in ("", "FALSE") for place, cell in enumerate(cells) if place not in machine)
 
 
 def _read_row(number: int, cells: Sequence[str], where: Layout, local: bool) -> Row | Issue | None:
@@ -264,9 +164,9 @@ def _merge(group: Sequence[Row]) -> Row | str:
     first = group[0]
     labels, splits = ({getattr(row, name) for row in group} - {""} for name in ("label", "split"))
     if len(labels) > 1:
-        return f"this image has several labels: {', '.join(sorted(labels))}"
+        return f"this image has several labels: {listed(labels, ', ')}"
     if len(splits) > 1:
-        return f"this image is in several splits: {', '.join(sorted(splits))}"
+        return f"this image is in several splits: {listed(splits, ', ')}"
     tags = {tag: _agreed(row.tags[tag] for row in group) for tag in first.tags}
     return Row(first.number, first.key, first.url, "".join(labels), "".join(splits), tags)
 

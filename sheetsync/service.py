@@ -17,23 +17,12 @@ from sheetsync.errors import Busy, SheetChanged, SheetError
 from sheetsync.mirror import Mirror
 from sheetsync.objects import Objects, write_text
 from sheetsync.plan import guard, make_plan
-from sheetsync.records import (
-    MACHINE_COLUMNS,
-    Book,
-    CellUpdate,
-    Change,
-    Failure,
-    Manifest,
-    Plan,
-    Progress,
-    Report,
-    RunInfo,
-    Snapshot,
-)
+from sheetsync.records import MACHINE_COLUMNS, Failure, Manifest, Plan, Progress, Report, RunInfo, Snapshot
 from sheetsync.retrain import Trainer, untrainable
 from sheetsync.review import MachineValues, machine_values
 from sheetsync.rows import parse
 from sheetsync.sheets.base import Sheet
+from sheetsync.tables import Book, CellUpdate, Change
 
 TRIES = 10  # how often a sheet that people keep changing is read again before giving up
 

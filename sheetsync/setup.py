@@ -8,8 +8,9 @@ from pathlib import Path
 from sheetsync.config import CONFIG, Settings
 from sheetsync.errors import ConfigError
 from sheetsync.objects import write_text
-from sheetsync.rows import Columns, layout, parse
+from sheetsync.rows import Columns, layout
 from sheetsync.sheets import open_sheet
+from sheetsync.tables import Table
 
 TEMPLATE = """\
 # What sheetsync works on. Every key but `sheet` may be left out; what is commented out shows the default.
@@ -57,27 +58,27 @@ def make_project(
     config = folder / CONFIG
     if config.exists():
         raise ConfigError(f"{config} is there already: edit it, or remove it first")
-    folder.mkdir(parents=True, exist_ok=True)
-    said = [_sheet_ready(folder, sheet), f"wrote {config}"]
+    table, said = _sheet(folder, sheet)
     toml = TEMPLATE.format(
         sheet=_quoted(sheet), recipe=_quoted(recipe), private="" if private else "# ", allow=str(private).lower()
     )
     write_text(config, toml)
+    layout(table, Columns())  # after the file is there in which other names can be given
     where = "" if folder == Path() else f" --project {folder}"
-    return [*said, f"next: sheetsync plan{where}, then sheetsync sync{where}"]
+    return [said, f"wrote {config}", f"next: sheetsync plan{where}, then sheetsync sync{where}"]
 
 
-def _sheet_ready(folder: Path, sheet: str) -> str:
+def _sheet(folder: Path, sheet: str) -> tuple[Table, str]:
+    """The rows of the sheet, made if it is missing, and words on them."""
     path = folder / sheet
-    if "://" not in sheet and not path.exists() and path.suffix == ".csv":
-        path.parent.mkdir(parents=True, exist_ok=True)
+    opened = open_sheet(sheet, folder)
+    if not path.exists():
+        if Path(sheet).exists():
+            raise ConfigError(f"{sheet} is here and not in {folder}: give its path as seen from {folder}")
         write_text(path, "image,label,split\n")
-        return f"wrote {path} with a header: add a row an image"
-    table = open_sheet(sheet, folder).read().rows
-    layout(table, Columns())
-    snapshot = parse(table, Columns(), local=True)
-    unusable = sum(not issue.warning for issue in snapshot.issues)
-    return f"{path}: {len(snapshot.rows)} usable images, {unusable} rows with a problem"
+        return opened.read().rows, f"wrote {path} with a header: add a row an image"
+    table = opened.read().rows
+    return table, f"{path}: {len(table.rows)} rows"
 
 
 def _quoted(words: str) -> str:

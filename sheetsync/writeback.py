@@ -7,9 +7,10 @@ the rows stood still meanwhile: nothing left to write means every machine value 
 from __future__ import annotations
 
 from sheetsync.errors import SheetError
-from sheetsync.records import AddColumns, Book, CellUpdate, Change, Snapshot, Table, Value, same
+from sheetsync.records import Snapshot
 from sheetsync.review import MachineValues
 from sheetsync.rows import Columns, column_letter, layout, parse
+from sheetsync.tables import AddColumns, Book, CellUpdate, Change, Table, Value, same
 
 
 def row_changes(book: Book, columns: Columns, values: MachineValues, *, local: bool) -> tuple[Change, ...]:

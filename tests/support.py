@@ -14,9 +14,10 @@ from typing import BinaryIO
 from PIL import Image
 
 from sheetsync.config import Project, Settings
-from sheetsync.records import Manifest, Prediction, Progress, RunInfo, Table
+from sheetsync.records import Manifest, Prediction, Progress, RunInfo
 from sheetsync.service import Pass, World
 from sheetsync.sheets import Sheet
+from sheetsync.tables import Table
 from sheetsync.web import FetchError
 
 MACHINE = ("status", "prediction", "confidence", "label_quality", "review", "review_rank", "used_split")

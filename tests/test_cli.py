@@ -424,3 +424,27 @@ def test_a_sync_that_trains_stops_when_told_and_takes_its_children_along(tmp_pat
     with (folder / "labels.csv").open(newline="") as file:
         assert next(csv.reader(file)) == ["image", "label", "split"]
     assert not list((folder / ".sheetsync" / "runs").glob("[!.]*"))
+
+
+def test_init_for_a_sheet_of_other_headers_writes_the_file_in_which_they_can_be_named(tmp_path: Path) -> None:
+    (tmp_path / "labels.csv").write_text("picture,class\na.png,i\n")
+    done = sheetsync("init", "labels.csv", cwd=tmp_path)
+    assert done.returncode == 1
+    assert "no column is called image or image_url or url, nor label" in done.stderr
+    assert (tmp_path / "sheetsync.toml").exists()
+
+
+def test_init_says_when_the_sheet_is_elsewhere(tmp_path: Path) -> None:
+    (tmp_path / "labels.csv").write_text("image,label\n")
+    done = sheetsync("init", "labels.csv", "--project", "there", cwd=tmp_path)
+    assert (done.returncode, sorted(path.name for path in tmp_path.iterdir())) == (1, ["labels.csv"])
+    assert "give its path as seen from there" in done.stderr
+
+
+def test_paths_of_images_start_at_the_folder_of_the_sheet(tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "a.png").write_bytes(png(1))
+    (tmp_path / "data" / "labels.csv").write_text("image,label,split\na.png,i,train\n")
+    assert sheetsync("init", "data/labels.csv", cwd=tmp_path).returncode == 0
+    done = sheetsync("sync", cwd=tmp_path)
+    assert "1 downloaded" in done.stdout

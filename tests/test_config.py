@@ -177,3 +177,9 @@ def test_a_sheet_that_cannot_be_used_leaves_no_project(tmp_path: Path, sheet: st
     with pytest.raises(SheetError):
         make_project(tmp_path, sheet)
     assert not (tmp_path / CONFIG).exists()
+
+
+def test_a_column_that_sheetsync_uses_is_no_slice(tmp_path: Path) -> None:
+    (tmp_path / "sheetsync.toml").write_text('sheet = "a.csv"\nslices = ["light", "Status "]\n')
+    with pytest.raises(ConfigError, match="the column 'Status ' cannot be a slice"):
+        load(tmp_path)

@@ -18,9 +18,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sheetsync.errors import SheetChanged, SheetError
-from sheetsync.records import AddColumns, AddRow, CellUpdate, Change, Table
 from sheetsync.sheets.csvfile import CsvSheet
 from sheetsync.sheets.csvtext import Document, parse, quote, sniff, unquote
+from sheetsync.tables import AddColumns, AddRow, CellUpdate, Change, Table
 
 TYPED = st.text('ab,;\t"\r\n \ufeff\x0b\u2028é', max_size=30)
 DELIMITER = st.sampled_from(",;\t")
@@ -284,7 +284,7 @@ def run(script: str, *args: str) -> subprocess.Popen[str]:
 FULL = """
 import resource, sys
 from pathlib import Path
-from sheetsync.records import AddRow, CellUpdate
+from sheetsync.tables import AddRow, CellUpdate
 from sheetsync.sheets.csvfile import CsvSheet
 sheet = CsvSheet(Path(sys.argv[1]))
 book = sheet.read()
@@ -309,7 +309,7 @@ def test_no_space_left_leaves_both_files_and_no_other(path: Path) -> None:
 LOOP = """
 import sys
 from pathlib import Path
-from sheetsync.records import CellUpdate
+from sheetsync.tables import CellUpdate
 from sheetsync.sheets.csvfile import CsvSheet
 sheet = CsvSheet(Path(sys.argv[1]))
 for number in range(10**9):

@@ -9,7 +9,7 @@ import struct
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import pytest
 import requests
@@ -18,11 +18,11 @@ from PIL import Image
 from support import png
 from webserver import WebServer, drip, drip_header, drop, endless, hang, page, redirect, serving, status
 
+from sheetsync.cells import image_key
 from sheetsync.download import at_hand, download, fetch_any
 from sheetsync.objects import Objects
 from sheetsync.records import Arrival, Download, Failure, Row
-from sheetsync.rows import image_key
-from sheetsync.web import Limits
+from sheetsync.web import FetchError, Limits
 
 PICTURE = png(1)
 TRUSTING = {
@@ -348,3 +348,13 @@ def test_what_is_no_file_has_a_reason(sheet_folder: Path) -> None:
 def test_a_file_too_large_is_refused(sheet_folder: Path) -> None:
     (sheet_folder / "big.png").write_bytes(bytes(100_001))
     assert outcome(sheet_folder, "big.png") == "file too large: over 0.1 MB"
+
+
+def test_a_reason_has_nothing_unseen_in_it(tmp_path: Path) -> None:
+    def fetch(url: str, into: BinaryIO) -> None:
+        raise FetchError("a\0b\nc" + 1000 * "d")
+
+    row = Row(2, "0" * 20, "http://h/a.png")
+    (failure,) = download([Download(row)], Objects(tmp_path), fetch, Limits())
+    assert isinstance(failure, Failure)
+    assert failure.reason == "a�b�c" + 495 * "d" + "…"

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support import table
 
+from sheetsync.cells import read_label
 from sheetsync.history import (
     SCORE_COLUMNS,
     Changes,
@@ -20,8 +21,8 @@ from sheetsync.history import (
     score_changes,
     sizes,
 )
-from sheetsync.records import UNLABELLED, AddColumns, AddRow, Entry, Manifest, RunInfo, Table
-from sheetsync.rows import read_label
+from sheetsync.records import UNLABELLED, Entry, Manifest, RunInfo
+from sheetsync.tables import AddColumns, AddRow, Table
 
 
 def legal(label: str) -> bool:

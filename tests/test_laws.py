@@ -29,10 +29,10 @@ from support import (
 )
 
 from sheetsync.errors import SheetError, Shrunk, TrainingError
-from sheetsync.records import Book, Calls, Change, Table
 from sheetsync.sheets import Sheet
 from sheetsync.sheets.csvfile import CsvSheet
 from sheetsync.sheets.memory import MemorySheet
+from sheetsync.tables import Book, Calls, Change, Table
 
 HEADER = ["who", "image", "label", "split"]
 GOOD = {f"http://pics.example/{n}.png": png(n % 12) for n in range(16)}  # some contents stand at two addresses

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from sheetsync.errors import SheetChanged
-from sheetsync.records import AddColumns, Calls, CellUpdate, Table
 from sheetsync.sheets.memory import MemorySheet
+from sheetsync.tables import AddColumns, Calls, CellUpdate, Table
 
 ROWS = Table(("image", "label"), (("b.png", "v"), ("a.png", "iv"), ("c.png",)))
 

@@ -11,12 +11,12 @@ import pytest
 from support import png, tree
 from test_objects import kept, other_file_system
 
+from sheetsync.cells import image_key
 from sheetsync.errors import MirrorError
 from sheetsync.mirror import Mirror
 from sheetsync.objects import Objects
 from sheetsync.plan import Shares, make_plan
 from sheetsync.records import Delete, Entry, Failure, Manifest, Move, Plan, Row
-from sheetsync.rows import image_key
 
 
 def row(number: int, label: str, split: str = "") -> Row:

@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 from support import table
 
 import sheetsync
-from sheetsync.records import UNLABELLED, Entry, same, text
-from sheetsync.rows import read_label
+from sheetsync.cells import read_label
+from sheetsync.records import UNLABELLED, Entry
+from sheetsync.tables import same, text
 
 KEY, DIGEST = "0123456789abcdef0123", "0123456789abcdef" * 2
 ENTRY = Entry(KEY, DIGEST, "train", "iv", ".png")

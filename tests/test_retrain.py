@@ -13,6 +13,7 @@ from support import png, tiny_recipe
 from test_cli import offspring, running, until
 from test_objects import kept
 
+from sheetsync.cells import image_key
 from sheetsync.errors import TrainingError
 from sheetsync.history import revision
 from sheetsync.mirror import Mirror
@@ -20,7 +21,6 @@ from sheetsync.objects import Objects
 from sheetsync.plan import Shares
 from sheetsync.records import Entry, Manifest, Row
 from sheetsync.retrain import ProcessTrainer, untrainable
-from sheetsync.rows import image_key
 
 Told = list[tuple[str, int, int, str]]
 
@@ -194,7 +194,7 @@ def test_a_killed_training_is_an_error_and_leaves_no_process_and_no_run(tmp_path
         killed.extend(offspring(os.getpid()))
         os.kill(killed[0], signal.SIGKILL)
 
-    with pytest.raises(TrainingError, match="training failed: it ended with code -9"):
+    with pytest.raises(TrainingError, match="training failed: it was ended by signal 9"):
         trainer(tmp_path).train("0" * 16, kill)
     until(lambda: not [child for child in killed if running(child)])
     assert trainer(tmp_path).runs() == []

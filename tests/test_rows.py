@@ -13,10 +13,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support import table
 
+from sheetsync.cells import image_key, read_image, read_label, read_split
 from sheetsync.errors import SheetError
 from sheetsync.plan import Shares, place
-from sheetsync.records import MACHINE_COLUMNS, SKIP, Entry, Snapshot, Table
-from sheetsync.rows import Columns, image_key, layout, parse, read_image, read_label, read_split
+from sheetsync.records import MACHINE_COLUMNS, SKIP, Entry, Snapshot
+from sheetsync.rows import Columns, layout, parse
+from sheetsync.tables import Table
 
 A, B, C = (f"http://pics.example/{name}.png" for name in "abc")
 COLUMNS = Columns(tags=("light",))
@@ -255,7 +257,7 @@ def test_one_address_is_one_image_however_it_is_written(cell: str) -> None:
         ("http://h/a+b.png?a=1&b=2;c", "http://h/a+b.png?a=1&b=2;c"),
         ("http://h/100%.png", "http://h/100%.png"),
         ("http://h/ä.png", "http://h/%C3%A4.png"),
-        ("http://h/a\u0308.png", "http://h/%C3%A4.png"),
+        ("http://h/a\u0308.png", "http://h/a%CC%88.png"),
         ("http://h", "http://h/"),
         ("https://h:443/x", "https://h/x"),
         ("https://h:80/x", "https://h:80/x"),
@@ -410,3 +412,14 @@ def test_a_split_is_read_whatever_its_case_and_blanks(cell: str, split: str) -> 
 def test_an_unknown_split_is_refused_with_the_ones_there_are(cell: str) -> None:
     said = f"unknown split “{cell}”: use train, val, test or skip, or leave it empty"
     assert problems((A, "i", f" {cell}")) == [said]
+
+
+def test_a_row_with_nothing_but_a_box_nobody_ticked_is_empty() -> None:
+    sheet = table(("", "", "", "FALSE"), ("", "", "", "TRUE"), header=("image", "label", "split", "checked"))
+    assert [issue.number for issue in parse(sheet, Columns()).issues] == [3]
+
+
+def test_many_labels_of_one_image_are_counted_where_a_cell_could_not_hold_them() -> None:
+    sheet = table(*(("http://h/a.png", f"l{number:03d}", "") for number in range(500)))
+    problems = {issue.problem for issue in parse(sheet, Columns()).issues}
+    assert problems == {"this image has several labels: l000, l001, l002, l003, l004 and 495 more"}

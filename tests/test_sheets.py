@@ -15,10 +15,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from sheetsync.errors import SheetChanged, SheetError
-from sheetsync.records import AddColumns, AddRow, Book, Calls, CellUpdate, Change, Tab, Table, Value, same
 from sheetsync.sheets import Sheet, open_sheet
 from sheetsync.sheets.csvfile import CsvSheet
 from sheetsync.sheets.memory import MemorySheet
+from sheetsync.tables import AddColumns, AddRow, Book, Calls, CellUpdate, Change, Tab, Table, Value, same
 
 EMPTY = Table()
 PEOPLE = Table(

@@ -9,10 +9,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support import MACHINE, table
 
+from sheetsync.cells import image_key
 from sheetsync.errors import SheetError
-from sheetsync.records import MACHINE_COLUMNS, AddColumns, Book, CellUpdate, Table, Value
-from sheetsync.rows import Columns, image_key, parse
+from sheetsync.records import MACHINE_COLUMNS
+from sheetsync.rows import Columns, parse
 from sheetsync.sheets.memory import MemorySheet
+from sheetsync.tables import AddColumns, Book, CellUpdate, Table, Value
 from sheetsync.writeback import check_ownership, row_changes
 
 A, B = (f"http://pics.example/{name}.png" for name in "ab")

@@ -11,8 +11,8 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from sheetsync.errors import SheetChanged, SheetError
-from sheetsync.records import Book, Calls, Change, Tab
 from sheetsync.sheets.csvtext import Document
+from sheetsync.tables import Book, Calls, Change, Tab
 
 
 class CsvSheet:

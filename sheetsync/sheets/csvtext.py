@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import takewhile
 
-from sheetsync.records import AddColumns, AddRow, CellUpdate, Change, Table, Value, text
+from sheetsync.tables import AddColumns, AddRow, CellUpdate, Change, Table, Value, text
 
 DELIMITERS = (",", ";", "\t")
 BOM = "\ufeff"

@@ -1,0 +1,125 @@
+"""What one cell of a person says: an image, a label, a split. An error is a sentence for an annotator."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import unicodedata
+from collections.abc import Collection
+from urllib.parse import quote, urlsplit, urlunsplit
+
+from sheetsync.records import SKIP, SPLITS
+
+FORMULA = re.compile(r'=\s*(?:IMAGE|HYPERLINK)\s*\(\s*"((?:[^"]|"")*)"\s*[,;)]', re.IGNORECASE)
+SCHEME = re.compile(r"[a-z][a-z0-9+.-]*:", re.IGNORECASE)
+LABEL_BYTES = 200  # file systems take 255 bytes for a folder name
+MOST_LISTED = 5
+URL_CHARS = 8000
+UNSEEN = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")  # control characters, halves of a character
+
+
+def image_key(url: str) -> str:
+    """The identity of an image row: 20 hex characters of the SHA-256 of its normalised URL."""
+    return hashlib.sha256(url.encode("utf-8", "surrogatepass")).hexdigest()[:20]
+
+
+def read_image(cell: str, *, local: bool) -> str:
+    """The normalised URL in an image cell, or a relative path where `local` allows one.
+
+    Raises `ValueError` with a sentence for an annotator.
+
+    >>> read_image('=IMAGE("HTTP://Example.org/a b.png#top")', local=False)
+    'http://example.org/a%20b.png'
+    """
+    given = _unformula(cell.strip())
+    if not given:
+        raise ValueError("no image: put its URL here (a picture inserted into the cell has no URL to read)")
+    if len(given) > URL_CHARS:
+        raise ValueError(f"not an image URL (longer than {URL_CHARS} characters): {quoted(given)}")
+    if UNSEEN.search(given):
+        raise ValueError(f"not an image URL (a line break or another unseen character is in it): {quoted(given)}")
+    if SCHEME.match(given) or not local:
+        return _normal_url(given)
+    return _normal_path(given)
+
+
+def _unformula(given: str) -> str:
+    if not given.startswith("="):
+        return given
+    match = FORMULA.match(given)
+    if match is None:
+        raise ValueError('not an image: only =IMAGE("…") and =HYPERLINK("…") with the URL in quotes can be read')
+    return match[1].replace('""', '"').strip()
+
+
+def _normal_url(given: str) -> str:
+    try:
+        parts = urlsplit(given)
+        port = parts.port
+    except ValueError:
+        raise ValueError(f"not an image URL: {quoted(given)}") from None
+    if parts.scheme.lower() not in ("http", "https") or not parts.hostname:
+        raise ValueError(f"not an image URL (it must begin with http:// or https://): {quoted(given)}")
+    if parts.username is not None:
+        raise ValueError("a URL here must not hold a user name or password")
+    host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
+    default = {"http": 80, "https": 443}[parts.scheme.lower()]
+    netloc = host if port in (None, default) else f"{host}:{port}"
+    path, query = (quote(part, safe="/%:@!$&'()*+,;=~?[]|^{}") for part in (parts.path or "/", parts.query))
+    return urlunsplit((parts.scheme.lower(), netloc, path, query, ""))
+
+
+def _normal_path(given: str) -> str:
+    parts = [part for part in given.replace("\\", "/").split("/") if part != "."]
+    if not any(parts[:1]) or ".." in parts or parts[0].startswith("~"):
+        raise ValueError(f"a path must stay inside the folder of the sheet: {quoted(given)}")
+    return "/".join(part for part in parts if part)
+
+
+def read_label(cell: str) -> str:
+    """The label in a cell, "" where there is none.
+
+    Raises `ValueError` with a sentence for an annotator when it cannot be the name of a folder.
+    """
+    label = unicodedata.normalize("NFC", cell.strip())
+    if len(label.encode("utf-8", "surrogatepass")) > LABEL_BYTES:
+        raise ValueError(f"label cannot be used: longer than {LABEL_BYTES} bytes")
+    if label.startswith("."):
+        raise ValueError(f"label cannot be used: {quoted(label)} begins with a dot")
+    if UNSEEN.search(label):
+        raise ValueError(f"label cannot be used: {quoted(label)} holds a line break or another unseen character")
+    if slash := re.search(r"[/\\]", label):
+        raise ValueError(f"label cannot be used: {quoted(label)} holds {quoted(slash[0])}")
+    return label
+
+
+def read_split(cell: str) -> str:
+    """The split in a cell, "" where there is none.
+
+    Raises `ValueError` with a sentence for an annotator when it is none of ours.
+    """
+    split = cell.strip().casefold()
+    if split not in ("", *SPLITS, SKIP):
+        raise ValueError(f"unknown split {quoted(cell.strip())}: use train, val, test or skip, or leave it empty")
+    return split
+
+
+def quoted(given: str) -> str:
+    """A text of somebody else's as a sentence can quote it."""
+    return f"“{shown(given, 80)}”"
+
+
+def shown(given: str, most: int) -> str:
+    """A text of somebody else's, short, and nothing unseen in it."""
+    clean = "".join(char if char.isprintable() else "�" for char in given)
+    return f"{clean[:most]}…" if len(clean) > most else clean
+
+
+def listed(names: Collection[str], between: str) -> str:
+    """Names in order, as many as a sentence can bear.
+
+    >>> listed("edcba", ", "), listed("gfedcba", ", ")
+    ('a, b, c, d, e', 'a, b, c, d, e and 2 more')
+    """
+    first, more = sorted(names)[:MOST_LISTED], len(names) - MOST_LISTED
+    return between.join(first) + (f" and {more} more" if more > 0 else "")
