@@ -9,6 +9,8 @@ from __future__ import annotations
 import csv
 import io
 import random
+import shutil
+import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -167,4 +169,9 @@ the answers   {folder / PLANTED}
 Now fix labels in {SHEET} with a text editor or a spreadsheet program, then:
 
     cd {folder}
-    sheetsync sync"""
+    {_command()} sync"""
+
+
+def _command() -> str:
+    """How this very program is called from elsewhere: it may be in a virtual environment that is not active."""
+    return "sheetsync" if shutil.which("sheetsync") else str(Path(sys.argv[0]).resolve())

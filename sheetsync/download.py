@@ -51,6 +51,7 @@ def at_hand(wanted: Iterable[Download], objects: Objects) -> tuple[list[Arrival]
 
 def download(wanted: Iterable[Download], objects: Objects, fetch: Fetch, limits: Limits) -> Iterator[Arrival | Failure]:
     """Fetch images into the store; gives each result as soon as it is there, in no order."""
+    Image.init()  # all readers at once: which ones are there decides what is said of broken bytes
     pool = ThreadPoolExecutor(limits.workers, thread_name_prefix="download")
     try:
         jobs = [pool.submit(_one, each.row.key, each.row.url, objects, fetch, limits) for each in wanted]

@@ -72,7 +72,7 @@ def _sheet(folder: Path, sheet: str) -> tuple[Table, str]:
     """The rows of the sheet, made if it is missing, and words on them."""
     path = folder / sheet
     opened = open_sheet(sheet, folder)
-    if not path.exists():
+    if not path.exists() and path.suffix == ".csv":
         if Path(sheet).exists():
             raise ConfigError(f"{sheet} is here and not in {folder}: give its path as seen from {folder}")
         write_text(path, "image,label,split\n")

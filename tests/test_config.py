@@ -159,7 +159,7 @@ def test_an_existing_sheet_is_left_alone_and_counted(tmp_path: Path) -> None:
     content = "who,image,label\nAda,http://pics.example/1.png,i\nBob,nothing,i\n"
     (tmp_path / "labels.csv").write_text(content)
     said = make_project(tmp_path, "labels.csv", private=True)
-    assert said[0] == f"{tmp_path / 'labels.csv'}: 2 usable images, 0 rows with a problem"
+    assert said[0] == f"{tmp_path / 'labels.csv'}: 2 rows"
     assert (tmp_path / "labels.csv").read_text() == content
     assert load(tmp_path).limits.allow_private
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 import re
 import subprocess
 import sys
@@ -16,7 +17,8 @@ SHEETSYNC = str(Path(sys.executable).with_name("sheetsync"))
 
 
 def sheetsync(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([SHEETSYNC, *arguments], cwd=cwd, capture_output=True, text=True)
+    bare = os.environ | {"PATH": os.defpath}  # as after the README's command, with no environment active
+    return subprocess.run([SHEETSYNC, *arguments], cwd=cwd, env=bare, capture_output=True, text=True)
 
 
 def synced(folder: Path) -> dict[str, Any]:
@@ -49,6 +51,7 @@ def test_the_demo_shows_a_score_and_finds_most_planted_mistakes(demo: tuple[Path
     assert int(found[2]) == 54
     assert int(found[1]) > 0.7 * 54
     assert f"cd {folder.name}" in said
+    assert f"{SHEETSYNC} sync" in said, "it is not on the path, so its place is named"
 
 
 def test_the_demo_says_what_is_wrong_with_bad_rows_in_the_sheet(demo: tuple[Path, str]) -> None:
