@@ -53,7 +53,7 @@ class Pass:
         """
         with locked(self.project.state):
             with self._stage("read"):
-                snapshot = self._read()
+                book, snapshot = self._read()
             with self._stage("mirror"):
                 mirrored = self._mirror(snapshot, allow_shrink)
             with self._stage("train"):
@@ -61,21 +61,21 @@ class Pass:
             with self._stage("review"):
                 values = self._review(snapshot, mirrored, run)
             with self._stage("write"):
-                cells = self._write(values, run, mirrored.manifest)
+                cells = self._write(book, values, run, mirrored.manifest)
         return self._report(snapshot, mirrored, run, trained=trained, cells=cells)
 
     def look(self) -> tuple[Snapshot, Plan]:
         """What a pass would do to the dataset; changes nothing."""
-        snapshot = self._read()
+        _, snapshot = self._read()
         return snapshot, make_plan(snapshot.rows, self._tree.scan(), self.project.shares)
 
     # --- stages -----------------------------------------------------------------------------------
 
-    def _read(self) -> Snapshot:
-        table = self.world.sheet.read().rows
+    def _read(self) -> tuple[Book, Snapshot]:
+        book = self.world.sheet.read()
         if not self._owned.exists():
-            writeback.check_ownership(table, self.project.columns)
-        return parse(table, self.project.columns, local=self.project.local)
+            writeback.check_ownership(book.rows, self.project.columns)
+        return book, parse(book.rows, self.project.columns, local=self.project.local)
 
     def _mirror(self, snapshot: Snapshot, allow_shrink: bool) -> Mirrored:
         manifest = self._tree.scan()
@@ -110,7 +110,7 @@ class Pass:
         self._tree.describe(manifest, {row.key: row.url for row in snapshot.rows}, values, MACHINE_COLUMNS)
         return values
 
-    def _write(self, values: MachineValues, run: RunInfo | None, manifest: Manifest) -> int:
+    def _write(self, first: Book, values: MachineValues, run: RunInfo | None, manifest: Manifest) -> int:
         columns, local = self.project.columns, self.project.local
         since = self._since(run) if run else history.Changes()
 
@@ -118,7 +118,8 @@ class Pass:
             scores = history.score_changes(book.scores, run, since, history.sizes(manifest)) if run else ()
             return writeback.row_changes(book, columns, values, local=local) + scores
 
-        cells = write_back(self.world.sheet, wanted)
+        # What the first reading has right already needs no other: an idle pass costs one.
+        cells = write_back(self.world.sheet, wanted) if wanted(first) else 0
         write_text(self._owned, "the machine columns of this project's sheet are sheetsync's\n")
         return cells
 

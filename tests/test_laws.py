@@ -281,7 +281,7 @@ class Laws(RuleBasedStateMachine):
         assert before == (self.shared.grid(), tree(self.folder / "dataset"), len(self.trainer.trained)), "law 4"
         assert len(self.web.asked) - asked == len(report.failures), "law 4: only what failed is asked for again"
         assert (report.downloaded, report.restored, report.moved, report.cells) == (0, 0, 0, 0), "law 4"
-        assert (report.calls.reads - calls.reads, report.calls.writes - calls.writes) == (2, 0), "law 4"
+        assert (report.calls.reads - calls.reads, report.calls.writes - calls.writes) == (1, 0), "law 4"
 
     def the_folder_says_what_the_sheet_says(self) -> None:
         """Law 3."""
