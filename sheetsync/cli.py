@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from sheetsync.records import Progress
     from sheetsync.service import Pass
 
+LOG_SECONDS = 60.0  # between lines of `watch` while a stage lasts
+
 
 class Stopped(BaseException):
     """Ctrl-C or SIGTERM. Not a KeyboardInterrupt, which the command line library would turn into a usage error."""
@@ -141,7 +143,8 @@ def watch(
     minutes = project.settings.every_minutes if every is None else every
     logging.info("watching %s every %g minutes", project.settings.sheet, minutes)
     try:
-        repeat(lambda: _logged_pass(_project(folder)), minutes, Event())
+        known: set[str] = set()
+        repeat(lambda: _logged_pass(_project(folder), known), minutes, Event())
     except Stopped:
         logging.info("stopped")
         _end(0)
@@ -192,21 +195,28 @@ def _pass(project: Project, progress: Progress) -> Pass:
     return Pass(project, World(sheet, fetch, trainer, time.monotonic, progress))
 
 
-def _logged_pass(project: Project) -> None:
+def _logged_pass(project: Project, known: set[str]) -> None:
+    """Run a pass and log what it did; a problem that `known` holds from an earlier pass is not told again."""
     import logging
 
-    report = _pass(project, _silent).run()
+    from sheetsync.display import Lines, problem_lines, training_words
+
+    report = _pass(project, Lines(logging.info, LOG_SECONDS)).run()
+    problems = set(problem_lines(report))
+    for line in sorted(problems - known):
+        logging.warning("%s", line)
+    known.clear()
+    known.update(problems)
     logging.info(
-        "%d rows, %d downloaded, %d moved, %d deleted, %d failed, %s, run %s, %d cells written, %.1f s",
+        "%d rows, %d downloaded, %d moved, %d deleted, %d failed, %d cells written, %.1f s; %s",
         report.rows,
         report.downloaded,
         report.moved,
         report.deleted,
         len(report.failures),
-        "trained" if report.trained else "not trained",
-        report.run or "none",
         report.cells,
         sum(report.seconds.values()),
+        training_words(report),
     )
 
 
@@ -223,7 +233,7 @@ def main() -> None:
     except SheetsyncError as error:
         _leave(str(error), 1)
     except Stopped:
-        _leave("stopped; run it again to go on from here", 130)
+        _leave("stopped; what was fetched is kept, a training begins anew next time", 130)
     except OSError as error:
         words = disk_problem(error)
         if words is None:

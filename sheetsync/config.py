@@ -17,7 +17,7 @@ from sheetsync.rows import Columns
 from sheetsync.web import Limits
 
 CONFIG = "sheetsync.toml"
-Header = Annotated[str, Field(min_length=1, pattern=r"\S")]
+Header = Annotated[str, Field(pattern=r"^\s*[^\s=+@-]")]  # a spreadsheet program takes the others for formulas
 Share = Annotated[float, Field(ge=0, le=1)]
 
 
@@ -197,7 +197,9 @@ def load(folder: Path) -> Project:
 
 
 def _words(error: Any) -> str:
-    field = ".".join(str(part) for part in error["loc"]) or "columns"
+    field = ".".join(str(part) for part in error["loc"])
+    if not field:
+        return str(error["msg"]).removeprefix("Value error, ")
     if error["type"] == "extra_forbidden":
         return f"unknown key '{field}'"
     if error["type"] == "missing":

@@ -9,6 +9,7 @@ from __future__ import annotations
 import csv
 import io
 import random
+import shlex
 import shutil
 import sys
 import threading
@@ -168,10 +169,10 @@ the answers   {folder / PLANTED}
 
 Now fix labels in {SHEET} with a text editor or a spreadsheet program, then:
 
-    cd {folder}
+    cd {shlex.quote(str(folder))}
     {_command()} sync"""
 
 
 def _command() -> str:
     """How this very program is called from elsewhere: it may be in a virtual environment that is not active."""
-    return "sheetsync" if shutil.which("sheetsync") else str(Path(sys.argv[0]).resolve())
+    return "sheetsync" if shutil.which("sheetsync") else shlex.quote(str(Path(sys.argv[0]).resolve()))

@@ -3,24 +3,25 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
-from sheetsync.records import Issue, Plan, Report, Snapshot
+from sheetsync.records import Issue, Plan, Report, Row, Snapshot
 from sheetsync.records import Progress as Tell
 
 LINE_SECONDS = 5.0
-SHOWN = 12  # problems listed before the rest is only counted
+SHOWN = 12  # lines of a kind before the rest is only counted
 
 
 @contextmanager
 def progress_shown(console: Console) -> Iterator[Tell]:
     """Give a progress function that shows what it is told on a console."""
     if not console.is_terminal:
-        yield _Lines(console)
+        yield Lines(partial(console.print, highlight=False, markup=False))
         return
     columns = (TextColumn("{task.description:<10}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     said = TextColumn("{task.fields[message]}", markup=False)
@@ -42,33 +43,36 @@ class _Bars:
         self._progress.update(self._tasks[stage], completed=done, total=total, message=message)
 
 
-class _Lines:
+class Lines:
     """A line when a stage is done, and one now and then while it lasts."""
 
-    def __init__(self, console: Console):
-        self._console = console
+    def __init__(self, tell: Callable[[str], None], seconds: float = LINE_SECONDS):
+        self._tell, self._seconds = tell, seconds
         self._shown = time.monotonic()
 
     def __call__(self, stage: str, done: int, total: int, message: str) -> None:
+        """See `records.Progress`."""
         now = time.monotonic()
-        if done == total or now - self._shown >= LINE_SECONDS:
+        if done == total or now - self._shown >= self._seconds:
             self._shown = now
             words = ([f"{done} of {total}"] if total else []) + ([message] if message else [])
-            self._console.print(f"{stage}: {', '.join(words)}", highlight=False, markup=False)
+            self._tell(f"{stage}: {', '.join(words)}")
 
 
-def show_plan(console: Console, snapshot: Snapshot, plan: Plan) -> None:
-    """Say what a pass would do to the dataset."""
-    for delete in plan.deletes:
-        console.print(f"delete    {delete.entry.path}", highlight=False, markup=False)
-    for move in plan.moves:
-        console.print(f"move      {move.source.path} -> {move.target.path}", highlight=False, markup=False)
-    for each in plan.downloads:
-        words = f"row {each.row.number}, label {each.row.label or '(none)'}: {each.row.url}"
-        console.print(f"download  {words}", highlight=False, markup=False)
+def show_plan(console: Console, snapshot: Snapshot, plan: Plan, refusal: str) -> None:
+    """Say what a pass would do to the dataset, or why it would not."""
+    _show_some(console, [f"delete    {delete.entry.path}" for delete in plan.deletes])
+    _show_some(console, [f"move      {move.source.path} -> {move.target.path}" for move in plan.moves])
+    _show_some(console, [f"download  {_row_words(each.row)}" for each in plan.downloads])
+    _show_some(console, _issue_lines(snapshot.issues))
     counts = (len(plan.downloads), len(plan.moves), len(plan.deletes))
     console.print("{} to download, {} to move, {} to delete".format(*counts), highlight=False)
-    _show_some(console, _issue_lines(snapshot.issues))
+    if refusal:
+        console.print(f"but a sync would stop: {refusal}", highlight=False, markup=False)
+
+
+def _row_words(row: Row) -> str:
+    return f"row {row.number}, label {row.label or '(none)'}: {row.url}"
 
 
 def show_report(console: Console, report: Report) -> None:
@@ -82,14 +86,15 @@ def show_report(console: Console, report: Report) -> None:
         "failed": len(report.failures),
     }
     did = ", ".join(f"{count} {word}" for word, count in done.items() if count) or "nothing new"
-    console.print(f"{report.rows} rows of {report.sheet}: {did}", highlight=False, markup=False)
+    console.print(f"{report.rows} usable rows of {report.sheet}: {did}", highlight=False, markup=False)
     console.print(f"images: {counts or 'none'}", highlight=False)
-    console.print(_training(report), highlight=False, markup=False)
+    console.print(training_words(report), highlight=False, markup=False)
     console.print(f"{report.cells} cells written in {sum(report.seconds.values()):.1f} s", highlight=False)
     show_problems(console, report)
 
 
-def _training(report: Report) -> str:
+def training_words(report: Report) -> str:
+    """Whether the pass trained, and the score of this version of the sheet."""
     if report.untrained:
         return report.untrained
     what = f"{'trained' if report.trained else 'already trained'}: run {report.run}"
@@ -106,8 +111,14 @@ def score_words(report: Report) -> str:
 
 def show_problems(console: Console, report: Report) -> None:
     """List the images that could not be had and the rows with something wrong."""
-    failures = [f"{failure.url}: {failure.reason}" for failure in report.failures]
-    _show_some(console, failures + _issue_lines(report.issues))
+    _show_some(console, problem_lines(report), "see the status column")
+
+
+def problem_lines(report: Report) -> list[str]:
+    """A line for each image that could not be had and each row with something wrong."""
+    failures = sorted(report.failures, key=lambda failure: failure.number)
+    lines = [f"row {failure.number}: {failure.url}: {failure.reason}" for failure in failures]
+    return lines + _issue_lines(report.issues)
 
 
 def _issue_lines(issues: Sequence[Issue]) -> list[str]:
@@ -115,8 +126,8 @@ def _issue_lines(issues: Sequence[Issue]) -> list[str]:
     return [f"row {issue.number}: {issue.problem}" for issue in sorted(issues, key=lambda issue: issue.warning)]
 
 
-def _show_some(console: Console, lines: Sequence[str]) -> None:
+def _show_some(console: Console, lines: Sequence[str], where: str = "") -> None:
     for line in lines[:SHOWN]:
         console.print(line, highlight=False, markup=False)
     if len(lines) > SHOWN:
-        console.print(f"… and {len(lines) - SHOWN} more: see the status column", highlight=False)
+        console.print(f"… and {len(lines) - SHOWN} more{': ' if where else ''}{where}", highlight=False)

@@ -5,6 +5,7 @@ A failure is a value with a reason for the annotator, never an exception: one br
 
 from __future__ import annotations
 
+import threading
 import warnings
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor, as_completed
@@ -17,13 +18,17 @@ from PIL import Image, UnidentifiedImageError
 
 from sheetsync.cells import shown
 from sheetsync.objects import Objects
-from sheetsync.records import Arrival, Download, Failure
+from sheetsync.records import Arrival, Download, Failure, Row
 from sheetsync.web import CHUNK, FetchError, FetchWeb, Limits, copy_within
 
 # What ImageFolder reads; the suffix is the format's, whatever the address said.
 SUFFIXES = {"JPEG": ".jpg", "MPO": ".jpg", "PNG": ".png", "WEBP": ".webp", "BMP": ".bmp", "TIFF": ".tiff"}
 # Told apart from unknown content for the annotator's sake; Pillow's rarer readers never see a stranger's bytes.
 READ = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF", "AVIF", "ICO", "JPEG2000", "PPM")
+
+
+# A picture may take hundreds of megabytes while it is looked at, and looking is work for the processor.
+_DECODING = threading.Semaphore(2)
 
 
 class Fetch(Protocol):
@@ -42,7 +47,7 @@ def at_hand(wanted: Iterable[Download], objects: Objects) -> tuple[list[Arrival]
     arrivals, missing = [], []
     for each in wanted:
         arrival = known.get(each.row.key)
-        if arrival is not None and objects.path(arrival.digest, arrival.suffix).exists():
+        if arrival is not None and objects.holds(arrival):
             arrivals.append(arrival)
         else:
             missing.append(each)
@@ -54,7 +59,7 @@ def download(wanted: Iterable[Download], objects: Objects, fetch: Fetch, limits:
     Image.init()  # all readers at once: which ones are there decides what is said of broken bytes
     pool = ThreadPoolExecutor(limits.workers, thread_name_prefix="download")
     try:
-        jobs = [pool.submit(_one, each.row.key, each.row.url, objects, fetch, limits) for each in wanted]
+        jobs = [pool.submit(_one, each.row, objects, fetch, limits) for each in wanted]
         for job in as_completed(jobs):
             result = job.result()
             if isinstance(result, Arrival):
@@ -64,14 +69,16 @@ def download(wanted: Iterable[Download], objects: Objects, fetch: Fetch, limits:
         pool.shutdown(wait=False, cancel_futures=True)
 
 
-def _one(key: str, url: str, objects: Objects, fetch: Fetch, limits: Limits) -> Arrival | Failure:
+def _one(row: Row, objects: Objects, fetch: Fetch, limits: Limits) -> Arrival | Failure:
     try:
         with objects.temporary() as path:
             with path.open("wb") as file:
-                fetch(url, file)
-            return objects.keep(key, path, picture_suffix(path, limits.max_pixels))
+                fetch(row.url, file)
+            with _DECODING:
+                suffix = picture_suffix(path, limits.max_pixels)
+            return objects.keep(row.key, path, suffix)
     except FetchError as error:
-        return Failure(key, url, shown(str(error), 500))
+        return Failure(row.key, row.number, row.url, shown(str(error), 500))
 
 
 def picture_suffix(path: Path, max_pixels: int) -> str:

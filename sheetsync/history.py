@@ -63,9 +63,14 @@ def changes(before: Manifest, after: Manifest) -> Changes:
 
 
 def predecessor(run: RunInfo, runs: Iterable[RunInfo]) -> RunInfo | None:
-    """The run of the same recipe that was finished last before this one."""
-    earlier = [other for other in runs if other.recipe == run.recipe and _when(other) < _when(run)]
+    """The run of the same recipe, to the last number, that was finished last before this one."""
+    earlier = [other for other in runs if _recipe(other) == _recipe(run) and _when(other) < _when(run)]
     return max(earlier, key=_when, default=None)
+
+
+def _recipe(run: RunInfo) -> str:
+    """The digest of its recipe; a name can be given to another."""
+    return run.id.rpartition("-")[2]
 
 
 def _when(run: RunInfo) -> tuple[str, str]:

@@ -11,7 +11,7 @@ import csv
 import io
 import os
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,11 +19,25 @@ from pathlib import Path
 from sheetsync.errors import MirrorError
 from sheetsync.objects import TEMPORARY, Objects, link, write_text
 from sheetsync.plan import Shares, place
-from sheetsync.records import SPLITS, UNLABELLED, Arrival, Delete, Entry, Failure, Manifest, Move, Plan, Row
+from sheetsync.records import (
+    MACHINE_COLUMNS,
+    SPLITS,
+    UNLABELLED,
+    Arrival,
+    Delete,
+    Entry,
+    Failure,
+    Manifest,
+    Move,
+    Plan,
+    Row,
+)
 from sheetsync.tables import Value, text
 
 METADATA = "metadata.csv"
-LITTER = re.compile(r"\.DS_Store|\._.*|Thumbs\.db")  # what file managers leave behind
+# What file managers leave behind, and what a killed pass did.
+LITTER = re.compile(rf"\.DS_Store|\._.*|Thumbs\.db|{re.escape(TEMPORARY)}.*")
+FIRST_COLUMNS = ("file_name", "url", "label", "split")
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +54,7 @@ class Mirror:
         """
         if self.root.exists() and not self.root.is_dir():
             raise MirrorError(f"{self.root} is a file, and should be the folder of the dataset: move it elsewhere")
+        self._check_metadata()
         found = {path: Entry.at(path) for path in self._files()}
         strangers = sorted(path for path, entry in found.items() if entry is None)
         if strangers:
@@ -56,10 +71,9 @@ class Mirror:
                 yield split
                 continue
             for folder, folders, files in os.walk(self.root / split):
-                folders[:] = [name for name in folders if not name.startswith(".")]
                 place = Path(folder).relative_to(self.root).as_posix()
                 names = files + [name for name in folders if Path(folder, name).is_symlink()]
-                yield from (f"{place}/{name}" for name in names if not name.startswith(".") and name != "Thumbs.db")
+                yield from (f"{place}/{name}" for name in names if not LITTER.fullmatch(name))
 
     def apply(self, plan: Plan) -> None:
         """Carry out deletions and moves. Stopped anywhere, the next plan finds the rest to do."""
@@ -110,24 +124,31 @@ class Mirror:
                         Path(folder, name).unlink(missing_ok=True)
                 self._drop_empty(Path(folder))
 
-    def describe(
-        self,
-        manifest: Manifest,
-        urls: Mapping[str, str],
-        values: Mapping[str, Mapping[str, Value]],
-        columns: Sequence[str],
-    ) -> None:
+    def describe(self, manifest: Manifest, rows: Iterable[Row], values: Mapping[str, Mapping[str, Value]]) -> None:
         """Write metadata.csv beside the splits: what the sheet says of each file, so that it travels along.
 
-        Its first column is `file_name`, as other tools that read image folders expect.
+        Its first column is `file_name`, as other tools that read image folders expect. It is for programs, so
+        labels stand there as they are, whatever a spreadsheet program would make of them.
         """
+        said = {row.key: row for row in rows}
+        tags = sorted({tag for row in said.values() for tag in row.tags})
         out = io.StringIO(newline="")
         table = csv.writer(out, lineterminator="\n")
-        table.writerow(("file_name", "url", "label", "split", *columns))
+        table.writerow((*FIRST_COLUMNS, *MACHINE_COLUMNS, *tags))
         for entry in sorted(manifest, key=lambda entry: entry.path):
-            said = values.get(entry.key, {})
-            machine = (text(said.get(name, "")) for name in columns)
-            table.writerow((entry.path, urls.get(entry.key, ""), entry.label, entry.split, *machine))
+            row, machine = said[entry.key], values.get(entry.key, {})
+            cells = (text(machine.get(name, "")) for name in MACHINE_COLUMNS)
+            table.writerow((entry.path, row.url, entry.label, entry.split, *cells, *(row.tags[tag] for tag in tags)))
         path = self.root / METADATA
         if not path.exists() or path.read_bytes() != out.getvalue().encode():
             write_text(path, out.getvalue())
+
+    def _check_metadata(self) -> None:
+        """A file of this name may be the team's own: nothing of theirs is replaced."""
+        path = self.root / METADATA
+        if not path.is_file():
+            return
+        with path.open(encoding="utf-8-sig", errors="replace") as file:
+            header = file.readline()
+        if not header.replace(";", ",").startswith(",".join(FIRST_COLUMNS)):
+            raise MirrorError(f"{path} did not come from sheetsync and would be replaced: move it elsewhere")

@@ -30,6 +30,11 @@ class Objects:
         """Where an object is kept."""
         return self.root / digest[:2] / f"{digest}{suffix}"
 
+    def holds(self, arrival: Arrival) -> bool:
+        """Whether an object is there and whole: a power cut can leave less than was written."""
+        path = self.path(arrival.digest, arrival.suffix)
+        return path.exists() and file_digest(path) == arrival.digest
+
     @contextmanager
     def temporary(self) -> Iterator[Path]:
         """A new empty file in the store's folder, gone afterwards unless `keep` took it."""
@@ -43,7 +48,9 @@ class Objects:
 
     def keep(self, key: str, temporary: Path, suffix: str) -> Arrival:
         """Move a whole file into the store and remember which row's address gave it."""
-        digest = file_digest(temporary)
+        with temporary.open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()[:32]
+            os.fsync(file)  # its name will promise this content
         target = self.path(digest, suffix)
         target.parent.mkdir(exist_ok=True)
         temporary.chmod(0o444)  # the mirror links to it: an editor that saves in place must not reach it

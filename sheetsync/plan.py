@@ -58,14 +58,17 @@ def make_plan(rows: Iterable[Row], manifest: Manifest, shares: Shares) -> Plan:
 
 
 def guard(plan: Plan, manifest: Manifest, usable: int) -> None:
-    """Refuse a plan that looks like an accident: over half of the mirror would go. `usable` counts rows.
+    """Refuse a plan that looks like an accident: over half of the images would go, or lose their label.
+
+    `usable` counts the rows that ask for an image.
 
     Raises `Shrunk`.
     """
-    gone, held = len(plan.deletes), len(manifest)
+    unlabelled = sum(bool(move.source.label) and not move.target.label for move in plan.moves)
+    gone, held = len(plan.deletes) + unlabelled, len(manifest)
     if gone > held / 2:
         raise Shrunk(
-            f"the sheet has {usable} usable rows, so {gone} of {held} images would leave the dataset; "
-            "nothing was deleted. If the rows were removed on purpose, run again with --allow-shrink; "
-            "if not, look at the sheet's version history"
+            f"the sheet has {usable} usable images, so {gone} of {held} would leave the dataset or lose their label; "
+            "nothing was changed. If that was done on purpose, run `sheetsync sync --allow-shrink` once; "
+            "if not, look at the sheet's earlier versions"
         )

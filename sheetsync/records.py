@@ -144,15 +144,13 @@ class Plan:
     moves: tuple[Move, ...] = ()
     downloads: tuple[Download, ...] = ()
 
-    def __bool__(self) -> bool:
-        return bool(self.deletes or self.moves or self.downloads)
-
 
 @dataclass(frozen=True, slots=True)
 class Failure:
     """An image that could not be had, and why. It is tried again on the next pass."""
 
     key: str
+    number: int
     url: str
     reason: str
 
@@ -199,8 +197,9 @@ class RunInfo:
 class Report:
     """What one pass saw and did; `sheetsync sync --json` prints it.
 
-    `restored` images came from the store without a request. `cells` counts cells written.
-    `untrained` says why nothing could be trained, "" when a run stands behind this revision.
+    `rows` counts rows whose image can be used. `restored` images came from the store without a request.
+    `cells` counts cells written, those of new columns and rows too. `untrained` says why nothing could be
+    trained, "" when a run stands behind this revision.
     """
 
     sheet: str

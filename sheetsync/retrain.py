@@ -12,17 +12,21 @@ import subprocess
 import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol
 
-from sheetsync.errors import TrainingError
+from sheetsync.errors import ConfigError, TrainingError
 from sheetsync.records import UNLABELLED, Entry, Manifest, Prediction, Progress, RunInfo
 
 
 class Trainer(Protocol):
     """A fixed model that can be trained on the mirror, and remembers its runs."""
+
+    def check(self) -> None:
+        """Look that the recipe can be used, before anything else is done. Raises `ConfigError`."""
 
     def runs(self) -> list[RunInfo]:
         """Every finished run, of every recipe, in no order."""
@@ -57,12 +61,16 @@ class ProcessTrainer:
     recipe: str
     state: Path
 
+    def check(self) -> None:
+        """Look that the recipe can be used, before anything else is done. Raises `ConfigError`."""
+        _ = self._recipe
+
     @cached_property
     def _recipe(self) -> Mapping[str, Any]:
         command = _command("training.recipe", self.recipe)
         done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603
         if done.returncode:
-            raise TrainingError(_last_line(done.stderr))
+            raise ConfigError(f"'recipe' = {self.recipe!r} in sheetsync.toml: {_last_line(done.stderr)}")
         recipe: Mapping[str, Any] = json.loads(done.stdout)
         return recipe
 
@@ -71,7 +79,11 @@ class ProcessTrainer:
 
     def runs(self) -> list[RunInfo]:
         """Every finished run, of every recipe, in no order."""
-        return [self._read(path.parent) for path in self._runs.glob("[!.]*/metrics.json")]
+        runs = []
+        for path in self._runs.glob("[!.]*/metrics.json"):
+            with suppress(TrainingError):  # one that is broken matters only to whoever asks for it
+                runs.append(self._read(path.parent))
+        return runs
 
     def find(self, revision: str) -> RunInfo | None:
         """The run of this recipe on a revision, if there is one."""
@@ -91,7 +103,10 @@ class ProcessTrainer:
         Images without a label may have come after the run: these are predicted now and kept beside it.
         """
         later = self.state / "predictions" / f"{run.id}.csv"
-        said = _read_predictions(self._runs / run.id / "predictions.csv")
+        main = self._runs / run.id / "predictions.csv"
+        if not main.exists():
+            raise TrainingError(f"the run in {main.parent} has no predictions.csv: delete this folder")
+        said = _read_predictions(main)
         files = {(entry.key, entry.digest) for entry in manifest if entry.split == UNLABELLED}
         if not files <= said.keys() and not files <= (said | _read_predictions(later)).keys():
             later.parent.mkdir(parents=True, exist_ok=True)

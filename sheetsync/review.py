@@ -4,19 +4,27 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 
 from sheetsync.cells import listed
 from sheetsync.records import SKIP, Entry, Failure, Manifest, Prediction, Snapshot
 from sheetsync.tables import Value
 
-MachineValues = Mapping[str, Mapping[str, Value]]
 DIGITS = 4  # of a probability: more would make cells differ that mean the same
 
 
-def machine_values(
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What belongs into the machine columns of an image's row: column -> value, for the label it had then."""
+
+    label: str
+    values: Mapping[str, Value]
+
+
+def verdicts(
     snapshot: Snapshot, manifest: Manifest, failures: Iterable[Failure], predictions: Iterable[Prediction]
-) -> MachineValues:
-    """Key -> machine column -> value. A column that is absent stays empty on that row.
+) -> dict[str, Verdict]:
+    """Key -> what the machine says of the image. A column that is absent stays empty on its row.
 
     Depends on the images alone, not on where their rows are.
     """
@@ -35,7 +43,7 @@ def machine_values(
             values[row.key] |= _said(said.get(row.key))
             values[row.key] |= {"review": "; ".join(reasons[row.key])} if row.key in reasons else {}
             values[row.key] |= {"review_rank": ranks[row.key]} if row.key in ranks else {}
-    return values
+    return {row.key: Verdict(row.label, values[row.key]) for row in snapshot.rows}
 
 
 def ranked(predictions: Iterable[Prediction]) -> list[str]:

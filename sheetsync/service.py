@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import hashlib
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from itertools import chain
@@ -13,16 +14,16 @@ from filelock import FileLock, Timeout
 from sheetsync import history, writeback
 from sheetsync.config import Project
 from sheetsync.download import Fetch, at_hand, download
-from sheetsync.errors import Busy, SheetChanged, SheetError
+from sheetsync.errors import Busy, SheetChanged, SheetError, Shrunk
 from sheetsync.mirror import Mirror
 from sheetsync.objects import Objects, write_text
 from sheetsync.plan import guard, make_plan
-from sheetsync.records import MACHINE_COLUMNS, Failure, Manifest, Plan, Progress, Report, RunInfo, Snapshot
+from sheetsync.records import Failure, Manifest, Plan, Progress, Report, RunInfo, Snapshot
 from sheetsync.retrain import Trainer, untrainable
-from sheetsync.review import MachineValues, machine_values
+from sheetsync.review import Verdict, verdicts
 from sheetsync.rows import parse
 from sheetsync.sheets.base import Sheet
-from sheetsync.tables import Book, CellUpdate, Change
+from sheetsync.tables import AddColumns, AddRow, Book, Change
 
 TRIES = 10  # how often a sheet that people keep changing is read again before giving up
 
@@ -49,9 +50,11 @@ class Pass:
     def run(self, *, allow_shrink: bool = False) -> Report:
         """Bring dataset, model and sheet up to date with what people wrote.
 
-        Raises `SheetsyncError` with nothing written to the sheet; what was done on disk is used next time.
+        Raises `SheetsyncError`; until the last stage, writing, nothing was written to the sheet then. What was
+        done on disk is used next time.
         """
         with locked(self.project.state):
+            self.world.trainer.check()
             with self._stage("read"):
                 book, snapshot = self._read()
             with self._stage("mirror"):
@@ -59,22 +62,28 @@ class Pass:
             with self._stage("train"):
                 run, trained = self._train(mirrored.manifest)
             with self._stage("review"):
-                values = self._review(snapshot, mirrored, run)
+                said = self._review(snapshot, mirrored, run)
             with self._stage("write"):
-                cells = self._write(book, values, run, mirrored.manifest)
+                cells = self._write(book, said, run, mirrored.manifest)
         return self._report(snapshot, mirrored, run, trained=trained, cells=cells)
 
-    def look(self) -> tuple[Snapshot, Plan]:
-        """What a pass would do to the dataset; changes nothing."""
+    def look(self) -> tuple[Snapshot, Plan, str]:
+        """What a pass would do to the dataset, and why it would refuse to ("" = it would not); changes nothing."""
+        self.world.trainer.check()
         _, snapshot = self._read()
-        return snapshot, make_plan(snapshot.rows, self._tree.scan(), self.project.shares)
+        manifest = self._tree.scan()
+        plan = make_plan(snapshot.rows, manifest, self.project.shares)
+        try:
+            guard(plan, manifest, len(snapshot.rows))
+        except Shrunk as refusal:
+            return snapshot, plan, str(refusal)
+        return snapshot, plan, ""
 
     # --- stages -----------------------------------------------------------------------------------
 
     def _read(self) -> tuple[Book, Snapshot]:
         book = self.world.sheet.read()
-        if not self._owned.exists():
-            writeback.check_ownership(book.rows, self.project.columns)
+        writeback.check_ownership(book.rows, self.project.columns, self._ours())
         return book, parse(book.rows, self.project.columns, local=self.project.local)
 
     def _mirror(self, snapshot: Snapshot, allow_shrink: bool) -> Mirrored:
@@ -103,25 +112,26 @@ class Pass:
         run = self.world.trainer.find(name)
         return (run, False) if run else (self.world.trainer.train(name, self.world.progress), True)
 
-    def _review(self, snapshot: Snapshot, mirrored: Mirrored, run: RunInfo | None) -> MachineValues:
+    def _review(self, snapshot: Snapshot, mirrored: Mirrored, run: RunInfo | None) -> dict[str, Verdict]:
         trainer, manifest = self.world.trainer, mirrored.manifest
         predictions = trainer.predictions(run, manifest, self.world.progress) if run else []
-        values = machine_values(snapshot, manifest, mirrored.failures, predictions)
-        self._tree.describe(manifest, {row.key: row.url for row in snapshot.rows}, values, MACHINE_COLUMNS)
-        return values
+        said = verdicts(snapshot, manifest, mirrored.failures, predictions)
+        self._tree.describe(manifest, snapshot.rows, {key: verdict.values for key, verdict in said.items()})
+        return said
 
-    def _write(self, first: Book, values: MachineValues, run: RunInfo | None, manifest: Manifest) -> int:
+    def _write(self, first: Book, said: Mapping[str, Verdict], run: RunInfo | None, manifest: Manifest) -> int:
         columns, local = self.project.columns, self.project.local
         since = self._since(run) if run else history.Changes()
 
         def wanted(book: Book) -> tuple[Change, ...]:
             scores = history.score_changes(book.scores, run, since, history.sizes(manifest)) if run else ()
-            return writeback.row_changes(book, columns, values, local=local) + scores
+            changes = writeback.row_changes(book, columns, said, self._ours(), local=local)
+            if not any(isinstance(change, AddColumns) for change in changes):
+                self._own(writeback.headers(book.rows, columns))  # before their cells are written
+            return changes + scores
 
         # What the first reading has right already needs no other: an idle pass costs one.
-        cells = write_back(self.world.sheet, wanted) if wanted(first) else 0
-        write_text(self._owned, "the machine columns of this project's sheet are sheetsync's\n")
-        return cells
+        return write_back(self.world.sheet, wanted) if wanted(first) else 0
 
     def _since(self, run: RunInfo) -> history.Changes:
         before = history.predecessor(run, self.world.trainer.runs())
@@ -132,9 +142,10 @@ class Pass:
         self, snapshot: Snapshot, mirrored: Mirrored, run: RunInfo | None, *, trained: bool, cells: int
     ) -> Report:
         plan, manifest = mirrored.plan, mirrored.manifest
+        usable = {row.key for row in snapshot.rows}
         return Report(
             sheet=self.world.sheet.name,
-            rows=len(snapshot.rows),
+            rows=sum(key in usable for key in snapshot.keys.values()),
             issues=snapshot.issues,
             failures=mirrored.failures,
             downloaded=len(plan.downloads) - mirrored.restored - len(mirrored.failures),
@@ -162,10 +173,19 @@ class Pass:
     def _tree(self) -> Mirror:
         return Mirror(self.project.dataset, self._objects)
 
+    def _ours(self) -> set[str]:
+        """Headers of columns that we made or filled; another column of such a name may be the team's own."""
+        kept = self._ours_file
+        return set(kept.read_text(encoding="utf-8").split("\n")) - {""} if kept.exists() else set()
+
+    def _own(self, headers: set[str]) -> None:
+        if not headers <= self._ours():
+            write_text(self._ours_file, "\n".join(sorted(headers | self._ours())) + "\n")
+
     @property
-    def _owned(self) -> Path:
-        """Stands once the machine columns are ours; before, a column of such a name may be the team's own."""
-        return self.project.state / "columns-are-ours"
+    def _ours_file(self) -> Path:
+        sheet = hashlib.sha256(self.world.sheet.name.encode()).hexdigest()[:16]
+        return self.project.state / "columns" / f"{sheet}.txt"
 
     def _revision_file(self, name: str) -> Path:
         return self.project.state / "revisions" / f"{name}.tsv"
@@ -205,8 +225,14 @@ def write_back(sheet: Sheet, wanted: Callable[[Book], tuple[Change, ...]]) -> in
             return cells
         with suppress(SheetChanged):
             sheet.write(book, changes)
-            cells += sum(isinstance(change, CellUpdate) for change in changes)
+            cells += sum(map(_cells, changes))
     raise SheetError(f"{sheet.name} kept changing while results were written: run `sheetsync sync` again")
+
+
+def _cells(change: Change) -> int:
+    if isinstance(change, AddColumns):
+        return len(change.names)
+    return sum(value != "" for value in change.values) if isinstance(change, AddRow) else 1
 
 
 @contextmanager

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+import shlex
 from pathlib import Path
 
 from sheetsync.config import CONFIG, Settings
-from sheetsync.errors import ConfigError
+from sheetsync.errors import ConfigError, SheetError
 from sheetsync.objects import write_text
 from sheetsync.rows import Columns, layout
 from sheetsync.sheets import open_sheet
@@ -40,7 +41,7 @@ dataset = "dataset"              # the ImageFolder that is kept equal to the she
 [download]
 # workers = 16                   # images at a time
 # timeout = 20.0                 # seconds without a byte
-# total_seconds = 60.0           # for one image
+# total_seconds = 60.0           # for one attempt at one image
 # max_megabytes = 30.0
 # max_megapixels = 100.0
 # attempts = 3                   # for what may pass: timeouts, 429, 5xx
@@ -63,8 +64,11 @@ def make_project(
         sheet=_quoted(sheet), recipe=_quoted(recipe), private="" if private else "# ", allow=str(private).lower()
     )
     write_text(config, toml)
-    layout(table, Columns())  # after the file is there in which other names can be given
-    where = "" if folder == Path() else f" --project {folder}"
+    try:
+        layout(table, Columns())
+    except SheetError as error:  # the file is there in which other names can be given
+        raise SheetError(f"wrote {config}, but {error}") from error
+    where = "" if folder == Path() else f" --project {shlex.quote(str(folder))}"
     return [said, f"wrote {config}", f"next: sheetsync plan{where}, then sheetsync sync{where}"]
 
 

@@ -195,22 +195,30 @@ def _line(limits: Limits) -> Iterator[None]:
             raise FetchError(f"too slow: not whole after {limits.total_seconds:.3g} s") from None
 
 
-def _refuse_private(peer: socket.socket) -> socket.socket:
-    """Look at the address really connected to, so that a name that changes its mind gains nothing."""
-    address = ipaddress.ip_address(peer.getpeername()[0].partition("%")[0])
-    inner = getattr(address, "ipv4_mapped", None) or address
+def _refuse_private(address: str) -> None:
+    """Says the same of every such address, so that nobody learns from a sheet what is inside the network."""
+    given = ipaddress.ip_address(address.partition("%")[0])
+    inner = getattr(given, "ipv4_mapped", None) or given
     if not inner.is_global or inner.is_multicast:
-        peer.close()
         raise PrivateAddressError(
-            f"private address ({inner}): allow_private = true under [download] in sheetsync.toml allows it"
+            "not a public address: allow_private = true under [download] in sheetsync.toml allows it"
         )
-    return peer
 
 
 class _HTTPConnection(urllib3.connection.HTTPConnection):
     def _new_conn(self) -> socket.socket:
+        if _here.line.allow_private:
+            return super()._new_conn()
+        with suppress(socket.gaierror, UnicodeError):  # then connecting says what is wrong with the name
+            for *_, address in socket.getaddrinfo(self.host.strip("[]"), self.port, 0, socket.SOCK_STREAM):
+                _refuse_private(str(address[0]))
         peer = super()._new_conn()
-        return peer if _here.line.allow_private else _refuse_private(peer)
+        try:  # the address really connected to: a name that changes its mind gains nothing
+            _refuse_private(peer.getpeername()[0])
+        except PrivateAddressError:
+            peer.close()
+            raise
+        return peer
 
     def getresponse(self) -> urllib3.HTTPResponse:  # type: ignore[override]  # as urllib3 has it
         _here.line.watch(self.sock)

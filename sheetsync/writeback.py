@@ -6,24 +6,33 @@ the rows stood still meanwhile: nothing left to write means every machine value 
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
+
 from sheetsync.errors import SheetError
 from sheetsync.records import Snapshot
-from sheetsync.review import MachineValues
+from sheetsync.review import Verdict
 from sheetsync.rows import Columns, column_letter, layout, parse
 from sheetsync.tables import AddColumns, Book, CellUpdate, Change, Table, Value, same
 
+# What the machine says of a label, and not of the image alone.
+OF_LABEL = ("label_quality", "review", "review_rank")
 
-def row_changes(book: Book, columns: Columns, values: MachineValues, *, local: bool) -> tuple[Change, ...]:
+
+def row_changes(
+    book: Book, columns: Columns, verdicts: Mapping[str, Verdict], ours: Collection[str], *, local: bool
+) -> tuple[Change, ...]:
     """What makes the machine's cells of a reading say what they should; () when they do.
 
     Only machine columns are ever addressed. Columns that are missing are added first, alone; plan again then.
+    Raises `SheetError` when people filled a column of that name themselves; see `check_ownership`.
     """
+    check_ownership(book.rows, columns, ours)
     where = layout(book.rows, columns)
     missing = tuple(header for name, header in columns.machine.items() if name not in where.machine)
     if missing:
         return (AddColumns("rows", missing),)
     snapshot = parse(book.rows, columns, local=local)
-    wanted = _wanted(snapshot, values)
+    wanted = _wanted(snapshot, verdicts)
     return tuple(
         CellUpdate("rows", number, place, value)
         for number in range(2, len(book.rows.rows) + 2)
@@ -32,9 +41,10 @@ def row_changes(book: Book, columns: Columns, values: MachineValues, *, local: b
     )
 
 
-def _wanted(snapshot: Snapshot, values: MachineValues) -> dict[int, dict[str, Value]]:
+def _wanted(snapshot: Snapshot, verdicts: Mapping[str, Verdict]) -> dict[int, dict[str, Value]]:
     """Row number -> machine column -> value. An unusable row says why and nothing else."""
-    wanted = {number: dict(values.get(key, {})) for number, key in snapshot.keys.items()}
+    labels = {row.key: row.label for row in snapshot.rows}
+    wanted = {number: _values(verdicts.get(key), labels.get(key, "")) for number, key in snapshot.keys.items()}
     for issue in snapshot.issues:
         if not issue.warning:
             wanted[issue.number] = {"status": issue.problem}
@@ -43,18 +53,35 @@ def _wanted(snapshot: Snapshot, values: MachineValues) -> dict[int, dict[str, Va
     return wanted
 
 
-def check_ownership(table: Table, columns: Columns) -> None:
-    """Refuse to take over a column that people filled under a name we use.
+def _values(verdict: Verdict | None, label: str) -> dict[str, Value]:
+    if verdict is None:
+        return {}
+    relabelled = verdict.label != label  # while the pass was at work
+    return {name: value for name, value in verdict.values.items() if not (relabelled and name in OF_LABEL)}
 
-    All machine columns together are ours from an earlier time. Raises `SheetError`.
+
+def check_ownership(table: Table, columns: Columns, ours: Collection[str]) -> None:
+    """Refuse to take over a column that people filled under a name we use. `ours` as `headers` gives them.
+
+    Where nothing is known to be ours, all machine columns together are, from an earlier time. Raises `SheetError`.
     """
     where = layout(table, columns)
-    if len(where.machine) == len(columns.machine):
+    if not ours and len(where.machine) == len(columns.machine):
         return
     for name, place in where.machine.items():
-        if any(table.cell(number, place).strip() for number in range(2, len(table.rows) + 2)):
+        filled = any(table.cell(number, place).strip() for number in range(2, len(table.rows) + 2))
+        if filled and _plain(table.header[place]) not in ours:
             raise SheetError(
-                f"column {column_letter(place)} is called '{table.header[place]}' and holds values that sheetsync "
-                f"did not write: rename it, or choose another name for ours in sheetsync.toml: "
+                f"column {column_letter(place)} is called '{table.header[place]}' and holds values that may not be "
+                f"sheetsync's: rename or clear it, or choose another name for ours in sheetsync.toml: "
                 f'[columns] {name} = "…"'
             )
+
+
+def headers(table: Table, columns: Columns) -> set[str]:
+    """The machine columns of a reading, by header, as they are remembered."""
+    return {_plain(table.header[place]) for place in layout(table, columns).machine.values()}
+
+
+def _plain(header: str) -> str:
+    return header.strip().casefold()

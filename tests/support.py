@@ -58,6 +58,9 @@ class QuickTrainer:
     trained: list[str] = field(default_factory=list)
     error: Exception | None = None
 
+    def check(self) -> None:
+        pass
+
     def runs(self) -> list[RunInfo]:
         return list(self.finished.values())
 

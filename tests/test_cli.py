@@ -259,7 +259,7 @@ def test_a_sheet_that_shrank_names_the_flag_that_goes_on(tmp_path: Path) -> None
     write_rows(folder, rows[:2])
     done = sheetsync("sync", cwd=folder)
     assert done.returncode == 1
-    assert "run again with --allow-shrink" in done.stderr
+    assert "run `sheetsync sync --allow-shrink` once" in done.stderr
     assert "10 deleted" in ok("sync", "--allow-shrink", cwd=folder)
 
 
@@ -333,7 +333,7 @@ def test_a_second_sync_does_nothing_and_says_so(first: tuple[Path, subprocess.Co
     before = tree(folder)
     said = ok("sync", cwd=folder)
     assert tree(folder) == before
-    assert "13 rows of" in said
+    assert "13 usable rows of" in said
     assert "1 failed" in said
     assert "already trained: run " in said
     assert "validation accuracy" in said
@@ -393,7 +393,7 @@ def test_a_sync_that_waits_for_a_server_stops_when_told(
 ) -> None:
     code, out, err = end(stuck[1], sent)
     assert (code, out) == (130, "")
-    assert err.splitlines()[-1] == "sheetsync: stopped; run it again to go on from here"
+    assert err.splitlines()[-1] == "sheetsync: stopped; what was fetched is kept, a training begins anew next time"
     assert "Traceback" not in err
 
 
@@ -448,3 +448,13 @@ def test_paths_of_images_start_at_the_folder_of_the_sheet(tmp_path: Path) -> Non
     assert sheetsync("init", "data/labels.csv", cwd=tmp_path).returncode == 0
     done = sheetsync("sync", cwd=tmp_path)
     assert "1 downloaded" in done.stdout
+
+
+def test_plan_says_that_a_sync_would_stop(tmp_path: Path) -> None:
+    rows = [[image, "", ""] for image, *_ in pictures(tmp_path)]
+    folder = project(tmp_path, rows)
+    ok("sync", cwd=folder)
+    write_rows(folder, rows[:2])
+    said = ok("plan", cwd=folder)
+    assert "0 to download, 0 to move, 10 to delete" in said
+    assert "but a sync would stop: " in said

@@ -183,3 +183,10 @@ def test_a_column_that_sheetsync_uses_is_no_slice(tmp_path: Path) -> None:
     (tmp_path / "sheetsync.toml").write_text('sheet = "a.csv"\nslices = ["light", "Status "]\n')
     with pytest.raises(ConfigError, match="the column 'Status ' cannot be a slice"):
         load(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["@review", "=review", " +review", "-review", " "])
+def test_a_header_that_would_be_a_formula_is_refused(tmp_path: Path, name: str) -> None:
+    written(tmp_path, f'sheet = "a.csv"\n[columns]\nreview = "{name}"\n')
+    with pytest.raises(ConfigError, match=r"columns\.review"):
+        load(tmp_path)

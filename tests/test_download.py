@@ -254,13 +254,13 @@ def test_netrc_is_not_used(web: WebServer, tmp_path: Path, monkeypatch: pytest.M
 def test_a_private_address_is_refused_however_it_is_written(web: WebServer, tmp_path: Path, host: str) -> None:
     web.give("/1.png", PICTURE)
     found = outcome(tmp_path, f"http://{host}:{web.port}/1.png", allow_private=False)
-    assert str(found).startswith(("private address (127.0.0.1): allow_private = true", "cannot be fetched: "))
+    assert str(found).startswith(("not a public address: allow_private = true", "cannot be fetched: "))
     assert web.asked == []
 
 
 def test_a_private_address_is_refused_over_https_too(web: WebServer, tmp_path: Path) -> None:
     found = outcome(tmp_path, f"https://127.0.0.1:{web.port}/1.png", allow_private=False)
-    assert str(found).startswith("private address (127.0.0.1)")
+    assert str(found).startswith("not a public address")
 
 
 def test_a_name_that_leads_inside_is_refused(web: WebServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -270,7 +270,7 @@ def test_a_name_that_leads_inside_is_refused(web: WebServer, tmp_path: Path, mon
     monkeypatch.setattr(socket, "getaddrinfo", lambda host, *more: real(names.get(host, host), *more))
     url = f"http://pics.example:{web.port}/1.png"
     assert isinstance(outcome(tmp_path, url), Arrival)
-    assert str(outcome(tmp_path, url, allow_private=False)).startswith("private address (127.0.0.1)")
+    assert str(outcome(tmp_path, url, allow_private=False)).startswith("not a public address")
     assert web.asked == ["/1.png"]
 
 
@@ -298,7 +298,7 @@ def test_a_redirect_from_outside_to_a_private_address_is_refused(
     outside = f"http://pics.example:{web.port}"
     found = outcomes(tmp_path, f"{outside}/1.png", f"{outside}/open.png", allow_private=False)
     assert isinstance(found[f"{outside}/open.png"], Arrival)
-    assert str(found[f"{outside}/1.png"]).startswith("private address (127.0.0.1)")
+    assert str(found[f"{outside}/1.png"]).startswith("not a public address")
     assert sorted(web.asked) == ["/1.png", "/open.png"]
 
 
@@ -358,3 +358,24 @@ def test_a_reason_has_nothing_unseen_in_it(tmp_path: Path) -> None:
     (failure,) = download([Download(row)], Objects(tmp_path), fetch, Limits())
     assert isinstance(failure, Failure)
     assert failure.reason == "a�b�c" + 495 * "d" + "…"
+
+
+def test_an_open_and_a_closed_port_inside_the_network_look_the_same(web: WebServer, tmp_path: Path) -> None:
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        port = closed.getsockname()[1]
+        said = outcomes(tmp_path, f"{web.address}/1.png", f"http://127.0.0.1:{port}/1.png", allow_private=False)
+    assert len(set(map(str, said.values()))) == 1
+    assert "127.0.0.1" not in str(said[f"{web.address}/1.png"])
+
+
+def test_a_damaged_object_is_fetched_again(web: WebServer, tmp_path: Path) -> None:
+    objects, row = Objects(tmp_path), Row(2, "0" * 20, web.give("/1.png", PICTURE))
+    fetch = fetch_any(tmp_path, Limits(allow_private=True))
+    (arrival,) = download([Download(row)], objects, fetch, Limits())
+    assert isinstance(arrival, Arrival)
+    assert at_hand([Download(row)], objects) == ([arrival], [])
+    path = objects.path(arrival.digest, arrival.suffix)
+    path.unlink()
+    path.write_bytes(b"")
+    assert at_hand([Download(row)], objects) == ([], [Download(row)])

@@ -122,8 +122,8 @@ COUNTS = {"train": 8, "val": 2, "test": 0, "unlabelled": 1}
 
 
 def test_the_run_before_is_the_last_one_of_the_same_recipe() -> None:
-    a, b, other = run("a", "2026-01-01"), run("b", "2026-01-02"), run("x", "2026-01-03", "other")
-    c, twin = run("c", "2026-01-04"), run("d", "2026-01-04")
+    a, b, other = run("a-1", "2026-01-01"), run("b-1", "2026-01-02"), run("x-2", "2026-01-03")  # of the same name
+    c, twin = run("c-1", "2026-01-04", "renamed"), run("d-1", "2026-01-04")
     runs = [c, twin, other, a, b]
     assert [predecessor(each, runs) for each in (a, b, c, twin, other)] == [None, a, b, c, None]
 

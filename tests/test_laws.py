@@ -505,3 +505,38 @@ def test_a_sheet_that_never_stands_still_gives_up_with_a_clear_error(tmp_path: P
     sheet.before = lambda sheet, call: sheet.append(["Bob"]) if call == "write" else None
     with pytest.raises(SheetError, match="kept changing"):
         a_pass(project(tmp_path), sheet, Web(GOOD), QuickTrainer()).run()
+
+
+def test_another_sheet_is_not_ours_because_one_was(tmp_path: Path) -> None:
+    a_pass(
+        project(tmp_path), MemorySheet(Table(tuple(HEADER), tuple(map(tuple, ROWS)))), Web(GOOD), QuickTrainer()
+    ).run()
+    (tmp_path / "other.csv").write_text("image,label,status\n" + "".join(f"{url},i,mine\n" for url in GOOD))
+    before = (tmp_path / "other.csv").read_bytes()
+    with pytest.raises(SheetError, match="column C is called 'status' and holds values"):
+        a_pass(project(tmp_path), CsvSheet(tmp_path / "other.csv"), Web(GOOD), QuickTrainer()).run()
+    assert (tmp_path / "other.csv").read_bytes() == before
+
+
+def test_a_column_that_people_add_during_the_first_training_stays_theirs(tmp_path: Path) -> None:
+    sheet = MemorySheet(Table((*HEADER, "spare"), tuple((*cells, "") for cells in map(tuple, ROWS))))
+
+    def add(sheet: MemorySheet, call: str) -> None:
+        if sheet.calls.reads == 2:
+            sheet.before = None
+            sheet.rename("spare", "review")
+            sheet.edit(2, "review", "ask Bob")
+
+    sheet.before = add
+    with pytest.raises(SheetError, match="column E is called 'review' and holds values"):
+        a_pass(project(tmp_path), sheet, Web(GOOD), QuickTrainer()).run()
+    assert sheet.book().rows.cell(2, 4) == "ask Bob"
+
+
+def test_labels_that_vanish_all_at_once_are_taken_for_an_accident(shared: Shared, tmp_path: Path) -> None:
+    a_pass(project(tmp_path), shared.open(), Web(GOOD), QuickTrainer()).run()
+    header, *rows = shared.grid()
+    place = header.index("label")
+    shared.put([header, *([*cells[:place], "", *cells[place + 1 :]] for cells in rows)])
+    with pytest.raises(Shrunk, match="lose their label"):
+        a_pass(project(tmp_path), shared.open(), Web(GOOD), QuickTrainer()).run()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import os
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -61,7 +62,7 @@ def test_what_was_put_there_is_read_back(mirror: Mirror) -> None:
     assert {(entry.key, entry.label, entry.split) for entry in manifest} == {
         (each.key, each.label, each.split or "unlabelled") for each in ROWS
     }
-    assert not make_plan(ROWS, manifest, Shares())
+    assert make_plan(ROWS, manifest, Shares()) == Plan()
 
 
 def test_an_image_is_the_same_file_as_its_object(mirror: Mirror) -> None:
@@ -76,11 +77,11 @@ def test_an_image_is_a_copy_where_the_store_is_on_another_file_system(tmp_path: 
         mirror = Mirror(tmp_path / "dataset", Objects(Path(elsewhere)))
         manifest = filled(mirror, ROWS)
         assert sorted(tree(mirror.root).values()) == sorted(png(each.number) for each in ROWS)
-        assert not make_plan(ROWS, manifest, Shares())
+        assert make_plan(ROWS, manifest, Shares()) == Plan()
 
 
 def test_a_failure_is_passed_on_and_leaves_no_file(mirror: Mirror) -> None:
-    failure = Failure(ROWS[0].key, ROWS[0].url, "the server answers 404 (Not Found)")
+    failure = Failure(ROWS[0].key, ROWS[0].number, ROWS[0].url, "the server answers 404 (Not Found)")
     assert list(mirror.receive(ROWS, [failure], Shares())) == [failure]
     assert mirror.scan() == Manifest()
 
@@ -92,7 +93,7 @@ def test_deletions_and_moves_leave_no_empty_class(mirror: Mirror) -> None:
     assert sorted(path.name for path in mirror.root.iterdir()) == ["train"]
     assert [path.name for path in (mirror.root / "train").iterdir()] == ["i"]
     assert sorted(tree(mirror.root).values()) == sorted(png(each.number) for each in relabelled)
-    assert not make_plan(relabelled, mirror.scan(), Shares())
+    assert make_plan(relabelled, mirror.scan(), Shares()) == Plan()
 
 
 @pytest.mark.parametrize("litter", [".DS_Store", "Thumbs.db", "._1.png"])
@@ -188,10 +189,12 @@ def test_a_file_where_a_folder_belongs_is_said(mirror: Mirror, place: str) -> No
 # --- metadata.csv ---------------------------------------------------------------------------------
 
 
+KEPT = ("file_name", "url", "label", "split", "status", "confidence")
+
+
 def described(mirror: Mirror, manifest: Manifest) -> None:
-    urls = {each.key: each.url for each in ROWS}
     values = {ROWS[0].key: {"status": "ok", "confidence": 0.25}, ROWS[1].key: {"status": 'a "b", c'}}
-    mirror.describe(manifest, urls, values, ("status", "confidence"))
+    mirror.describe(manifest, ROWS, values)
 
 
 def test_metadata_says_what_the_sheet_says_of_every_file(mirror: Mirror) -> None:
@@ -203,7 +206,7 @@ def test_metadata_says_what_the_sheet_says_of_every_file(mirror: Mirror) -> None
     assert all((mirror.root / name).is_file() for name in said)
     for entry in manifest:
         number = next(each.number for each in ROWS if each.key == entry.key)
-        assert said[entry.path] == {
+        assert {name: cell for name, cell in said[entry.path].items() if cell or name in KEPT} == {
             "file_name": entry.path,
             "url": f"http://pics.example/{number - 2}.png",
             "label": entry.label,
@@ -240,3 +243,29 @@ def test_metadata_that_somebody_saved_otherwise_is_put_right(mirror: Mirror, spo
 def test_no_temporary_file_stays(mirror: Mirror) -> None:
     described(mirror, filled(mirror, ROWS))
     assert not [name for _, _, names in os.walk(mirror.root) for name in names if name.startswith(".")]
+
+
+def test_metadata_of_somebody_else_is_kept(mirror: Mirror) -> None:
+    filled(mirror, ROWS)
+    (mirror.root / "metadata.csv").write_text("file_name,caption\n1.png,a one\n")
+    with pytest.raises(MirrorError, match=r"metadata.csv did not come from sheetsync"):
+        mirror.scan()
+    assert (mirror.root / "metadata.csv").read_text().startswith("file_name,caption")
+
+
+def test_tags_travel_along(mirror: Mirror) -> None:
+    rows = [replace(row, tags={"light": f"l{row.number}"}) for row in ROWS]
+    mirror.describe(filled(mirror, rows), rows, {})
+    with (mirror.root / "metadata.csv").open(encoding="utf-8", newline="") as file:
+        assert {line["url"]: line["light"] for line in csv.DictReader(file)} == {
+            row.url: f"l{row.number}" for row in rows
+        }
+
+
+def test_a_hidden_folder_of_images_is_not_overlooked_since_others_read_it(mirror: Mirror) -> None:
+    filled(mirror, ROWS)
+    hidden = mirror.root / "train" / "i" / ".ipynb_checkpoints" / "1.png"
+    hidden.parent.mkdir(parents=True)
+    hidden.write_bytes(b"")
+    with pytest.raises(MirrorError, match=r"\.ipynb_checkpoints/1\.png"):
+        mirror.scan()

@@ -88,6 +88,10 @@ def test_the_tree_shown_is_the_tree() -> None:
     assert all((ROOT / name).exists() or any(ROOT.glob(f"*/**/{name.strip('/')}")) for name in shown), shown
 
 
+def test_nothing_waits_to_be_written() -> None:
+    assert re.findall(r"^(?:[A-Z]{4,}|.*\b(?:TBD|TEMPLATE|TRIED|ROMAN)\b.*)$", README, re.MULTILINE) == []
+
+
 def test_every_recipe_is_named() -> None:
     assert [name for name in RECIPES if f"`{name}`" not in section("The fixed model")] == []
 

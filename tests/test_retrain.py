@@ -14,7 +14,7 @@ from test_cli import offspring, running, until
 from test_objects import kept
 
 from sheetsync.cells import image_key
-from sheetsync.errors import TrainingError
+from sheetsync.errors import ConfigError, TrainingError
 from sheetsync.history import revision
 from sheetsync.mirror import Mirror
 from sheetsync.objects import Objects
@@ -149,9 +149,15 @@ def test_a_broken_run_says_which_folder_to_delete(trained: Trained, tmp_path: Pa
     folder = tmp_path / "runs" / trained.run.id
     folder.mkdir(parents=True)
     (folder / "metrics.json").write_text('{"val": ')
-    for ask in (broken.runs, lambda: broken.find(trained.revision)):
-        with pytest.raises(TrainingError, match=f"the run in {folder} cannot be read .*: delete this folder"):
-            ask()
+    with pytest.raises(TrainingError, match=f"the run in {folder} cannot be read .*: delete this folder"):
+        broken.find(trained.revision)
+    assert broken.runs() == [], "what nobody asked for stops nobody"
+
+
+def test_a_run_without_its_predictions_is_an_error_and_empties_no_column(trained: Trained, tmp_path: Path) -> None:
+    half = ProcessTrainer(trained.folder / "dataset", trained.trainer.recipe, tmp_path)
+    with pytest.raises(TrainingError, match=r"has no predictions\.csv: delete this folder"):
+        half.predictions(trained.run, Manifest(), silent)
 
 
 def test_a_half_made_run_is_no_run(tmp_path: Path) -> None:
@@ -163,8 +169,9 @@ def test_a_half_made_run_is_no_run(tmp_path: Path) -> None:
 
 
 def test_an_unknown_recipe_names_the_ones_there_are(tmp_path: Path) -> None:
-    with pytest.raises(TrainingError, match="there is no recipe 'roman'; there are roman-resnet50"):
-        trainer(tmp_path, "roman").find("0" * 16)
+    words = r"'recipe' = 'roman' in sheetsync.toml: there is no recipe 'roman'; there are roman-resnet50"
+    with pytest.raises(ConfigError, match=words):
+        trainer(tmp_path, "roman").check()
 
 
 def test_a_folder_called_training_is_not_taken_for_ours(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

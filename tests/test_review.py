@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sheetsync.records import MACHINE_COLUMNS, SKIP, UNLABELLED, Entry, Failure, Manifest, Prediction, Row, Snapshot
-from sheetsync.review import machine_values, ranked
+from sheetsync.review import Verdict, ranked, verdicts
 
 KEYS = [f"{n:020x}" for n in range(8)]
 chances = st.sampled_from([0.0, 0.25, 0.5, 1.0]) | st.floats(0, 1)
@@ -23,8 +23,8 @@ def entry(key: str, label: str = "i", split: str = "train", digest: str = "0" * 
 def scene(*entries: Entry, says: tuple[Prediction, ...] = ()) -> list[dict[str, object]]:
     """What the machine says of images that rows ask for, in the order given."""
     rows = tuple(Row(2, each.key, "", each.label) for each in entries)
-    values = machine_values(Snapshot(rows), Manifest(entries), (), says)
-    return [dict(values[each.key]) for each in entries]
+    said = verdicts(Snapshot(rows), Manifest(entries), (), says)
+    return [dict(said[each.key].values) for each in entries]
 
 
 @given(predictions.flatmap(lambda some: st.tuples(st.just(some), st.permutations(some))))
@@ -88,15 +88,15 @@ def test_without_a_model_the_rows_still_say_what_is_known() -> None:
 
 def test_an_image_that_could_not_be_had_says_why_and_nothing_else() -> None:
     snapshot = Snapshot((Row(2, KEYS[0], "", "i"), Row(3, KEYS[1], "", "i")))
-    failures = (Failure(KEYS[0], "", "no answer in time"),)
-    values = machine_values(snapshot, Manifest((entry(KEYS[1]),)), failures, [Prediction(KEYS[1], "i", 1.0, 1.0)])
-    assert values[KEYS[0]] == {"status": "no answer in time"}
-    assert values[KEYS[1]]["status"] == "ok"
+    failures = (Failure(KEYS[0], 2, "", "no answer in time"),)
+    said = verdicts(snapshot, Manifest((entry(KEYS[1]),)), failures, [Prediction(KEYS[1], "i", 1.0, 1.0)])
+    assert said[KEYS[0]].values == {"status": "no answer in time"}
+    assert said[KEYS[1]].values["status"] == "ok"
 
 
 def test_a_row_left_out_says_so_and_nothing_else() -> None:
-    values = machine_values(Snapshot((Row(2, KEYS[0], "", "i", SKIP),)), Manifest(), (), [])
-    assert values == {KEYS[0]: {"status": "ok", "used_split": "skip"}}
+    said = verdicts(Snapshot((Row(2, KEYS[0], "", "i", SKIP),)), Manifest(), (), [])
+    assert said == {KEYS[0]: Verdict("i", {"status": "ok", "used_split": "skip"})}
 
 
 def test_equal_images_are_told_apart_by_what_disagrees() -> None:

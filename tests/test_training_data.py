@@ -1,6 +1,7 @@
 """From a folder of images to one array."""
 
 import hashlib
+import tracemalloc
 from dataclasses import replace
 
 import numpy as np
@@ -184,3 +185,14 @@ def test_no_folder_no_train_images_one_class_and_too_many_are_told_apart(tmp_pat
     check(scan(tmp_path), replace(ROMAN, max_images=3))
     with pytest.raises(DataError, match="2 images in train and 1 in val; roman-resnet50 allows 2"):
         check(scan(tmp_path), replace(ROMAN, max_images=2))
+
+
+def test_a_very_wide_image_takes_no_more_memory_than_its_pixels():
+    image = np.zeros((2, 1_000_000, 3), np.uint8)
+    tracemalloc.start()
+    try:
+        assert resize(image, 32).shape == (3, 32, 32)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 1_000_000

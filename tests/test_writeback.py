@@ -12,10 +12,11 @@ from support import MACHINE, table
 from sheetsync.cells import image_key
 from sheetsync.errors import SheetError
 from sheetsync.records import MACHINE_COLUMNS
+from sheetsync.review import Verdict
 from sheetsync.rows import Columns, parse
 from sheetsync.sheets.memory import MemorySheet
 from sheetsync.tables import AddColumns, Book, CellUpdate, Table, Value
-from sheetsync.writeback import check_ownership, row_changes
+from sheetsync.writeback import check_ownership, headers, row_changes
 
 A, B = (f"http://pics.example/{name}.png" for name in "ab")
 HEADER = ("image", "label", "split", *MACHINE)
@@ -42,15 +43,20 @@ def machine_places(sheet: Table, columns: Columns) -> set[int]:
     return {place for place, name in enumerate(sheet.header) if name.strip().casefold() in names}
 
 
-def some_values(sheet: Table, columns: Columns) -> Mapping[str, Mapping[str, Value]]:
+def some_values(sheet: Table, columns: Columns) -> Mapping[str, Verdict]:
     said: dict[str, Value] = {"status": "ok", "prediction": "=iv", "confidence": 0.1234, "review_rank": 3}
-    return dict.fromkeys((row.key for row in parse(sheet, columns).rows), said)
+    return {row.key: Verdict(row.label, said) for row in parse(sheet, columns).rows}
+
+
+def ours(sheet: Table, columns: Columns) -> set[str]:
+    """What a sheet holds that people never filled: all of it that goes by our names."""
+    return headers(sheet, columns)
 
 
 @given(sheets())
 def test_no_cell_is_addressed_outside_the_machines_columns_and_the_rows_there_are(case: tuple[Table, Columns]) -> None:
     sheet, columns = case
-    for change in row_changes(Book(sheet), columns, some_values(*case), local=False):
+    for change in row_changes(Book(sheet), columns, some_values(*case), ours(*case), local=False):
         if isinstance(change, CellUpdate):
             assert change.tab == "rows"
             assert change.column in machine_places(sheet, columns)
@@ -65,9 +71,11 @@ def test_two_writes_are_enough_and_touch_nothing_of_peoples(case: tuple[Table, C
     before, columns = case
     sheet, values = MemorySheet(before), some_values(*case)
     for _ in range(2):  # columns, then cells
-        sheet.write(sheet.book(), row_changes(sheet.book(), columns, values, local=False))
+        sheet.write(
+            sheet.book(), row_changes(sheet.book(), columns, values, ours(sheet.book().rows, columns), local=False)
+        )
     after = sheet.book()
-    assert row_changes(after, columns, values, local=False) == ()
+    assert row_changes(after, columns, values, ours(after.rows, columns), local=False) == ()
     widest = max(map(len, (before.header, *before.rows)))
     for place in set(range(widest)) - machine_places(*case):
         for number in range(1, len(before.rows) + 2):
@@ -76,7 +84,8 @@ def test_two_writes_are_enough_and_touch_nothing_of_peoples(case: tuple[Table, C
 
 def changed(*rows: tuple[str, ...], values: Mapping[str, Mapping[str, Value]]) -> list[tuple[int, str, Value]]:
     """Row, machine column and value of each cell to be written."""
-    changes = row_changes(Book(table(*rows, header=HEADER)), Columns(), values, local=False)
+    said = {key: Verdict("i", each) for key, each in values.items()}
+    changes = row_changes(Book(table(*rows, header=HEADER)), Columns(), said, (), local=False)
     return [(each.row, HEADER[each.column], each.value) for each in changes if isinstance(each, CellUpdate)]
 
 
@@ -128,7 +137,7 @@ def test_a_number_is_not_written_again_because_a_program_spelled_it_otherwise(ce
 
 def test_missing_columns_come_first_and_alone_under_the_names_the_team_chose() -> None:
     sheet = table(("ftp://h/x", "i"), header=("bild", "klasse", "licht", "M STATUS"))
-    assert row_changes(Book(sheet), RENAMED, {}, local=False) == (
+    assert row_changes(Book(sheet), RENAMED, {}, (), local=False) == (
         AddColumns("rows", tuple(f"m {name}" for name in MACHINE_COLUMNS[1:])),
     )
 
@@ -139,8 +148,8 @@ def test_missing_columns_come_first_and_alone_under_the_names_the_team_chose() -
 def test_a_column_that_people_filled_under_our_name_is_not_taken_over() -> None:
     sheet = table((A, "i", ""), (B, "i", "see Ada"), header=("image", "label", "Status "))
     with pytest.raises(SheetError) as caught:
-        check_ownership(sheet, Columns())
-    assert "column C is called 'Status ' and holds values that sheetsync did not write" in str(caught.value)
+        check_ownership(sheet, Columns(), ())
+    assert "column C is called 'Status ' and holds values that may not be sheetsync's" in str(caught.value)
     assert '[columns] status = "…"' in str(caught.value)
 
 
@@ -153,4 +162,19 @@ def test_a_column_that_people_filled_under_our_name_is_not_taken_over() -> None:
     ],
 )
 def test_columns_that_nobody_filled_or_that_are_all_there_are_ours(header: tuple[str], cells: tuple[str]) -> None:
-    check_ownership(table(cells, header=header), Columns())
+    check_ownership(table(cells, header=header), Columns(), ())
+
+
+def test_a_column_is_ours_by_its_name_and_another_one_is_not() -> None:
+    cells = (A, "i", "Ada", *("x" for _ in MACHINE))
+    sheet = table(cells, header=("image", "label", "who", *MACHINE))
+    with pytest.raises(SheetError, match="called 'status'"):
+        check_ownership(sheet, Columns(), {"review", "prediction"})
+    check_ownership(sheet, Columns(), set(MACHINE))
+
+
+def test_what_was_said_of_a_label_does_not_stand_beside_another() -> None:
+    said = {image_key(A): Verdict("i", {"prediction": "iv", "label_quality": 0.9, "review": "x", "review_rank": 1})}
+    now = (Book(table((A, label), header=HEADER)) for label in ("i", "ii"))
+    columns = [[HEADER[each.column] for each in row_changes(book, Columns(), said, (), local=False)] for book in now]
+    assert columns == [["prediction", "label_quality", "review", "review_rank"], ["prediction"]]

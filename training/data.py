@@ -188,8 +188,11 @@ def resize(image: Bytes, size: int) -> Floats:
     """
     top, bottom, down = _taps(image.shape[0], size)
     left, right, across = _taps(image.shape[1], size)
-    rows = _mix(image[top], image[bottom], down[:, None, None])  # (size, width, 3)
-    return _mix(rows[:, left], rows[:, right], across[:, None]).transpose(2, 0, 1)
+
+    def column(places: Ints) -> Floats:  # (size, size, 3), of the pixels needed alone: an image may be very wide
+        return _mix(image[np.ix_(top, places)], image[np.ix_(bottom, places)], down[:, None, None])
+
+    return _mix(column(left), column(right), across[:, None]).transpose(2, 0, 1)
 
 
 def _taps(length: int, size: int) -> tuple[Ints, Ints, Floats]:

@@ -195,7 +195,7 @@ def main(arguments: list[str]) -> int:
         sys.stderr.write(f"usage: python -m training.recipe NAME; names: {', '.join(RECIPES)}\n")
         return 2
     try:
-        sys.stdout.write(json.dumps(load(arguments[0]).as_dict()) + "\n")
+        sys.stdout.write(json.dumps(load(arguments[0]).as_dict(), indent=1) + "\n")
     except RecipeError as error:
         sys.stderr.write(f"{error}\n")
         return 2
