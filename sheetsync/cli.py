@@ -189,7 +189,7 @@ def _pass(project: Project, progress: Progress) -> Pass:
     from sheetsync.sheets import open_sheet
 
     stamina.instrumentation.set_on_retry_hooks(())  # it would tell of every retry on stderr
-    sheet = open_sheet(project.settings.sheet, project.root)
+    sheet = open_sheet(project.settings.sheet, project.root, **project.settings.google.model_dump())
     fetch = fetch_any(project.sheet_folder, project.limits)
     trainer = ProcessTrainer(project.dataset, project.recipe, project.state)
     return Pass(project, World(sheet, fetch, trainer, time.monotonic, progress))

@@ -81,6 +81,14 @@ class DownloadLimits(_Section):
     allow_private: bool = False
 
 
+class GoogleAccess(_Section):
+    """[google]: how a Google Sheet is reached. `endpoint` is another server of the same protocol, for tests."""
+
+    credentials: str = Field(default="credentials.json", min_length=1)
+    scores: str = Field(default="scores", min_length=1)
+    endpoint: str = ""
+
+
 class Settings(BaseSettings):
     """sheetsync.toml, checked. `sheet` is a path or address, `recipe` a name or the path of a recipe file."""
 
@@ -94,6 +102,7 @@ class Settings(BaseSettings):
     columns: ColumnNames = ColumnNames()
     splits: SplitShares = SplitShares()
     download: DownloadLimits = DownloadLimits()
+    google: GoogleAccess = GoogleAccess()
 
     @model_validator(mode="after")
     def _slices_of_people(self) -> Settings:

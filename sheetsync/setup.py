@@ -46,6 +46,11 @@ dataset = "dataset"              # the ImageFolder that is kept equal to the she
 # max_megapixels = 100.0
 # attempts = 3                   # for what may pass: timeouts, 429, 5xx
 {private}allow_private = {allow}          # addresses inside your network; leave it off if strangers can edit the sheet
+
+[google]                         # for a sheet at https://docs.google.com/spreadsheets/d/…
+# credentials = "credentials.json"   # the key of your service account
+# scores = "scores"              # the tab of the scores
+# endpoint = ""                  # another server that speaks the protocol of Google Sheets, for tests
 """
 
 
@@ -74,8 +79,11 @@ def make_project(
 
 def _sheet(folder: Path, sheet: str) -> tuple[Table, str]:
     """The rows of the sheet, made if it is missing, and words on them."""
-    path = folder / sheet
     opened = open_sheet(sheet, folder)
+    if "://" in sheet:
+        table = opened.read().rows
+        return table, f"{opened.name}: {len(table.rows)} rows"
+    path = folder / sheet
     if not path.exists() and path.suffix == ".csv":
         if Path(sheet).exists():
             raise ConfigError(f"{sheet} is here and not in {folder}: give its path as seen from {folder}")

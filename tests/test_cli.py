@@ -230,7 +230,7 @@ USER_ERRORS = {
     bad_toml: "is not valid TOML",
     unknown_key: "unknown key 'fast'",
     no_sheet: "labels.csv",
-    google_sheet: "Google Sheets are not supported in this version yet",
+    google_sheet: "there is no key file",
     empty_sheet: "the sheet is empty",
     no_label_column: "no column is called label",
     a_stranger: "train/i/mine.png",

@@ -172,7 +172,9 @@ def test_a_project_that_is_there_is_kept(tmp_path: Path) -> None:
     assert not (tmp_path / "labels.csv").exists()
 
 
-@pytest.mark.parametrize("sheet", ["photo.png", "https://docs.google.com/spreadsheets/d/x", "none.tsv"])
+@pytest.mark.parametrize(
+    "sheet", ["photo.png", "https://docs.google.com/spreadsheets/d/x", "https://example.org/x", "none.tsv"]
+)
 def test_a_sheet_that_cannot_be_used_leaves_no_project(tmp_path: Path, sheet: str) -> None:
     with pytest.raises(SheetError):
         make_project(tmp_path, sheet)

@@ -329,8 +329,8 @@ def test_a_path_is_seen_from_the_project(name: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("address", "hint"),
     [
-        ("https://docs.google.com/spreadsheets/d/x/edit", "not supported in this version"),
-        ("HTTP://example.org/labels.csv", "not supported in this version"),
+        ("https://docs.google.com/spreadsheets/d/x/edit", "there is no key file"),
+        ("HTTP://example.org/labels.csv", "give the address of a Google Sheet"),
         ("labels.xlsx", r"\.csv, \.tsv, \.txt"),
         ("", r"\.csv"),
         ("folder", r"\.csv"),

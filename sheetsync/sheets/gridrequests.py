@@ -1,0 +1,115 @@
+"""Requests that add columns and rows to a spreadsheet, and name columns. Pure: nothing here is sent.
+
+What is added comes as new, empty cells in the same step that fills them, so it never stands where people wrote.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import secrets
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from sheetsync.sheets.gridview import Grid, View
+from sheetsync.tables import AddColumns, AddRow, Tab, Value
+
+BYTES = 1_500_000  # of one request; Google advises 2 MB at most
+Json = dict[str, Any]
+
+
+@dataclass
+class Additions:
+    """Requests in order, while the tabs grow with each of them. `names` has the names of new columns."""
+
+    view: View
+    grids: dict[Tab, Grid]
+    titles: Mapping[Tab, str]
+    requests: list[Json] = field(default_factory=list)
+    names: dict[tuple[Tab, int], str] = field(default_factory=dict)
+
+    def add(self, change: AddColumns | AddRow) -> None:
+        """Add columns right of everything, or a row below everything; makes the tab if it is missing."""
+        grid = self.grids.get(change.tab) or self._new_tab(change.tab)
+        if isinstance(change, AddRow):
+            self._insert(grid, "ROWS", grid.height, 1)
+            self.requests.append(_fill(grid.sheet, grid.height, 0, change.values))
+            self.grids[change.tab] = grid.grown(grid.width, grid.height + 1)
+            return
+        self._insert(grid, "COLUMNS", grid.width, len(change.names))
+        self.requests.append(_fill(grid.sheet, 0, grid.width, change.names))
+        for column, header in enumerate(change.names, start=grid.width):
+            self.name(change.tab, column, header)
+        self.grids[change.tab] = grid.grown(grid.width + len(change.names), max(grid.height, 1))
+
+    def name(self, tab: Tab, column: int, header: str) -> None:
+        """Give a column a name that goes along when it moves."""
+        name = self.names[tab, column] = _free_name(tab, header, column, self._taken())
+        where = {"sheetId": self.grids[tab].sheet, "startColumnIndex": column, "endColumnIndex": column + 1}
+        self.requests.append({"addNamedRange": {"namedRange": {"name": name, "range": where}}})
+
+    def _taken(self) -> set[str]:
+        return {each.name for each in self.view.bound} | set(self.names.values())
+
+    def _new_tab(self, tab: Tab) -> Grid:
+        grid = Grid(secrets.randbelow(2**31 - 1) + 1, self.titles[tab], 1000, 26)
+        self.requests.append({"addSheet": {"properties": {"sheetId": grid.sheet, "title": grid.title}}})
+        self.grids[tab] = grid
+        return grid
+
+    def _insert(self, grid: Grid, dimension: str, start: int, count: int) -> None:
+        where = {"sheetId": grid.sheet, "dimension": dimension, "startIndex": start, "endIndex": start + count}
+        self.requests.append({"insertDimension": {"range": where, "inheritFromBefore": start > 0}})
+
+
+def _fill(sheet: int, row: int, column: int, values: Sequence[Value]) -> Json:
+    cells = [{"userEnteredValue": _entered(value)} if value != "" else {} for value in values]
+    start = {"sheetId": sheet, "rowIndex": row, "columnIndex": column}
+    return {"updateCells": {"rows": [{"values": cells}], "fields": "userEnteredValue", "start": start}}
+
+
+def _entered(value: Value) -> Json:
+    return {"stringValue": value} if isinstance(value, str) else {"numberValue": value}
+
+
+def _free_name(tab: Tab, header: str, column: int, taken: set[str]) -> str:
+    """Names hold letters, digits and underscores, and two columns may have one header."""
+    plain = re.sub(r"[^A-Za-z0-9]+", "_", header).strip("_").lower()
+    base = f"sheetsync_{tab}_{plain or f'column_{column + 1}'}"[:200]
+    return next(name for name in (base, *(f"{base}_{n}" for n in range(2, 10_000))) if name not in taken)
+
+
+def column_data(name: str, cells: Mapping[int, Value]) -> Iterator[Json]:
+    """Values of one column from its first row on, by its name, in parts that fit a request; None = left alone."""
+    values: list[Value | None] = [None] * max(cells)
+    for row, value in cells.items():
+        values[row - 1] = value
+    for start, part in _parts(values):
+        yield {"range": name, "majorDimension": "COLUMNS", "values": [[None] * start + part]}
+
+
+def _parts(values: list[Value | None]) -> Iterator[tuple[int, list[Value | None]]]:
+    start = size = 0
+    for number, value in enumerate(values):
+        size += len(json.dumps(value, ensure_ascii=False).encode()) + 2
+        if size + 6 * start > BYTES:
+            yield start, values[start : number + 1]
+            start, size = number + 1, 0
+    if any(value is not None for value in values[start:]):
+        yield start, values[start:]
+
+
+def in_requests(data: Sequence[Json]) -> Iterator[list[Json]]:
+    """Put ranges together as long as a request stays small."""
+    held: list[Json] = []
+    size = 0
+    for each in data:
+        cost = len(json.dumps(each, ensure_ascii=False).encode())
+        if held and size + cost > BYTES:
+            yield held
+            held, size = [], 0
+        held.append(each)
+        size += cost
+    if held:
+        yield held

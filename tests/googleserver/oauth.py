@@ -1,0 +1,97 @@
+"""Service accounts: the key file, and the endpoint that turns a signed claim into an access token."""
+
+from __future__ import annotations
+
+import base64
+import functools
+import json
+import secrets
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import padding, rsa
+
+from .errors import OAuthRefusal
+from .state import Json
+
+GRANT = "urn:ietf:params:oauth:grant-type:jwt-bearer"
+AUDIENCE = "https://oauth2.googleapis.com/token"  # what google-auth always names
+LIFETIME = 3600
+
+
+@functools.cache
+def key_pair() -> rsa.RSAPrivateKey:
+    """A key for this run of the tests."""
+    return rsa.generate_private_key(public_exponent=65537, key_size=2048)
+
+
+@dataclass(frozen=True)
+class Token:
+    user: str
+    scopes: frozenset[str]
+    until: float
+
+
+@dataclass
+class Tokens:
+    """Access tokens that were given out."""
+
+    url: str
+    given: dict[str, Token] = field(default_factory=dict)
+    refused: str = ""  # set it and claims are refused with this error, as for a deleted account: invalid_grant
+
+    def grant(self, form: dict[str, str], now: float) -> Json:
+        """The answer to a claim; refuses one that is not signed, not for here, or past."""
+        if self.refused:
+            raise OAuthRefusal(self.refused, "Invalid JWT Signature.")
+        if form.get("grant_type") != GRANT:
+            raise OAuthRefusal("unsupported_grant_type", f"Invalid grant_type: {form.get('grant_type', '')}")
+        claim = _verified(form.get("assertion", ""))
+        if claim.get("aud") not in (self.url, AUDIENCE):
+            raise OAuthRefusal("invalid_grant", "Invalid JWT: aud does not name this endpoint.")
+        token = "ya29." + secrets.token_urlsafe(24)
+        scopes = frozenset(str(claim.get("scope", "")).split())
+        self.given[token] = Token(str(claim.get("iss")), scopes, now + LIFETIME)
+        return {"access_token": token, "expires_in": LIFETIME - 1, "token_type": "Bearer"}
+
+    def holder(self, header: str | None, now: float) -> Token | None:
+        """Who holds the token of an Authorization header."""
+        kind, _, token = (header or "").partition(" ")
+        found = self.given.get(token) if kind.lower() == "bearer" else None
+        return found if found and now < found.until else None
+
+
+def _part(text: str) -> bytes:
+    return base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
+
+
+def _verified(assertion: str) -> Json:
+    try:
+        head, claim, signature = assertion.split(".")
+        signed = f"{head}.{claim}".encode()
+        key_pair().public_key().verify(_part(signature), signed, padding.PKCS1v15(), hashes.SHA256())
+        found: Json = json.loads(_part(claim))
+    except (ValueError, InvalidSignature):
+        raise OAuthRefusal("invalid_grant", "Invalid JWT Signature.") from None
+    return found
+
+
+def write_key(path: Path, email: str, token_url: str) -> Path:
+    """A service account's key file, as the console gives it out."""
+    pem = key_pair().private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    key = {
+        "type": "service_account",
+        "project_id": email.partition("@")[2].partition(".")[0],
+        "private_key_id": secrets.token_hex(20),
+        "private_key": pem.decode(),
+        "client_email": email,
+        "client_id": "100000000000000000001",
+        "token_uri": token_url,
+        "universe_domain": "googleapis.com",
+    }
+    path.write_text(json.dumps(key, indent=2) + "\n", encoding="utf-8")
+    return path
