@@ -21,7 +21,7 @@ SHOWN = 12  # lines of a kind before the rest is only counted
 def progress_shown(console: Console) -> Iterator[Tell]:
     """Give a progress function that shows what it is told on a console."""
     if not console.is_terminal:
-        yield Lines(partial(console.print, highlight=False, markup=False))
+        yield Lines(partial(console.print, highlight=False, markup=False, soft_wrap=True))
         return
     columns = (TextColumn("{task.description:<10}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     said = TextColumn("{task.fields[message]}", markup=False)

@@ -20,7 +20,7 @@ from support import CLASSES, QuickTrainer, Web, a_pass, human_cells, project
 from test_laws import GOOD, HEADER, MODEST, Laws, Shared, _as_table
 from test_sheets import EMPTY, FORMULAS, PEOPLE, TRICKY, SheetContract, few, grid, tables, values
 
-from sheetsync.errors import SheetError
+from sheetsync.errors import SheetChanged, SheetError
 from sheetsync.rows import column_letter
 from sheetsync.sheets import Sheet
 from sheetsync.sheets.client import Client
@@ -275,3 +275,40 @@ def test_the_command_line_syncs_a_google_sheet(google: GoogleServer, tmp_path: P
     assert done.returncode == 0, done.stderr
     shown = dict(zip(*google.book(book).values("Sheet1"), strict=False))
     assert shown["status"] == "not an image URL (it must begin with http:// or https://): “ftp://nowhere”"
+
+
+def test_a_column_that_people_add_just_then_is_not_written_over(google: GoogleServer) -> None:
+    with filled(google) as (book, made):
+        sheet = GoogleSheet(made, book)
+        seen = sheet.read()
+        google.book(book).type("Sheet1", "E1", [["mine"], ["keep this"]])
+        sheet.write(seen, [AddColumns("rows", ("status",)), AddRow("rows", ("Bob",))])
+        table = sheet.read().rows
+    assert table.cell(2, table.header.index("mine")) == "keep this"
+    assert "status" in table.header
+
+
+def test_a_row_that_people_add_just_then_is_not_written_over(google: GoogleServer) -> None:
+    with filled(google, rows=1) as (book, made):
+        sheet = GoogleSheet(made, book)
+        seen = sheet.read()
+        google.book(book).type("Sheet1", "A3", [["Eve", "http://new"]])
+        sheet.write(seen, [AddRow("rows", ("Bob", "ours"))])
+        rows = sheet.read().rows.rows
+    assert {row[:2] for row in rows[1:]} == {("Eve", "http://new"), ("Bob", "ours")}
+
+
+def test_values_are_set_again_after_a_fault_and_an_addition_is_not(google: GoogleServer) -> None:
+    with filled(google) as (book, made):
+        sheet = GoogleSheet(made, book)
+        sheet.write(sheet.read(), [AddColumns("rows", ("status",))])
+        seen = sheet.read()
+        google.faults.queue(faults.lost())
+        sheet.write(seen, [CellUpdate("rows", 2, 4, "ok")])
+        seen = sheet.read()
+        google.faults.queue(faults.lost())
+        with pytest.raises(SheetChanged, match="the answer of Google Sheets was lost"):
+            sheet.write(seen, [AddRow("rows", ("Bob",))])
+        rows = sheet.read().rows
+    assert rows.cell(2, 4) == "ok"
+    assert [row[0] for row in rows.rows].count("Bob") == 1
