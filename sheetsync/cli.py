@@ -67,7 +67,9 @@ def init(
     sheet: Annotated[
         str,
         typer.Argument(
-            metavar="SHEET.csv", help="The file with your rows, seen from DIR; made with a header if missing."
+            metavar="SHEET",
+            help="The CSV file with your rows, seen from DIR and made with a header if missing, or the address of a "
+            "Google Sheet.",
         ),
     ],
     folder: Folder = Path(),

@@ -121,7 +121,7 @@ def test_help_lists_the_commands_and_where_to_begin() -> None:
 @pytest.mark.parametrize(
     ("command", "words"),
     [
-        ("init", ["SHEET.csv", "a column `image`", "--project"]),
+        ("init", ["CSV file", "address of a Google Sheet", "a column `image`", "--project"]),
         ("plan", ["do nothing", "--project"]),
         ("sync", ["Safe to stop at any time", "--allow-shrink", "--json", "--project"]),
         ("watch", ["until stopped", "--every", "--project"]),
