@@ -16,7 +16,7 @@ TABS = "sheets.properties(sheetId,title,sheetType,gridProperties(rowCount,column
 CELLS = (
     "namedRanges(namedRangeId,name,range),"
     "sheets(properties(sheetId,title,sheetType,gridProperties(rowCount,columnCount)),"
-    "data(startRow,startColumn,rowData(values(userEnteredValue,formattedValue))))"
+    "data(startRow,startColumn,rowData(values(userEnteredValue(formulaValue,numberValue),formattedValue))))"
 )
 ADDRESS = re.compile(r"=\s*(IMAGE|HYPERLINK)\s*\(", re.IGNORECASE)
 
