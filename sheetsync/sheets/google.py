@@ -8,46 +8,43 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Collection, Sequence
-from typing import Any
-
-from gspread.exceptions import APIError
 
 from sheetsync.errors import SheetChanged, SheetError
 from sheetsync.sheets.client import Client
-from sheetsync.sheets.gridrequests import Additions, Json, column_data, in_requests
+from sheetsync.sheets.gridrequests import Additions, column_data, in_requests
 from sheetsync.sheets.gridview import CELLS, TABS, Grid, View, parse, ranges
+from sheetsync.sheets.spreadsheet import Spreadsheet
 from sheetsync.tables import Book, Calls, CellUpdate, Change, Tab, Value
-
-URL = "https://sheets.googleapis.com/v4/spreadsheets/"
 
 
 class GoogleSheet:
     """A spreadsheet of Google's, by its id. `gid` is the tab of the rows (None = the first), `scores` a title."""
 
     def __init__(self, client: Client, spreadsheet: str, gid: int | None = None, scores: str = "scores"):
-        self._client, self._id, self._gid, self._scores = client, spreadsheet, gid, scores
+        self.spreadsheet = Spreadsheet(client, spreadsheet)
+        self._gid, self._scores = gid, scores
         self._view = View()
         self._known = False  # whether the view has all tabs
 
     @property
     def name(self) -> str:
         """The address that people open."""
-        return f"https://docs.google.com/spreadsheets/d/{self._id}"
+        return self.spreadsheet.name
 
     @property
     def calls(self) -> Calls:
         """API calls so far."""
-        return self._client.calls
+        return self.spreadsheet.client.calls
 
     def read(self) -> Book:
         """Both tabs as they are now; see `Sheet.read`. One call, and one more where the tabs are not known yet."""
         for known in (self._known, False):
             if not known:
-                self._view = parse([self._get(fields=TABS)])
+                self._view = parse([self.spreadsheet.get(fields=TABS)])
                 self._known = True
             rows, scores = self._grid("rows"), self._grid("scores")
             try:
-                view = parse([self._get(fields=CELLS, ranges=each) for each in ranges(rows, scores)])
+                view = parse([self.spreadsheet.get(fields=CELLS, ranges=each) for each in ranges(rows, scores)])
             except SheetChanged:  # a tab was renamed or became smaller since it was seen
                 continue
             if rows and rows.sheet in view.grids:
@@ -69,42 +66,14 @@ class GoogleSheet:
                 growing.add(change)
         bound = self._bind(growing, updates)
         if growing.requests:
-            self._call("post", ":batchUpdate", {"requests": growing.requests})
+            self.spreadsheet.batch(growing.requests)
             self._known = set(growing.grids) == set(self._grids())
         if bound:
             self._check_bound(book, bound)
         names = {each: growing.names.get(each) or self._name_of(*each) for each in updates}
         data = [part for each, cells in updates.items() for part in column_data(names[each], cells)]
         for part in in_requests(data):
-            self._call("post", "/values:batchUpdate", {"valueInputOption": "RAW", "data": part})
-
-    # --- talking ----------------------------------------------------------------------------------
-
-    def _get(self, **params: Any) -> Json:
-        return self._call("get", "", params={**params, "prettyPrint": "false"})
-
-    def _call(self, method: str, path: str, body: Json | None = None, params: Json | None = None) -> Json:
-        try:
-            answer = self._client.request(method, URL + self._id + path, params=params, json=body)
-        except APIError as error:
-            raise self._sorry(error) from error
-        said: Json = answer.json()
-        return said
-
-    def _sorry(self, error: APIError) -> SheetError:
-        status, words = error.response.status_code, str(error.error.get("message", ""))[:300]
-        if status == 400 and "not supported for this document" in words:
-            return SheetError(f"{self.name} is a file of another program: open it there, File > Save as Google Sheets")
-        if status == 400:
-            return SheetChanged(f"{self.name} is not as it was ({words}): read it again")
-        if status in (401, 403):
-            return SheetError(
-                f"{self.name} may not be read and written with these credentials: share it as Editor with the address "
-                f"that `sheetsync doctor` shows (Google says: {words})"
-            )
-        if status == 404:
-            return SheetError(f"there is no spreadsheet {self.name}: look at its address in sheetsync.toml")
-        return SheetError(f"{self.name}: Google answers {status} ({words})")
+            self.spreadsheet.set_values(part)
 
     # --- where things are -------------------------------------------------------------------------
 
@@ -159,4 +128,4 @@ class GoogleSheet:
         places = {(grid.sheet, column) for tab, column in bound if (grid := self._grid(tab))}
         ours = [each.id for each in self._view.bound if (each.sheet, each.column) in places]
         requests = [{"deleteNamedRange": {"namedRangeId": each}} for each in ours]
-        self._call("post", ":batchUpdate", {"requests": requests})
+        self.spreadsheet.batch(requests)
