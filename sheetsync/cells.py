@@ -11,6 +11,8 @@ from urllib.parse import quote, urlsplit, urlunsplit
 from sheetsync.records import SKIP, SPLITS
 
 FORMULA = re.compile(r'=\s*(?:IMAGE|HYPERLINK)\s*\(\s*"((?:[^"]|"")*)"\s*[,;)]', re.IGNORECASE)
+# A URL that is normal already, as nearly all are: no port, nothing to quote, no fragment.
+NORMAL = re.compile(r"https?://[a-z0-9.-]+/[\w/%:@!$&'()*+,;=~?.-]*(?<!\?)", re.ASCII)
 SCHEME = re.compile(r"[a-z][a-z0-9+.-]*:", re.IGNORECASE)
 LABEL_BYTES = 200  # file systems take 255 bytes for a folder name
 MOST_LISTED = 5
@@ -53,6 +55,8 @@ def _unformula(given: str) -> str:
 
 
 def _normal_url(given: str) -> str:
+    if NORMAL.fullmatch(given):
+        return given
     try:
         parts = urlsplit(given)
         port = parts.port

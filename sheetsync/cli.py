@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from sheetsync.records import Progress
     from sheetsync.service import Pass
 
-LOG_SECONDS = 60.0  # between lines of `watch` while a stage lasts
-
 
 class Stopped(BaseException):
     """Ctrl-C or SIGTERM. Not a KeyboardInterrupt, which the command line library would turn into a usage error."""
@@ -67,22 +65,63 @@ def init(
     sheet: Annotated[
         str,
         typer.Argument(
-            metavar="SHEET",
+            metavar="[SHEET]",
             help="The CSV file with your rows, seen from DIR and made with a header if missing, or the address of a "
-            "Google Sheet.",
+            "Google Sheet. It can be left out where sheetsync.toml is there.",
+            show_default=False,
         ),
-    ],
+    ] = "",
+    also: Annotated[str, typer.Option("--sheet", metavar="SHEET", help="The same, as an option.")] = "",
     folder: Folder = Path(),
+    preview: Annotated[
+        bool, typer.Option("--preview", help="In a Google Sheet: a column that shows the image of each row.")
+    ] = False,
+    undo: Annotated[
+        bool, typer.Option("--undo", help="Take out of the Google Sheet what init made, and nothing else.")
+    ] = False,
 ) -> None:
-    """Make a sheetsync.toml for a sheet.
+    """Make a sheetsync.toml for a sheet, and dress a Google Sheet for the people in it.
 
     The sheet needs a column `image` (a URL, or a path beside the CSV) and a column `label`. Everything else is
-    yours; sheetsync adds its columns at the right on the first sync.
+    yours; sheetsync adds its columns at the right. A Google Sheet also gets a drop-down of labels, colours, notes, a
+    warning before edits of sheetsync's columns, and filter views such as "Look here first", which anybody can open
+    and sort without disturbing others. What you have stays as it is. Run it again at any time: it adds what is missing.
     """
-    from sheetsync.setup import make_project
+    from sheetsync.setup import dress, find_project, next_steps, undress
 
-    for line in make_project(folder, sheet):
+    if sheet and also and sheet != also:
+        raise typer.BadParameter("give one sheet, as SHEET or with --sheet")
+    if undo:
+        lines = undress(folder)
+    else:
+        for line in find_project(folder, sheet or also):
+            typer.echo(line)
+        lines = [*dress(folder, preview=preview), next_steps(folder)]
+    for line in lines:
         typer.echo(line)
+
+
+@app.command()
+def login(
+    folder: Folder = Path(),
+    no_browser: Annotated[
+        bool, typer.Option("--no-browser", help="Only print the address to open; open it on this machine.")
+    ] = False,
+) -> None:
+    """Sign in to Google as yourself, in place of a service account.
+
+    It takes an OAuth client of type “Desktop app” in the file that sheetsync.toml calls `credentials`, or in
+    `credentials.json`. You allow it in your browser to read and write your spreadsheets, and nothing else. What Google
+    answers is kept in `.sheetsync/google-token.json`, for you alone to read, and every command uses it from then on.
+    On a machine without a browser: sign in on another one, and copy that file.
+    """
+    from sheetsync.config import CONFIG, GoogleAccess
+    from sheetsync.sheets import SIGN_IN
+    from sheetsync.sheets.login import sign_in
+
+    google = _project(folder).settings.google if (folder / CONFIG).exists() else GoogleAccess()
+    sign_in(folder / google.credentials, folder / SIGN_IN, _ask_to_open, browser=not no_browser)
+    typer.echo(f"signed in, and kept in {folder / SIGN_IN}")
 
 
 @app.command()
@@ -138,6 +177,7 @@ def watch(
     import logging
     from threading import Event
 
+    from sheetsync.daemon import logged
     from sheetsync.daemon import watch as repeat
 
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr)
@@ -146,10 +186,29 @@ def watch(
     logging.info("watching %s every %g minutes", project.settings.sheet, minutes)
     try:
         known: set[str] = set()
-        repeat(lambda: _logged_pass(_project(folder), known), minutes, Event())
+        repeat(lambda: logged(lambda tell: _pass(_project(folder), tell).run(), known), minutes, Event())
     except Stopped:
         logging.info("stopped")
         _end(0)
+
+
+@app.command()
+def doctor(
+    folder: Folder = Path(),
+    json: Annotated[bool, typer.Option("--json", help="Print what was found as JSON.")] = False,
+) -> None:
+    """Look for what is wrong when it does not work, say what to do about it, and change nothing.
+
+    Checks the configuration, the recipe, disk and GPU, the sheet and its columns; for a Google Sheet also credentials,
+    sharing and quota. Exit code 1 when there is a problem.
+    """
+    from rich.console import Console
+
+    from sheetsync.display import show_findings
+    from sheetsync.doctor import examine, this_machine
+
+    well = show_findings(Console(soft_wrap=True), examine(folder, this_machine()), as_json=json)
+    _end(0 if well else 1)
 
 
 @app.command()
@@ -168,6 +227,10 @@ def demo(
 
 
 # --- the real world -------------------------------------------------------------------------------
+
+
+def _ask_to_open(address: str) -> None:
+    typer.echo(f"Open this address in a browser on this machine, and allow sheetsync to use your sheets:\n{address}")
 
 
 def _silent(stage: str, done: int, total: int, message: str) -> None:
@@ -195,31 +258,6 @@ def _pass(project: Project, progress: Progress) -> Pass:
     fetch = fetch_any(project.sheet_folder, project.limits)
     trainer = ProcessTrainer(project.dataset, project.recipe, project.state)
     return Pass(project, World(sheet, fetch, trainer, time.monotonic, progress))
-
-
-def _logged_pass(project: Project, known: set[str]) -> None:
-    """Run a pass and log what it did; a problem that `known` holds from an earlier pass is not told again."""
-    import logging
-
-    from sheetsync.display import Lines, problem_lines, training_words
-
-    report = _pass(project, Lines(logging.info, LOG_SECONDS)).run()
-    problems = set(problem_lines(report))
-    for line in sorted(problems - known):
-        logging.warning("%s", line)
-    known.clear()
-    known.update(problems)
-    logging.info(
-        "%d rows, %d downloaded, %d moved, %d deleted, %d failed, %d cells written, %.1f s; %s",
-        report.rows,
-        report.downloaded,
-        report.moved,
-        report.deleted,
-        len(report.failures),
-        report.cells,
-        sum(report.seconds.values()),
-        training_words(report),
-    )
 
 
 def _stop(*_: object) -> NoReturn:

@@ -8,8 +8,11 @@ from threading import Event
 
 import schedule
 
+from sheetsync.display import Lines, problem_lines, training_words
 from sheetsync.errors import SheetsyncError, disk_problem
+from sheetsync.records import Progress, Report
 
+LOG_SECONDS = 60.0  # between lines while a stage lasts
 log = logging.getLogger("sheetsync")
 
 
@@ -38,3 +41,24 @@ def _survive(one_pass: Callable[[], None]) -> None:
             log.error("%s", words)  # noqa: TRY400
             return
         log.exception("this pass failed in a way nobody foresaw; the next one comes as planned")
+
+
+def logged(run: Callable[[Progress], Report], known: set[str]) -> None:
+    """Run a pass and log what it did; a problem that `known` holds from an earlier pass is not told again."""
+    report = run(Lines(log.info, LOG_SECONDS))
+    problems = set(problem_lines(report))
+    for line in sorted(problems - known):
+        log.warning("%s", line)
+    known.clear()
+    known.update(problems)
+    log.info(
+        "%d rows, %d downloaded, %d moved, %d deleted, %d failed, %d cells written, %.1f s; %s",
+        report.rows,
+        report.downloaded,
+        report.moved,
+        report.deleted,
+        len(report.failures),
+        report.cells,
+        sum(report.seconds.values()),
+        training_words(report),
+    )

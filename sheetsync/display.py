@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import json
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import asdict
 from functools import partial
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from rich.text import Text
 
-from sheetsync.records import Issue, Plan, Report, Row, Snapshot
+from sheetsync.records import Finding, Issue, Plan, Report, Row, Snapshot
 from sheetsync.records import Progress as Tell
 
 LINE_SECONDS = 5.0
+STYLES = {"problem": "bold red", "note": "yellow", "skipped": "dim"}  # of the doctor's findings
 SHOWN = 12  # lines of a kind before the rest is only counted
 
 
@@ -91,6 +95,28 @@ def show_report(console: Console, report: Report) -> None:
     console.print(training_words(report), highlight=False, markup=False)
     console.print(f"{report.cells} cells written in {sum(report.seconds.values()):.1f} s", highlight=False)
     show_problems(console, report)
+
+
+def show_findings(console: Console, findings: Iterable[Finding], *, as_json: bool) -> bool:
+    """Say what the doctor finds, each as soon as it is found, or all as JSON; gives whether there is no problem."""
+    found = []
+    for finding in findings:
+        found.append(finding)
+        if not as_json:
+            _show_finding(console, finding)
+    well = all(finding.state != "problem" for finding in found)
+    if as_json:
+        said = {"well": well, "findings": [asdict(finding) for finding in found]}
+        console.out(json.dumps(said, indent=2, ensure_ascii=False), highlight=False)
+    return well
+
+
+def _show_finding(console: Console, finding: Finding) -> None:
+    """One line, and below it what to do."""
+    line = Text(f"{finding.state:<8} {finding.name:<14} ", style=STYLES.get(finding.state, ""))
+    console.print(line.append(finding.said, style="default"))
+    if finding.todo:
+        console.print(Text(f"{'':<8} {'':<14} → {finding.todo}"))
 
 
 def training_words(report: Report) -> str:

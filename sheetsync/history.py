@@ -99,7 +99,7 @@ def score_changes(table: Table, run: RunInfo, since: Changes, sizes: Mapping[str
     missing = tuple(name for name in SCORE_COLUMNS if name not in places)
     if missing:
         return (AddColumns("scores", missing),)
-    if any(run.id == table.cell(number, places["run"]) for number in range(2, len(table.rows) + 2)):
+    if any(run.id in cells for cells in table.rows):  # in any column, for people may move a header alone
         return ()
     values: dict[str, Any] = {"when": run.metrics["created"], "run": run.id, "revision": run.revision}
     values |= {"recipe": run.recipe, **{split: sizes[split] for split in SPLITS}, **score(run)}

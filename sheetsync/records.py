@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 from sheetsync.tables import Calls
 
@@ -219,3 +219,19 @@ class Report:
     cells: int
     calls: Calls
     seconds: Mapping[str, float]
+
+
+# --- what the doctor says -------------------------------------------------------------------------
+
+State: TypeAlias = Literal["ok", "note", "problem", "skipped"]
+Answer: TypeAlias = tuple[State, str, str]  # what one check found: a `Finding` without its name
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One line of `sheetsync doctor`. `todo` is what to do about it, "" where nothing is or `said` has it already."""
+
+    name: str
+    state: State
+    said: str
+    todo: str = ""

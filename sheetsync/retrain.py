@@ -21,6 +21,8 @@ from typing import Any, Protocol
 from sheetsync.errors import ConfigError, TrainingError
 from sheetsync.records import UNLABELLED, Entry, Manifest, Prediction, Progress, RunInfo
 
+DEVICE_SECONDS = 50.0  # importing PyTorch from a cold disk takes its time
+
 
 class Trainer(Protocol):
     """A fixed model that can be trained on the mirror, and remembers its runs."""
@@ -64,6 +66,10 @@ class ProcessTrainer:
     def check(self) -> None:
         """Look that the recipe can be used, before anything else is done. Raises `ConfigError`."""
         _ = self._recipe
+
+    def choices(self) -> Mapping[str, Any]:
+        """What the recipe says, field by field, and its digest. Raises `ConfigError`."""
+        return self._recipe
 
     @cached_property
     def _recipe(self) -> Mapping[str, Any]:
@@ -146,6 +152,19 @@ class ProcessTrainer:
                 errors.seek(0)
                 words = _why(process.returncode, errors.read())
                 raise TrainingError(f"training failed: {words} (its full words are in {log})")
+
+
+def device(seconds: float = DEVICE_SECONDS) -> Mapping[str, Any]:
+    """What a training here would run on: see `training/device.py`. Raises `TrainingError` if PyTorch does not load."""
+    command = _command("training.device")
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=seconds)  # noqa: S603
+    except subprocess.TimeoutExpired as error:
+        raise TrainingError(f"PyTorch did not load within {seconds:g} s: try again, the disk may be slow") from error
+    if done.returncode:
+        raise TrainingError(f"PyTorch does not load: {_why(done.returncode, done.stderr)}; install sheetsync again")
+    found: Mapping[str, Any] = json.loads(done.stdout)
+    return found
 
 
 def _command(module: str, *options: str) -> list[str]:

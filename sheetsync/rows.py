@@ -138,6 +138,12 @@ def parse(table: Table, columns: Columns, *, local: bool = False) -> Snapshot:
     )
 
 
+def usual_labels(snapshot: Snapshot) -> list[str]:
+    """The labels worth offering, sorted: those of several images, since one of its own is often a slip of the hand."""
+    counts = Counter(row.label for row in snapshot.rows if row.label)
+    return sorted(label for label, count in counts.items() if count > 1) or sorted(counts)
+
+
 def is_blank(cells: Sequence[str], where: Layout) -> bool:
     """Whether people left this row empty; what the machine wrote and boxes nobody ticked do not count."""
     machine = set(where.machine.values())
@@ -162,6 +168,8 @@ def _read_row(number: int, cells: Sequence[str], where: Layout, local: bool) -> 
 def _merge(group: Sequence[Row]) -> Row | str:
     """The one row that all rows of an image make together, or what they disagree about."""
     first = group[0]
+    if len(group) == 1:
+        return first
     labels, splits = ({getattr(row, name) for row in group} - {""} for name in ("label", "split"))
     if len(labels) > 1:
         return f"this image has several labels: {listed(labels, ', ')}"

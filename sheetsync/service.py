@@ -21,8 +21,8 @@ from sheetsync.plan import guard, make_plan
 from sheetsync.records import Failure, Manifest, Plan, Progress, Report, RunInfo, Snapshot
 from sheetsync.retrain import Trainer, untrainable
 from sheetsync.review import Verdict, verdicts
-from sheetsync.rows import parse
-from sheetsync.sheets.base import Sheet
+from sheetsync.rows import parse, usual_labels
+from sheetsync.sheets import Sheet, dresser_of
 from sheetsync.tables import AddColumns, AddRow, Book, Change
 
 TRIES = 10  # how often a sheet that people keep changing is read again before giving up
@@ -65,6 +65,7 @@ class Pass:
                 said = self._review(snapshot, mirrored, run)
             with self._stage("write"):
                 cells = self._write(book, said, run, mirrored.manifest)
+                self._offer(snapshot)
         return self._report(snapshot, mirrored, run, trained=trained, cells=cells)
 
     def look(self) -> tuple[Snapshot, Plan, str]:
@@ -133,6 +134,13 @@ class Pass:
         # What the first reading has right already needs no other: an idle pass costs one.
         return write_back(self.world.sheet, wanted) if wanted(first) else 0
 
+    def _offer(self, snapshot: Snapshot) -> None:
+        """People who relabel pick from the labels there are; where this fails, the next pass does it."""
+        dresser = dresser_of(self.world.sheet, self.project.columns, self.project.state)
+        if dresser:
+            with suppress(SheetError):
+                dresser.keep_up(usual_labels(snapshot))
+
     def _since(self, run: RunInfo) -> history.Changes:
         before = history.predecessor(run, self.world.trainer.runs())
         revisions = (self._revision(name) for name in (before.revision if before else "", run.revision))
@@ -174,18 +182,12 @@ class Pass:
         return Mirror(self.project.dataset, self._objects)
 
     def _ours(self) -> set[str]:
-        """Headers of columns that we made or filled; another column of such a name may be the team's own."""
-        kept = self._ours_file
-        return set(kept.read_text(encoding="utf-8").split("\n")) - {""} if kept.exists() else set()
+        return our_columns(self.project.state, self.world.sheet.name)
 
     def _own(self, headers: set[str]) -> None:
         if not headers <= self._ours():
-            write_text(self._ours_file, "\n".join(sorted(headers | self._ours())) + "\n")
-
-    @property
-    def _ours_file(self) -> Path:
-        sheet = hashlib.sha256(self.world.sheet.name.encode()).hexdigest()[:16]
-        return self.project.state / "columns" / f"{sheet}.txt"
+            kept = _columns_file(self.project.state, self.world.sheet.name)
+            write_text(kept, "\n".join(sorted(headers | self._ours())) + "\n")
 
     def _revision_file(self, name: str) -> Path:
         return self.project.state / "revisions" / f"{name}.tsv"
@@ -211,6 +213,16 @@ class Mirrored:
     manifest: Manifest
 
 
+def our_columns(state: Path, sheet: str) -> set[str]:
+    """Headers of columns that we made or filled in this sheet; another of such a name may be the team's own."""
+    kept = _columns_file(state, sheet)
+    return set(kept.read_text(encoding="utf-8").split("\n")) - {""} if kept.exists() else set()
+
+
+def _columns_file(state: Path, sheet: str) -> Path:
+    return state / "columns" / f"{hashlib.sha256(sheet.encode()).hexdigest()[:16]}.txt"
+
+
 def write_back(sheet: Sheet, wanted: Callable[[Book], tuple[Change, ...]]) -> int:
     """Write until a fresh reading shows nothing left to write; gives the number of cells written.
 
@@ -219,11 +231,11 @@ def write_back(sheet: Sheet, wanted: Callable[[Book], tuple[Change, ...]]) -> in
     """
     cells = 0
     for _ in range(TRIES):
-        book = sheet.read()
-        changes = wanted(book)
-        if not changes:
-            return cells
         with suppress(SheetChanged):
+            book = sheet.read()
+            changes = wanted(book)
+            if not changes:
+                return cells
             sheet.write(book, changes)
             cells += sum(map(_cells, changes))
     raise SheetError(f"{sheet.name} kept changing while results were written: run `sheetsync sync` again")

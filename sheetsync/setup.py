@@ -1,17 +1,23 @@
-"""Make a project: a sheetsync.toml that explains itself, and a sheet if there is none."""
+"""Make a project: a sheetsync.toml that explains itself, a sheet if there is none; and dress a Google Sheet."""
 
 from __future__ import annotations
 
 import json
 import shlex
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from sheetsync.config import CONFIG, Settings
+from sheetsync.config import CONFIG, Project, Settings, load
 from sheetsync.errors import ConfigError, SheetError
 from sheetsync.objects import write_text
-from sheetsync.rows import Columns, layout
-from sheetsync.sheets import open_sheet
+from sheetsync.rows import Columns, layout, parse, usual_labels
+from sheetsync.service import our_columns
+from sheetsync.sheets import Sheet, dresser_of, open_sheet
 from sheetsync.tables import Table
+from sheetsync.writeback import check_ownership
+
+if TYPE_CHECKING:
+    from sheetsync.sheets.dresser import Dresser
 
 TEMPLATE = """\
 # What sheetsync works on. Every key but `sheet` may be left out; what is commented out shows the default.
@@ -48,7 +54,7 @@ dataset = "dataset"              # the ImageFolder that is kept equal to the she
 {private}allow_private = {allow}          # addresses inside your network; leave it off if strangers can edit the sheet
 
 [google]                         # for a sheet at https://docs.google.com/spreadsheets/d/…
-# credentials = "credentials.json"   # the key of your service account
+# credentials = "credentials.json"   # the key of your service account, or what `sheetsync login` takes
 # scores = "scores"              # the tab of the scores
 # endpoint = ""                  # another server that speaks the protocol of Google Sheets, for tests
 """
@@ -57,7 +63,7 @@ dataset = "dataset"              # the ImageFolder that is kept equal to the she
 def make_project(
     folder: Path, sheet: str, *, recipe: str = Settings.model_fields["recipe"].default, private: bool = False
 ) -> list[str]:
-    """Write sheetsync.toml, and the sheet with a header if it is missing; gives lines that say what to do next.
+    """Write sheetsync.toml, and the sheet with a header if it is missing; gives lines that say so.
 
     Raises `ConfigError` when there is a project already, and `SheetError` when the sheet is not usable.
     """
@@ -73,8 +79,60 @@ def make_project(
         layout(table, Columns())
     except SheetError as error:  # the file is there in which other names can be given
         raise SheetError(f"wrote {config}, but {error}") from error
+    return [said, f"wrote {config}"]
+
+
+def next_steps(folder: Path) -> str:
+    """What to do when a project is made."""
     where = "" if folder == Path() else f" --project {shlex.quote(str(folder))}"
-    return [said, f"wrote {config}", f"next: sheetsync plan{where}, then sheetsync sync{where}"]
+    return f"next: sheetsync plan{where}, then sheetsync sync{where}"
+
+
+def find_project(folder: Path, sheet: str) -> list[str]:
+    """Make a project for a sheet unless it is there; gives lines that say so. Raises `ConfigError`, `SheetError`.
+
+    A `sheet` of "" is the one of the project that is there.
+    """
+    config = folder / CONFIG
+    if not config.exists():
+        if not sheet:
+            raise ConfigError(f"there is no {config}: give the sheet, a CSV file or the address of a Google Sheet")
+        return make_project(folder, sheet)
+    there = load(folder).settings.sheet
+    if sheet not in ("", there):
+        raise ConfigError(f"{config} is there already, for the sheet {there}: edit it, or remove it first")
+    return [f"{config} is there already, and stays as it is"]
+
+
+def dress(folder: Path, *, preview: bool = False) -> list[str]:
+    """Dress the Google Sheet of a project; gives lines that say what in it is sheetsync's. [] for any other sheet.
+
+    `preview` adds a column of pictures. Raises `SheetsyncError`.
+    """
+    project = load(folder)
+    sheet, dresser = _dressed(project)
+    if dresser is None:
+        return []
+    rows = sheet.read().rows
+    check_ownership(rows, project.columns, our_columns(project.state, sheet.name))
+    found = dresser.dress(usual_labels(parse(rows, project.columns)), with_preview=preview)
+    return [f"in {sheet.name} these are sheetsync's (`sheetsync init --undo` takes them away):", *_indented(found)]
+
+
+def undress(folder: Path) -> list[str]:
+    """Take away what `dress` made; gives lines that say so. Raises `SheetsyncError`."""
+    sheet, dresser = _dressed(load(folder))
+    done = dresser.undress() if dresser else []
+    return [f"{sheet.name}:", *_indented(done)] if done else [f"{sheet.name} holds nothing that `sheetsync init` made"]
+
+
+def _dressed(project: Project) -> tuple[Sheet, Dresser | None]:
+    sheet = open_sheet(project.settings.sheet, project.root, **project.settings.google.model_dump())
+    return sheet, dresser_of(sheet, project.columns, project.state)
+
+
+def _indented(lines: list[str]) -> list[str]:
+    return [f"  {line}" for line in lines]
 
 
 def _sheet(folder: Path, sheet: str) -> tuple[Table, str]:

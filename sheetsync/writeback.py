@@ -6,7 +6,7 @@ the rows stood still meanwhile: nothing left to write means every machine value 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 
 from sheetsync.errors import SheetError
 from sheetsync.records import Snapshot
@@ -31,14 +31,19 @@ def row_changes(
     missing = tuple(header for name, header in columns.machine.items() if name not in where.machine)
     if missing:
         return (AddColumns("rows", missing),)
-    snapshot = parse(book.rows, columns, local=local)
-    wanted = _wanted(snapshot, verdicts)
-    return tuple(
-        CellUpdate("rows", number, place, value)
-        for number in range(2, len(book.rows.rows) + 2)
-        for name, place in where.machine.items()
-        if not same(book.rows.cell(number, place), value := wanted.get(number, {}).get(name, ""))
-    )
+    wanted = _wanted(parse(book.rows, columns, local=local), verdicts)
+    return tuple(_updates(book.rows, where.machine, wanted))
+
+
+def _updates(
+    table: Table, places: Mapping[str, int], wanted: Mapping[int, Mapping[str, Value]]
+) -> Iterator[CellUpdate]:
+    for number, cells in enumerate(table.rows, start=2):
+        values = wanted.get(number, {})
+        for name, place in places.items():
+            value = values.get(name, "")
+            if not same(cells[place] if place < len(cells) else "", value):
+                yield CellUpdate("rows", number, place, value)
 
 
 def _wanted(snapshot: Snapshot, verdicts: Mapping[str, Verdict]) -> dict[int, dict[str, Value]]:

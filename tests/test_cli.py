@@ -22,7 +22,7 @@ from sheetsync import __version__
 from sheetsync.records import Report
 
 SHEETSYNC = str(Path(sys.executable).with_name("sheetsync"))
-COMMANDS = ("init", "plan", "sync", "watch", "demo")
+COMMANDS = ("init", "login", "plan", "sync", "watch", "doctor", "demo")
 PATIENCE = 60.0  # seconds until a test gives up; nothing should take so long
 
 
@@ -122,9 +122,11 @@ def test_help_lists_the_commands_and_where_to_begin() -> None:
     ("command", "words"),
     [
         ("init", ["CSV file", "address of a Google Sheet", "a column `image`", "--project"]),
+        ("login", ["OAuth client of type “Desktop app”", "for you alone to read", "--no-browser", "--project"]),
         ("plan", ["do nothing", "--project"]),
         ("sync", ["Safe to stop at any time", "--allow-shrink", "--json", "--project"]),
         ("watch", ["until stopped", "--every", "--project"]),
+        ("doctor", ["say what to do about it", "change nothing", "--json", "--project"]),
         ("demo", ["[DIR]", "example project"]),
     ],
 )
@@ -160,7 +162,7 @@ def test_help_waits_for_no_heavy_import() -> None:
     [
         ["snyc"],
         ["sync", "--jsno"],
-        ["init"],
+        ["init", "labels.csv", "--sheet", "other.csv"],
         ["watch", "--every", "0"],
         ["watch", "--every", "often"],
         ["watch", "--every", "nan"],
@@ -281,9 +283,18 @@ def test_init_makes_a_project_and_says_what_is_next(tmp_path: Path) -> None:
     assert (tmp_path / "new" / "labels.csv").read_text() == "image,label,split\n"
     assert f"next: sheetsync plan --project {tmp_path / 'new'}" in said
     assert "0 to download" in ok("plan", "--project", tmp_path / "new")
-    again = sheetsync("init", "labels.csv", "--project", tmp_path / "new")
-    assert again.returncode == 1
-    assert "is there already" in again.stderr
+    assert "is there already" in ok("init", "--project", tmp_path / "new")
+    assert "is there already" in ok("init", "--sheet", "labels.csv", "--project", tmp_path / "new")
+    other = sheetsync("init", "other.csv", "--project", tmp_path / "new")
+    assert other.returncode == 1
+    assert "for the sheet labels.csv" in other.stderr
+    assert "holds nothing" in ok("init", "--undo", "--project", tmp_path / "new")
+
+
+def test_init_without_a_sheet_asks_for_one(tmp_path: Path) -> None:
+    done = sheetsync("init", cwd=tmp_path)
+    assert done.returncode == 1
+    assert "give the sheet" in done.stderr
 
 
 def test_plan_shows_everything_and_changes_nothing(tmp_path: Path) -> None:

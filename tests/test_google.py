@@ -2,31 +2,29 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import pytest
 from google.oauth2.service_account import Credentials
 from googleserver import GoogleServer, clients, faults
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
-from support import CLASSES, QuickTrainer, Web, a_pass, human_cells, project
-from test_laws import GOOD, HEADER, MODEST, Laws, Shared, _as_table
+from support import CLASSES, QuickTrainer, Web, a_pass, project
+from test_laws import GOOD, HEADER
 from test_sheets import EMPTY, FORMULAS, PEOPLE, TRICKY, SheetContract, few, grid, tables, values
 
-from sheetsync.errors import SheetChanged, SheetError
+from sheetsync.errors import SheetError
 from sheetsync.rows import column_letter
 from sheetsync.sheets import Sheet
 from sheetsync.sheets.client import Client
 from sheetsync.sheets.credentials import load_credentials
 from sheetsync.sheets.google import GoogleSheet
-from sheetsync.tables import AddColumns, AddRow, Calls, CellUpdate, Tab, Table, Value, same, text
+from sheetsync.tables import AddColumns, AddRow, Calls, CellUpdate, Tab, Table, Value, same
 
 
 @pytest.fixture(scope="module")
@@ -41,13 +39,12 @@ def client(server: GoogleServer, **options: object) -> Iterator[Client]:
         key = server.key_file(Path(folder, "key.json"))
         scopes = ["https://www.googleapis.com/auth/spreadsheets"]
         credentials = Credentials.from_service_account_file(str(key), scopes=scopes)
-        made = Client(credentials, sleep=lambda _: None, **options)  # the budget is a minute long
+        made = Client(credentials, **{"sleep": lambda _: None} | options)  # the budget is a minute long
     clients.rewriting(made.session, server.url)
     try:
         yield made
     finally:
-        made.session.close()
-        made.session._auth_request_session.close()
+        made.close()
 
 
 headers_ = st.text("abc", min_size=1, max_size=3)
@@ -127,81 +124,6 @@ class TestGoogle(SheetContract):
         SheetContract.test_new_columns_stand_right_of_every_cell.hypothesis.inner_test(self, table, names)
 
 
-# --- the laws, with people between any two HTTP calls -----------------------------------------------
-
-
-class InGoogle(Shared):
-    def __init__(self, folder: Path) -> None:
-        self.server = GoogleServer().__enter__()
-        self.id = self.server.create("Images")
-        self.book = self.server.book(self.id)
-        self.context = client(self.server)
-        self.client = self.context.__enter__()
-        self.put([HEADER])
-
-    def grid(self) -> list[list[str]]:
-        return [[text(cell) for cell in cells] for cells in self.book.raw("Sheet1")]
-
-    def put(self, grid: list[list[str]]) -> None:
-        self.book.clear("Sheet1")
-        self.book.type("Sheet1", "A1", grid)
-
-    def rotate(self, shift: int) -> None:
-        width = len(self.grid()[0])
-        if shift < width:
-            self.book.move_columns("Sheet1", "A", column_letter(shift - 1), column_letter(width))
-
-    def open(self) -> Sheet:
-        return GoogleSheet(self.client, self.id)
-
-    def close(self) -> None:
-        self.context.__exit__(None, None, None)
-        self.server.__exit__(None, None, None)
-
-
-class OverHttp:
-    """A Google Sheet as it is, with people at work on the server before any of its requests."""
-
-    def __init__(self, shared: InGoogle, acts: list[tuple[int, Any]]) -> None:
-        self._shared, self._sheet, self._acts, self._call = shared, shared.open(), acts, 0
-        self.violations: list[str] = []
-        self._before: list[tuple[str, ...]] | None = None
-        shared.server.before = self._between
-
-    def finish(self) -> None:
-        self._shared.server.before = None
-        self._compare()
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._sheet, name)
-
-    def _between(self, method: str, path: str) -> None:
-        self._compare()
-        for call, act in self._acts:
-            if call == self._call:
-                act()
-        self._call += 1
-        self._before = self._human()
-
-    def _compare(self) -> None:
-        if self._before is not None and self._before != self._human():
-            self.violations.append(f"{self._before} became {self._human()}")
-
-    def _human(self) -> list[tuple[str, ...]]:
-        return human_cells(_as_table(self._shared.grid()))
-
-
-class GoogleLaws(Laws):
-    shared_type = InGoogle
-    observed = OverHttp
-    idle_reads = 2
-
-
-RUNS = int(os.environ.get("SHEETSYNC_GOOGLE_RUNS", "25"))
-GoogleLaws.TestCase.settings = settings(MODEST, max_examples=RUNS)
-TestGoogleLaws = GoogleLaws.TestCase
-
-
 # --- calls, faults, words ---------------------------------------------------------------------------
 
 
@@ -253,13 +175,23 @@ def test_who_may_not_read_is_told_to_share(google: GoogleServer) -> None:
             GoogleSheet(made, "nowhere").read()
 
 
+def test_credentials_without_the_right_to_spreadsheets_are_told_so(google: GoogleServer, tmp_path: Path) -> None:
+    scopes = ["https://www.googleapis.com/auth/drive.metadata.readonly"]
+    credentials = Credentials.from_service_account_file(str(google.key_file(tmp_path / "key.json")), scopes=scopes)
+    made = Client(credentials)
+    clients.rewriting(made.session, google.url)
+    with pytest.raises(SheetError, match="not given the right to spreadsheets"):
+        GoogleSheet(made, google.create("Images")).read()
+    made.close()
+
+
 def test_a_key_that_is_none_gets_a_clear_error_without_its_content(tmp_path: Path) -> None:
     key = tmp_path / "key.json"
     for content in ("{}", "[]", "no json", '{"type": "service_account", "private_key": "TOPSECRET"}'):
         key.write_text(content)
         key.chmod(0o600)
         with pytest.raises(SheetError) as caught:
-            load_credentials(key)
+            load_credentials(key, tmp_path / "token.json")
         assert "TOPSECRET" not in str(caught.value)
 
 
@@ -296,19 +228,3 @@ def test_a_row_that_people_add_just_then_is_not_written_over(google: GoogleServe
         sheet.write(seen, [AddRow("rows", ("Bob", "ours"))])
         rows = sheet.read().rows.rows
     assert {row[:2] for row in rows[1:]} == {("Eve", "http://new"), ("Bob", "ours")}
-
-
-def test_values_are_set_again_after_a_fault_and_an_addition_is_not(google: GoogleServer) -> None:
-    with filled(google) as (book, made):
-        sheet = GoogleSheet(made, book)
-        sheet.write(sheet.read(), [AddColumns("rows", ("status",))])
-        seen = sheet.read()
-        google.faults.queue(faults.lost())
-        sheet.write(seen, [CellUpdate("rows", 2, 4, "ok")])
-        seen = sheet.read()
-        google.faults.queue(faults.lost())
-        with pytest.raises(SheetChanged, match="the answer of Google Sheets was lost"):
-            sheet.write(seen, [AddRow("rows", ("Bob",))])
-        rows = sheet.read().rows
-    assert rows.cell(2, 4) == "ok"
-    assert [row[0] for row in rows.rows].count("Bob") == 1

@@ -830,6 +830,27 @@ def test_faults(bench: Bench, fault: Fault, status: int | None, applied: int) ->
     assert bench.tab.acell("B2").value == "ii", "the next request is answered"
 
 
+def test_an_api_that_is_not_enabled(bench: Bench) -> None:
+    bench.google.faults.queue(faults.disabled("4711"))
+    error = bench.ask("GET", "/v4/spreadsheets/{id}").json()["error"]
+    assert (error["code"], error["status"]) == (403, "PERMISSION_DENIED")
+    assert error["message"].startswith("Google Sheets API has not been used in project 4711 before or it is disabled.")
+    info = error["details"][0]
+    assert (info["reason"], info["metadata"]["consumer"]) == ("SERVICE_DISABLED", "projects/4711")
+
+
+@pytest.mark.parametrize(("ahead", "status"), [(0, 200), (-200, 200), (4000, 400), (-400, 400)])
+def test_a_claim_must_be_of_now_where_that_is_looked_at(tmp_path: Path, ahead: int, status: int) -> None:
+    with GoogleServer(clock=lambda: time.time() + ahead) as google:
+        account: Any = credentials(google.key_file(tmp_path / "key.json"))
+        google.tokens.strict = True
+        grant = "urn:ietf:params:oauth:grant-type:jwt-bearer"
+        form = {"grant_type": grant, "assertion": account._make_authorization_grant_assertion().decode()}
+        answer = requests.post(f"{google.url}/token", data=form, timeout=20)
+    assert answer.status_code == status
+    assert ("short-lived token" in answer.text) is (status == 400)
+
+
 def test_a_plan_of_faults_sees_every_request(bench: Bench) -> None:
     seen = []
 

@@ -279,6 +279,19 @@ def test_different_addresses_are_different_images() -> None:
     assert len(keys) == len(other)  # an empty query is none
 
 
+@given(st.text("hA1.-_/%:@!$&'()*+,;=~?#[]|^{} \"\\ä", max_size=12), st.text("hA1/%:@?#&;= .", max_size=6))
+def test_an_address_that_needs_no_change_is_read_as_any_other(host: str, path: str) -> None:
+    """Most addresses are left alone at a glance; a scheme in capitals has any of them taken apart."""
+    for address in (f"://h{host}/{path}", f"://{host}{path}", f"://h.example/{host}{path}"):
+        said = []
+        for scheme in ("http", "HTTP"):
+            try:
+                said.append(read_image(scheme + address, local=False))
+            except ValueError as error:
+                said.append(str(error).replace("HTTP://", "http://"))
+        assert said[0] == said[1]
+
+
 @given(IMAGE_CELLS)
 def test_reading_an_address_again_changes_nothing(cell: str) -> None:
     try:

@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from sheetsync.errors import SheetError
 from sheetsync.sheets.base import Sheet
 from sheetsync.sheets.csvfile import CsvSheet
 
-__all__ = ["Sheet", "open_sheet"]
+if TYPE_CHECKING:
+    from sheetsync.rows import Columns
+    from sheetsync.sheets.dresser import Dresser
+    from sheetsync.sheets.probe import Probe
 
+__all__ = ["SIGN_IN", "Sheet", "open_probe", "open_sheet"]
+
+SIGN_IN = ".sheetsync/google-token.json"  # who signed in to Google, seen from the project's folder
 _SUFFIXES = (".csv", ".tsv", ".txt")
 _GOOGLE = re.compile(r"https://docs\.google\.com/spreadsheets/(?:u/\d+/)?d/([A-Za-z0-9_-]+)(?:.*?[#?&]gid=(\d+))?.*")
 
@@ -21,11 +29,12 @@ def open_sheet(
     """The sheet at an address: a CSV file, by its path seen from `base`, or a Google Sheet. Nothing is read yet.
 
     For a Google Sheet: `credentials` is the path of a key file, `scores` the title of the tab for scores, `endpoint`
-    another server that speaks the same protocol. Raises `SheetError`.
+    another server that speaks the same protocol; who signed in is kept in `base`. Raises `SheetError`.
     """
     if google := _GOOGLE.fullmatch(address):
         gid = int(google[2]) if google[2] else None
-        return _google(google[1], gid, base / credentials, scores, endpoint)
+        access = base / credentials, base / SIGN_IN
+        return _google(google[1], gid, access, scores, endpoint)
     if address.lower().startswith(("http://", "https://")):
         raise SheetError(
             f"{address} is no sheet: give the address of a Google Sheet (https://docs.google.com/spreadsheets/d/…), "
@@ -38,12 +47,46 @@ def open_sheet(
     return CsvSheet(base / address)
 
 
-def _google(spreadsheet: str, gid: int | None, key: Path, scores: str, endpoint: str) -> Sheet:
+def _google(spreadsheet: str, gid: int | None, access: tuple[Path, Path], scores: str, endpoint: str) -> Sheet:
     from sheetsync.sheets.client import Client, Elsewhere
     from sheetsync.sheets.credentials import load_credentials
     from sheetsync.sheets.google import GoogleSheet
 
-    client = Client(load_credentials(key))
+    client = Client(load_credentials(*access))
     if endpoint:
         client.session.mount("https://", Elsewhere(endpoint))
     return GoogleSheet(client, spreadsheet, gid, scores)
+
+
+def dresser_of(sheet: Sheet, columns: Columns, state: Path) -> Dresser | None:
+    """What dresses a Google Sheet for the people in it; None for a sheet that cannot be dressed."""
+    if isinstance(sheet, CsvSheet):  # and spare it what follows
+        return None
+    from sheetsync.sheets.dresser import Dresser
+    from sheetsync.sheets.google import GoogleSheet
+
+    if not isinstance(sheet, GoogleSheet):
+        return None
+    name = hashlib.sha256(sheet.name.encode()).hexdigest()[:16]
+    return Dresser(sheet, columns, state / "offered" / f"{name}.txt")
+
+
+def open_probe(
+    address: str,
+    base: Path,
+    *,
+    patience: float,
+    credentials: str = "credentials.json",
+    scores: str = "scores",
+    endpoint: str = "",
+) -> Probe | None:
+    """What asks the way to a Google Sheet step by step, each within `patience` seconds; None for any other address."""
+    google = _GOOGLE.fullmatch(address)
+    if google is None:
+        return None
+    from sheetsync.sheets.credentials import load_credentials
+    from sheetsync.sheets.probe import Place, Probe
+
+    place = Place(google[1], int(google[2]) if google[2] else None, scores, endpoint)
+    key = base / credentials
+    return Probe(place, key, lambda: load_credentials(key, base / SIGN_IN), patience)

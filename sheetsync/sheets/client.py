@@ -3,106 +3,146 @@
 from __future__ import annotations
 
 import json
+import random
+import re
 import time
 from collections import deque
 from collections.abc import Callable
-from typing import Any
+from contextlib import suppress
+from email.utils import parsedate_to_datetime
+from typing import Any, TypeAlias
 
 import requests
-import stamina
 from google.auth.exceptions import GoogleAuthError, TransportError
+from google.auth.transport.requests import AuthorizedSession, Request
 from gspread.exceptions import APIError
 from gspread.http_client import HTTPClient
 from requests.adapters import HTTPAdapter
+from requests.exceptions import ChunkedEncodingError, ContentDecodingError
+from tenacity import RetryCallState, Retrying
 
+from sheetsync import __version__
 from sheetsync.errors import SheetChanged, SheetError
+from sheetsync.sheets.keyfile import without_secrets
 from sheetsync.tables import Calls
 
 TIMEOUT = (10.0, 60.0)  # seconds to connect, seconds without a byte
 PATIENCE = 170.0  # seconds for one call with all its repetitions: longer than a minute's quota, twice
+LOSSES = 7  # additions in a row whose answers are lost, with a wait after each: two minutes as well
+LONGEST = 32.0  # seconds between two tries where the server asks for no more
+JITTER = 2.0  # seconds by which those differ who failed together
 BUDGET = 50  # calls of a kind in any minute; Google allows a user 60
 PASSING = (429, 500, 502, 503, 504)
+QUOTA = re.compile("rate_?limit_?exceeded", re.IGNORECASE)  # what is said with a 429, or at times with a 403
+
+Json: TypeAlias = dict[str, Any]
 
 
 class Lost(Exception):
     """A call without a usable answer. `wait` is what the server asked for, in seconds."""
 
-    def __init__(self, reason: str, wait: float | None = None, *, refused: bool = False):
+    def __init__(self, reason: str, wait: float = 0.0, *, refused: bool = False):
         super().__init__(reason)
         self.wait = wait
         self.refused = refused  # surely not carried out
 
 
 class Client(HTTPClient):
-    """An HTTPClient for gspread that repeats what may be repeated, and nothing else.
+    """The HTTPClient of gspread, and over it `ask`, which repeats what may be repeated, and nothing else.
 
-    A call that was refused (429), or that can be repeated without harm (reading, setting values), is repeated
-    within `patience` seconds. Any other call whose answer is lost raises `SheetChanged`: whoever made it must
-    look whether it took effect. `clock` and `sleep` are in seconds.
+    A call that was refused (429, no access token), or that can be repeated without harm (reading, setting values),
+    is repeated within `patience` seconds. Any other call whose answer is lost raises `SheetChanged`, after a wait:
+    whoever made it must look whether it took effect. `clock` and `sleep` are in seconds and rule every wait;
+    `timeout` bounds connecting and silence.
     """
 
     def __init__(
         self,
         auth: Any,
-        session: requests.Session | None = None,
         *,
         patience: float = PATIENCE,
+        timeout: tuple[float, float] = TIMEOUT,
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
     ):
+        self._tokens = requests.Session()
+        session = AuthorizedSession(auth, auth_request=TokenRequest(self._tokens))  # type: ignore[no-untyped-call]
         super().__init__(auth, session)
-        self.timeout = TIMEOUT
+        self.session.headers["User-Agent"] = f"sheetsync/{__version__} (gzip)"  # else Google packs no answer
+        self.timeout = timeout
         self._patience, self._clock, self._sleep = patience, clock, sleep
         self._recent: dict[bool, deque[float]] = {True: deque(), False: deque()}
         self._counts = {True: 0, False: 0}
+        self._losses = 0
 
     @property
     def calls(self) -> Calls:
         """Calls that read and calls that wrote so far, repetitions included."""
         return Calls(self._counts[True], self._counts[False])
 
-    def request(self, method: str, endpoint: str, *args: Any, **kwargs: Any) -> requests.Response:
+    def close(self) -> None:
+        """End all connections."""
+        self.session.close()
+        self._tokens.close()
+
+    def ask(self, method: str, endpoint: str, *, params: Json | None = None, body: Json | None = None) -> Json:
         """Make one call. Raises `SheetError` in words for the user, or `SheetChanged`; see the class."""
         reads = method.lower() == "get"
         harmless = reads or endpoint.endswith("values:batchUpdate")
 
-        def again(error: Exception) -> bool | float:
-            if not isinstance(error, Lost) or not (harmless or error.refused):
-                return False
-            return True if error.wait is None else min(error.wait, self._patience)
+        def once() -> Json:
+            self._count(reads)
+            return self._once(method, endpoint, params, body)
 
-        attempts = stamina.retry_context(
-            on=again, attempts=None, timeout=self._patience, wait_initial=1.0, wait_max=32.0, wait_jitter=2.0
-        )
         try:
-            for attempt in attempts:
-                with attempt:
-                    self._count(reads)
-                    return self._once(method, endpoint, *args, **kwargs)
-        except Lost as error:
-            if harmless or error.refused:
-                raise SheetError(f"Google Sheets does not answer: {error}; try again later") from error
-            raise SheetChanged(f"the answer of Google Sheets was lost ({error}): read the sheet again") from error
-        raise AssertionError("stamina ends with an attempt or an exception")  # pragma: no cover
+            said = self._patiently(harmless=harmless)(once)
+        except Lost as lost:
+            raise self._given_up(lost, repeated=harmless or lost.refused) from lost
+        if not harmless:
+            self._losses = 0
+        return said
 
-    def _once(self, method: str, endpoint: str, *args: Any, **kwargs: Any) -> requests.Response:
+    # --- patience ---------------------------------------------------------------------------------
+
+    def _patiently(self, *, harmless: bool) -> Retrying:
+        """Repeats a call until its time is over, and a last time right then."""
+        end = self._clock() + self._patience
+
+        def again(state: RetryCallState) -> bool:
+            lost = _loss(state)
+            return lost is not None and (harmless or lost.refused)
+
+        def wait(state: RetryCallState) -> float:
+            lost = _loss(state)
+            return min(_pause(state.attempt_number, lost.wait if lost else 0.0), end - self._clock())
+
+        return Retrying(sleep=self._sleep, retry=again, wait=wait, stop=lambda _: end - self._clock() < 1, reraise=True)
+
+    def _given_up(self, lost: Lost, *, repeated: bool) -> SheetError:
+        self._losses += not repeated
+        if repeated or self._losses > LOSSES:
+            return SheetError(f"Google Sheets does not answer: {lost}; try again later")
+        self._sleep(_pause(self._losses + 1, min(lost.wait, LONGEST)))  # whoever made the call looks, and comes again
+        return SheetChanged(f"the answer of Google Sheets was lost ({lost}): read the sheet again")
+
+    def _once(self, method: str, endpoint: str, params: Json | None, body: Json | None) -> Json:
         try:
-            answer = super().request(method, endpoint, *args, **kwargs)
-            json.loads(answer.content or b"null")  # a proxy's page with status 200 is no answer
+            answer = self.request(method, endpoint, params=params, json=body)
         except APIError as error:
-            status = error.response.status_code
-            if status in PASSING:
-                raise Lost(_first_words(error), _seconds(error.response), refused=status == 429) from error
+            if lost := _refusal(error):
+                raise lost from error
             raise
-        except (requests.ConnectionError, requests.Timeout, TransportError) as error:
-            raise Lost("no connection, or no answer in time") from error
-        except (requests.RequestException, ValueError) as error:
+        except requests.Timeout as error:
+            raise Lost("no answer in time") from error
+        except requests.ConnectionError as error:
+            raise Lost("no connection, or it broke") from error
+        except (ChunkedEncodingError, ContentDecodingError) as error:
             raise Lost("an answer that is none") from error
         except GoogleAuthError as error:
-            raise SheetError(
-                f"Google does not accept the credentials: {error.args[0]}; run `sheetsync doctor`"
-            ) from error
-        return answer
+            raise _no_token(error) from None  # the cause may quote what was sent
+        if (said := _object(answer.content)) is None:
+            raise Lost("an answer that is none")
+        return said
 
     def _count(self, reads: bool) -> None:
         """Stay below the quota: wait until fewer than the budget were made in the last minute."""
@@ -115,13 +155,69 @@ class Client(HTTPClient):
         self._counts[reads] += 1
 
 
+def _loss(state: RetryCallState) -> Lost | None:
+    error = state.outcome.exception() if state.outcome else None
+    return error if isinstance(error, Lost) else None
+
+
+def _pause(tries: int, asked: float) -> float:
+    """Seconds until the next try: longer each time, no less than what was asked for, and never to the beat."""
+    return max(asked, min(2.0 ** (tries - 1), LONGEST)) + random.uniform(0, JITTER)
+
+
+# --- what answers mean ----------------------------------------------------------------------------
+
+
+def _refusal(error: APIError) -> Lost | None:
+    """What passes; None for an error that stays."""
+    status = error.response.status_code
+    over = status == 429 or (status == 403 and QUOTA.search(error.response.text) is not None)
+    if not over and status not in PASSING:
+        return None
+    return Lost(f"{status}, {_first_words(error)}", _asked(error.response), refused=over)
+
+
 def _first_words(error: APIError) -> str:
-    return f"{error.response.status_code}, {str(error.error.get('message', '')).strip()[:160] or 'no reason given'}"
+    if error.code == -1:  # gspread's sign for a page in place of Google's JSON
+        return error.response.reason or "no reason given"
+    return " ".join(str(error.error.get("message", "")).split())[:160] or "no reason given"
 
 
-def _seconds(answer: requests.Response) -> float | None:
-    wait = answer.headers.get("Retry-After", "")
-    return float(wait) if wait.isascii() and wait.isdecimal() else None
+def _asked(answer: requests.Response) -> float:
+    """Seconds that a server asks to wait, as a number or as a date (RFC 9110, 10.2.3); 0 where it asks for none."""
+    said = answer.headers.get("Retry-After", "").strip()
+    if said.isascii() and said.isdecimal():
+        return float(said)
+    with suppress(ValueError, TypeError):  # by the server's own clock, for ours may be wrong
+        until, now = map(parsedate_to_datetime, (said, answer.headers.get("Date", "")))
+        return (until - now).total_seconds()
+    return 0.0
+
+
+def _object(content: bytes) -> Json | None:
+    """A JSON object; None for anything else, such as a proxy's page with status 200, or half an answer."""
+    with suppress(ValueError):
+        said = json.loads(content)
+        return said if isinstance(said, dict) else None
+    return None
+
+
+def _no_token(error: GoogleAuthError) -> Lost | SheetError:
+    if isinstance(error, TransportError) or error.retryable:
+        return Lost("no access token, for who gives them out does not answer", refused=True)
+    words = without_secrets(error.args[0] if error.args else type(error).__name__)
+    return SheetError(f"Google does not accept the credentials: {words}; run `sheetsync doctor`")
+
+
+class TokenRequest(Request):
+    """Asks for access tokens. Trouble that may pass is waited out by whoever makes the call, as any other."""
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """One request; raises `TransportError` where google-auth would wait by a clock of its own, or trip."""
+        answer = super().__call__(*args, **kwargs)  # type: ignore[no-untyped-call]
+        if answer.status in PASSING or (kwargs.get("method") == "POST" and _object(answer.data) is None):
+            raise TransportError(f"status {answer.status}")  # type: ignore[no-untyped-call]
+        return answer
 
 
 class Elsewhere(HTTPAdapter):

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import json
-import logging
+import os
 from pathlib import Path
 from typing import Any
 
@@ -12,39 +11,53 @@ from google.auth.exceptions import GoogleAuthError
 from google.oauth2 import credentials, service_account
 
 from sheetsync.errors import SheetError
+from sheetsync.sheets.keyfile import SCOPE, read_key
+from sheetsync.sheets.usertoken import signed_in
 
-SCOPES = ("https://www.googleapis.com/auth/spreadsheets",)
-log = logging.getLogger("sheetsync")
+SCOPES = (SCOPE,)
+OTHERWISE = "GOOGLE_APPLICATION_CREDENTIALS"  # where Google's own programs look for a key file as well
 
 
-def load_credentials(path: Path) -> Any:
+def load_credentials(path: Path, kept: Path) -> Any:
     """The credentials in a key file, or, if there is none, those of this machine (Application Default Credentials).
 
-    Raises `SheetError`, never with a secret in it.
+    With an OAuth client the sign-in in `kept` counts. Raises `SheetError`, never with a secret in it.
     """
     if not path.exists():
         return _of_this_machine(path)
-    if path.stat().st_mode & 0o077:
-        log.warning("%s can be read by others on this machine: chmod 600 %s", path, path)
+    kind, info = read_key(path)
+    if kind == "installed":
+        return signed_in(path, info, kept)
     try:
-        info = json.loads(path.read_text(encoding="utf-8"))
-        kind = info.get("type")
         if kind == "service_account":
             return service_account.Credentials.from_service_account_info(info, scopes=SCOPES)  # type: ignore[no-untyped-call]
-        if kind == "authorized_user":
-            return credentials.Credentials.from_authorized_user_info(info, scopes=SCOPES)  # type: ignore[no-untyped-call]
-    except (OSError, ValueError, AttributeError, GoogleAuthError) as error:
+        return credentials.Credentials.from_authorized_user_info(info, scopes=SCOPES)  # type: ignore[no-untyped-call]
+    except (ValueError, TypeError, AttributeError, GoogleAuthError) as error:
         raise SheetError(
-            f"{path} is not a key file of Google's: download the key of your service account again"
+            f"{path} holds a key that cannot be used: download it again from the Google console"
         ) from error
-    raise SheetError(f"{path} is not the key of a service account: see “A Google Sheet” in the README")
 
 
 def _of_this_machine(path: Path) -> Any:
+    """Application Default Credentials.
+
+    On a machine that has none, the last thing Google's library does is to look for a metadata server, at an address
+    that every cloud has: a dozen seconds where nothing answers there. Only who has no key file waits for it.
+    """
     try:
         found, _ = google.auth.default(scopes=SCOPES)
-    except GoogleAuthError as error:
-        raise SheetError(
-            f"there is no key file {path}: save the key of your service account there (README: A Google Sheet)"
-        ) from error
+    except (GoogleAuthError, ValueError, TypeError, AttributeError) as error:
+        raise SheetError(_missing(path)) from error
     return found
+
+
+def _missing(path: Path) -> str:
+    if given := os.environ.get(OTHERWISE):
+        return (
+            f"there is no key file {path}, and {given}, which {OTHERWISE} names, is none that can be used: mend or "
+            "unset it"
+        )
+    return (
+        f"there is no key file {path}: save the key of a service account there; or an OAuth client of type “Desktop "
+        "app”, and run `sheetsync login`; or set up Application Default Credentials (README: A Google Sheet)"
+    )

@@ -7,24 +7,38 @@ reading again, which is the business of whoever plans the writes.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from sheetsync.errors import SheetChanged, SheetError
 from sheetsync.sheets.client import Client
-from sheetsync.sheets.gridrequests import Additions, column_data, in_requests
-from sheetsync.sheets.gridview import CELLS, TABS, Grid, View, parse, ranges
+from sheetsync.sheets.gridrequests import BYTES, Additions, column_data, in_requests
+from sheetsync.sheets.gridview import CELLS, ROWS_A_READ, TABS, Grid, View, Wrote, parse, ranges, strays
 from sheetsync.sheets.spreadsheet import Spreadsheet
 from sheetsync.tables import Book, Calls, CellUpdate, Change, Tab, Value
+
+TRIES = 5  # how often a sheet that people rebuild just then is looked at
 
 
 class GoogleSheet:
     """A spreadsheet of Google's, by its id. `gid` is the tab of the rows (None = the first), `scores` a title."""
 
-    def __init__(self, client: Client, spreadsheet: str, gid: int | None = None, scores: str = "scores"):
+    def __init__(
+        self,
+        client: Client,
+        spreadsheet: str,
+        gid: int | None = None,
+        scores: str = "scores",
+        *,
+        rows_a_read: int = ROWS_A_READ,
+        bytes_a_write: int = BYTES,
+    ):
         self.spreadsheet = Spreadsheet(client, spreadsheet)
         self._gid, self._scores = gid, scores
+        self._rows_a_read, self._bytes_a_write = rows_a_read, bytes_a_write
         self._view = View()
         self._known = False  # whether the view has all tabs
+        self._anchored = True  # whether the last addition found the columns of scores at their anchors
+        self._wrote: dict[str, Wrote] = {}  # by the name of the column, until a reading shows it there
 
     @property
     def name(self) -> str:
@@ -38,26 +52,28 @@ class GoogleSheet:
 
     def read(self) -> Book:
         """Both tabs as they are now; see `Sheet.read`. One call, and one more where the tabs are not known yet."""
-        for known in (self._known, False):
-            if not known:
+        for again in range(TRIES):
+            if again or not self._known:
                 self._view = parse([self.spreadsheet.get(fields=TABS)])
                 self._known = True
             rows, scores = self._grid("rows"), self._grid("scores")
             try:
-                view = parse([self.spreadsheet.get(fields=CELLS, ranges=each) for each in ranges(rows, scores)])
+                parts = ranges(rows, scores, self._rows_a_read)
+                view = parse(self.spreadsheet.get(fields=CELLS, ranges=each) for each in parts)
             except SheetChanged:  # a tab was renamed or became smaller since it was seen
                 continue
             if rows and rows.sheet in view.grids:
                 self._view = view
-                return Book(view.grids[rows.sheet].table, view.table_of(scores))
-        raise SheetChanged(f"the tabs of {self.name} are being changed just now: read again")
+                if not self._take_back():
+                    return Book(view.table(rows.sheet), view.table(scores.sheet if scores else None))
+        raise SheetChanged(f"{self.name} is being rebuilt just now: run `sheetsync sync` again")
 
     def write(self, book: Book, changes: Sequence[Change]) -> None:
         """Carry changes out; see `Sheet.write`. Columns and rows are added in one step, cells set in the next.
 
         Raises `SheetChanged` when a column is gone, or the answer to an addition is lost.
         """
-        growing = Additions(self._view, self._grids(), {"rows": "", "scores": self._scores})
+        growing = Additions(self._view, self.grids(), {"rows": "", "scores": self._scores}, self._anchored)
         updates: dict[tuple[Tab, int], dict[int, Value]] = defaultdict(dict)
         for change in changes:
             if isinstance(change, CellUpdate):
@@ -65,30 +81,51 @@ class GoogleSheet:
             else:
                 growing.add(change)
         bound = self._bind(growing, updates)
+        names = {each: growing.names.get(each) or self._name_of(*each) for each in updates}
         if growing.requests:
-            self.spreadsheet.batch(growing.requests)
-            self._known = set(growing.grids) == set(self._grids())
+            self._add(growing)
         if bound:
             self._check_bound(book, bound)
-        names = {each: growing.names.get(each) or self._name_of(*each) for each in updates}
-        data = [part for each, cells in updates.items() for part in column_data(names[each], cells)]
-        for part in in_requests(data):
+        self._wrote |= {names[each]: Wrote(growing.header(*each), cells) for each, cells in updates.items()}
+        self._set((names[each], cells) for each, cells in updates.items())
+
+    def _add(self, growing: Additions) -> None:
+        self._known = set(growing.grids) == set(self.grids())  # also where the answer is lost
+        self._anchored = False
+        self.spreadsheet.batch(growing.requests)
+        self._anchored = True
+
+    def _take_back(self) -> bool:
+        """Empty what was written where a column had stood that people cut away right before: its name stays there.
+
+        Tells whether there was any. What people put there in that very moment is lost, for Google cannot be told to
+        write under a condition.
+        """
+        found = dict(strays(self._view, self._wrote))
+        self._wrote = {name: self._wrote[name] for name in found}
+        self._set(found.items())
+        return bool(found)
+
+    def _set(self, columns: Iterable[tuple[str, Mapping[int, Value]]]) -> None:
+        most = self._bytes_a_write
+        for part in in_requests([part for each in columns for part in column_data(*each, most)], most):
             self.spreadsheet.set_values(part)
 
     # --- where things are -------------------------------------------------------------------------
 
     def _grid(self, tab: Tab) -> Grid | None:
         if tab == "scores":
-            return self._view.titled(self._scores)
+            return self._view.titled(self._scores) or self._view.named("scores")
         if self._gid is None and self._view.grids:
-            self._gid = next(iter(self._view.grids))
+            self._gid = (self._view.named("rows") or next(iter(self._view.grids.values()))).sheet
         grid = self._view.grids.get(self._gid) if self._gid is not None else None
         if grid is None:
             titles = ", ".join(grid.title for grid in self._view.grids.values())
             raise SheetError(f"{self.name} has no tab with gid={self._gid} (its tabs: {titles}): look at its address")
         return grid
 
-    def _grids(self) -> dict[Tab, Grid]:
+    def grids(self) -> dict[Tab, Grid]:
+        """The tabs as they were last read; scores may be missing."""
         tabs: tuple[Tab, ...] = ("rows", "scores")
         return {tab: grid for tab in tabs if (grid := self._grid(tab))}
 
@@ -111,8 +148,7 @@ class GoogleSheet:
             and not self._view.name_of(growing.grids[tab].sheet, column)
         ]
         for tab, column in missing:
-            header = growing.grids[tab].table.header
-            growing.name(tab, column, header[column] if column < len(header) else "")
+            growing.name(tab, column, growing.header(tab, column))
         return missing
 
     def _check_bound(self, book: Book, bound: Sequence[tuple[Tab, int]]) -> None:

@@ -10,9 +10,11 @@ import re
 import secrets
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import chain, count
 from typing import Any
 
-from sheetsync.sheets.gridview import Grid, View
+from sheetsync.sheets.gridview import NEW, Grid, View
+from sheetsync.sheets.marks import KEY, anchor, guard, unanchor
 from sheetsync.tables import AddColumns, AddRow, Tab, Value
 
 BYTES = 1_500_000  # of one request; Google advises 2 MB at most
@@ -21,11 +23,15 @@ Json = dict[str, Any]
 
 @dataclass
 class Additions:
-    """Requests in order, while the tabs grow with each of them. `names` has the names of new columns."""
+    """Requests in order, while the tabs grow with each of them. `names` has the names of new columns.
+
+    `anchored` tells that the columns of scores are where their anchors are, if they have any.
+    """
 
     view: View
     grids: dict[Tab, Grid]
     titles: Mapping[Tab, str]
+    anchored: bool = True
     requests: list[Json] = field(default_factory=list)
     names: dict[tuple[Tab, int], str] = field(default_factory=dict)
 
@@ -33,7 +39,10 @@ class Additions:
         """Add columns right of everything, or a row below everything; makes the tab if it is missing."""
         grid = self.grids.get(change.tab) or self._new_tab(change.tab)
         if isinstance(change, AddRow):
+            if change.tab == "scores":
+                self.requests += self._standing_still(grid, change)
             self._insert(grid, "ROWS", grid.height, 1)
+            self.requests.append(_once(grid.sheet, grid.height))
             self.requests.append(_fill(grid.sheet, grid.height, 0, change.values))
             self.grids[change.tab] = grid.grown(grid.width, grid.height + 1)
             return
@@ -41,6 +50,8 @@ class Additions:
         self.requests.append(_fill(grid.sheet, 0, grid.width, change.names))
         for column, header in enumerate(change.names, start=grid.width):
             self.name(change.tab, column, header)
+            if change.tab == "scores":
+                self.requests += self._anchor(grid.sheet, header, column)
         self.grids[change.tab] = grid.grown(grid.width + len(change.names), max(grid.height, 1))
 
     def name(self, tab: Tab, column: int, header: str) -> None:
@@ -48,6 +59,22 @@ class Additions:
         name = self.names[tab, column] = _free_name(tab, header, column, self._taken())
         where = {"sheetId": self.grids[tab].sheet, "startColumnIndex": column, "endColumnIndex": column + 1}
         self.requests.append({"addNamedRange": {"namedRange": {"name": name, "range": where}}})
+
+    def _standing_still(self, grid: Grid, row: AddRow) -> Iterator[Json]:
+        """What fails, and the row with it, when a column has moved since it was seen: cells go by their place."""
+        for column, header in enumerate(grid.table.header[: len(row.values)]):
+            if header != NEW and row.values[column] != "":
+                guarded = guard(grid.sheet, _role(header), column)
+                yield from guarded if self.anchored else self._anchor(grid.sheet, header, column)
+
+    def _anchor(self, sheet: int, header: str, column: int) -> Iterator[Json]:
+        if not self.anchored:
+            yield unanchor(sheet, _role(header))
+        yield anchor(sheet, _role(header), column)
+
+    def header(self, tab: Tab, column: int) -> str:
+        """What stands above a column, as it was read."""
+        return self.grids[tab].table.cell(1, column)
 
     def _taken(self) -> set[str]:
         return {each.name for each in self.view.bound} | set(self.names.values())
@@ -61,6 +88,17 @@ class Additions:
     def _insert(self, grid: Grid, dimension: str, start: int, count: int) -> None:
         where = {"sheetId": grid.sheet, "dimension": dimension, "startIndex": start, "endIndex": start + count}
         self.requests.append({"insertDimension": {"range": where, "inheritFromBefore": start > 0}})
+
+
+def _role(header: str) -> str:
+    return header.strip().casefold()
+
+
+def _once(sheet: int, row: int) -> Json:
+    """What makes a request fail as a whole when the network delivers it twice: an id is given to one thing only."""
+    where = {"sheetId": sheet, "dimension": "ROWS", "startIndex": row, "endIndex": row + 1}
+    entry = {"metadataId": secrets.randbelow(2**31 - 1) + 1, "metadataKey": KEY, "visibility": "DOCUMENT"}
+    return {"createDeveloperMetadata": {"developerMetadata": {**entry, "location": {"dimensionRange": where}}}}
 
 
 def _fill(sheet: int, row: int, column: int, values: Sequence[Value]) -> Json:
@@ -77,36 +115,36 @@ def _free_name(tab: Tab, header: str, column: int, taken: set[str]) -> str:
     """Names hold letters, digits and underscores, and two columns may have one header."""
     plain = re.sub(r"[^A-Za-z0-9]+", "_", header).strip("_").lower()
     base = f"sheetsync_{tab}_{plain or f'column_{column + 1}'}"[:200]
-    return next(name for name in (base, *(f"{base}_{n}" for n in range(2, 10_000))) if name not in taken)
+    return next(name for name in chain([base], (f"{base}_{n}" for n in count(2))) if name not in taken)
 
 
-def column_data(name: str, cells: Mapping[int, Value]) -> Iterator[Json]:
+def column_data(name: str, cells: Mapping[int, Value], most: int = BYTES) -> Iterator[Json]:
     """Values of one column from its first row on, by its name, in parts that fit a request; None = left alone."""
     values: list[Value | None] = [None] * max(cells)
     for row, value in cells.items():
         values[row - 1] = value
-    for start, part in _parts(values):
+    for start, part in _parts(values, most):
         yield {"range": name, "majorDimension": "COLUMNS", "values": [[None] * start + part]}
 
 
-def _parts(values: list[Value | None]) -> Iterator[tuple[int, list[Value | None]]]:
+def _parts(values: list[Value | None], most: int) -> Iterator[tuple[int, list[Value | None]]]:
     start = size = 0
     for number, value in enumerate(values):
-        size += len(json.dumps(value, ensure_ascii=False).encode()) + 2
-        if size + 6 * start > BYTES:
+        size += len(json.dumps(value)) + 2
+        if size + 6 * start > most:
             yield start, values[start : number + 1]
             start, size = number + 1, 0
     if any(value is not None for value in values[start:]):
         yield start, values[start:]
 
 
-def in_requests(data: Sequence[Json]) -> Iterator[list[Json]]:
+def in_requests(data: Sequence[Json], most: int = BYTES) -> Iterator[list[Json]]:
     """Put ranges together as long as a request stays small."""
     held: list[Json] = []
     size = 0
     for each in data:
-        cost = len(json.dumps(each, ensure_ascii=False).encode())
-        if held and size + cost > BYTES:
+        cost = len(json.dumps(each))
+        if held and size + cost > most:
             yield held
             held, size = [], 0
         held.append(each)

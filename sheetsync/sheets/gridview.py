@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, TypeAlias
 
 from sheetsync.rows import column_letter
-from sheetsync.tables import Table, text
+from sheetsync.tables import Table, Value, text
 
-ROWS_A_READ = 25_000
-TABS = "sheets.properties(sheetId,title,sheetType,gridProperties(rowCount,columnCount))"
+ROWS_A_READ = 40_000  # of one answer: some 28 MB with four columns of a team's, a twelfth of it as packed
+NAMES = "namedRanges(namedRangeId,name,range)"
+TABS = f"{NAMES},sheets.properties(sheetId,title,sheetType,gridProperties(rowCount,columnCount))"
 CELLS = (
-    "namedRanges(namedRangeId,name,range),"
+    f"{NAMES},"
     "sheets(properties(sheetId,title,sheetType,gridProperties(rowCount,columnCount)),"
     "data(startRow,startColumn,rowData(values(userEnteredValue(formulaValue,numberValue),formattedValue))))"
 )
+NEW = "·"  # the header of a column that is just being added
+Rows: TypeAlias = dict[int, tuple[str, ...]]  # by their place, counted from 0
 ADDRESS = re.compile(r"=\s*(IMAGE|HYPERLINK)\s*\(", re.IGNORECASE)
 
 
@@ -53,7 +56,7 @@ class Grid:
 
     def grown(self, width: int, height: int) -> Grid:
         """This tab with at least so many columns and rows in use."""
-        header = (*self.table.header, *("·" for _ in range(width - len(self.table.header))))
+        header = (*self.table.header, *(NEW for _ in range(width - len(self.table.header))))
         rows = (*self.table.rows, *(() for _ in range(height - 1 - len(self.table.rows))))
         return replace(self, table=Table(header, rows))
 
@@ -69,41 +72,81 @@ class View:
         """The tab of this title."""
         return next((grid for grid in self.grids.values() if grid.title == title), None)
 
-    def table_of(self, grid: Grid | None) -> Table:
-        """The cells of a tab seen earlier, as this reading has them."""
-        return self.grids[grid.sheet].table if grid and grid.sheet in self.grids else Table()
+    def named(self, tab: str) -> Grid | None:
+        """The tab whose columns got their names as those of `tab`, whatever it is called by now."""
+        ours = (each.sheet for each in self.bound if each.name.startswith(f"sheetsync_{tab}_"))
+        return next((self.grids[sheet] for sheet in ours if sheet in self.grids), None)
+
+    def table(self, sheet: int | None) -> Table:
+        """The cells of a tab; none where it was not read."""
+        grid = self.grids.get(sheet) if sheet is not None else None
+        return grid.table if grid else Table()
 
     def name_of(self, sheet: int, column: int) -> str | None:
         """The name that a column goes by, wherever it moves."""
         return next((each.name for each in self.bound if (each.sheet, each.column) == (sheet, column)), None)
 
 
-def ranges(rows: Grid | None, scores: Grid | None) -> list[list[str]]:
+@dataclass(frozen=True, slots=True)
+class Wrote:
+    """What was written to a column by its name: the header seen above it, and row -> value."""
+
+    header: str
+    cells: Mapping[int, Value]
+
+
+def strays(view: View, wrote: Mapping[str, Wrote]) -> Iterator[tuple[str, dict[int, Value]]]:
+    """What empties the cells that were written by a name whose column stands elsewhere by now, name by name.
+
+    A column that people renamed where it stands keeps them: it was ours a moment ago. Where people have filled the
+    place, only what stands in its very row is taken for ours.
+    """
+    for each in view.bound:
+        said, table = wrote.get(each.name, Wrote("", {})), view.table(each.sheet)
+        now = table.cell(1, each.column)
+        if now != said.header and (not now or said.header in table.header):
+            ours = {row: text(value) for row, value in said.cells.items()}
+            shown = {row: table.cell(row, each.column) for row in range(2, len(table.rows) + 2)}
+            anywhere = set() if now else {*ours.values()}
+            found = [row for row, cell in shown.items() if cell and (cell == ours.get(row) or cell in anywhere)]
+            if found:
+                yield each.name, dict.fromkeys(found, "")
+
+
+def ranges(rows: Grid | None, scores: Grid | None, most: int = ROWS_A_READ) -> list[list[str]]:
     """What to ask for, a list a request: both tabs at once, and the rest of a long one in parts."""
-    asked = [_parts(grid) for grid in (rows, scores) if grid]
+    asked = [_parts(grid, most) for grid in (rows, scores) if grid]
     first = [parts[0] for parts in asked]
     return [first, *([part] for parts in asked for part in parts[1:])]
 
 
-def _parts(grid: Grid) -> list[str]:
-    title = "'" + grid.title.replace("'", "''") + "'"
-    if grid.rows <= ROWS_A_READ:
+def quoted(title: str) -> str:
+    """The title of a tab as a range begins with it."""
+    return "'" + title.replace("'", "''") + "'"
+
+
+def _parts(grid: Grid, most: int) -> list[str]:
+    title = quoted(grid.title)
+    if grid.rows <= most:
         return [title]
     last = column_letter(max(grid.columns, 1) - 1)
-    starts = range(1, grid.rows + 1, ROWS_A_READ)
+    starts = range(1, grid.rows + 1, most)
     ends = [*(str(start - 1) for start in starts[1:]), ""]  # the last part is open: rows may have come
     return [f"{title}!A{start}:{last}{end}" for start, end in zip(starts, ends, strict=True)]
 
 
-def parse(answers: Sequence[Mapping[str, Any]]) -> View:
-    """A view of one or several answers of spreadsheets.get that are parts of one reading."""
-    bound = tuple(_bound(answers[-1].get("namedRanges", ())))
-    sheets: dict[int, list[Mapping[str, Any]]] = defaultdict(list)
+def parse(answers: Iterable[Mapping[str, Any]]) -> View:
+    """A view of one or several answers of spreadsheets.get that are parts of one reading; none is kept for the next."""
+    bound: tuple[Bound, ...] = ()
+    properties: dict[int, Mapping[str, Any]] = {}
+    rows: dict[int, Rows] = defaultdict(dict)
     for answer in answers:
-        for sheet in answer.get("sheets", ()):
-            if _is_grid(sheet):
-                sheets[sheet["properties"].get("sheetId", 0)].append(sheet)
-    return View({identity: _grid(identity, parts, bound) for identity, parts in sheets.items()}, bound)
+        bound = tuple(_bound(answer.get("namedRanges", ())))
+        for sheet in filter(_is_grid, answer.get("sheets", ())):
+            identity = sheet["properties"].get("sheetId", 0)
+            properties[identity] = sheet["properties"]
+            rows[identity] |= _rows(sheet, {each.column for each in bound if each.sheet == identity})
+    return View({identity: _grid(identity, properties[identity], rows[identity]) for identity in properties}, bound)
 
 
 def _bound(found: Iterable[Mapping[str, Any]]) -> Iterable[Bound]:
@@ -119,14 +162,16 @@ def _is_grid(sheet: Mapping[str, Any]) -> bool:
     return bool(sheet["properties"].get("sheetType", "GRID") == "GRID")
 
 
-def _grid(identity: int, parts: Sequence[Mapping[str, Any]], bound: Sequence[Bound]) -> Grid:
-    properties = parts[-1]["properties"]
+def _rows(sheet: Mapping[str, Any], ours: set[int]) -> Rows:
+    return {
+        number: _cells(row.get("values", ()), data.get("startColumn", 0), ours)
+        for data in sheet.get("data", ())
+        for number, row in enumerate(data.get("rowData", ()), start=data.get("startRow", 0))
+    }
+
+
+def _grid(identity: int, properties: Mapping[str, Any], rows: Rows) -> Grid:
     size = properties.get("gridProperties", {})
-    ours = {each.column for each in bound if each.sheet == identity}
-    rows: dict[int, tuple[str, ...]] = {}
-    for data in (data for part in parts for data in part.get("data", ())):
-        for number, row in enumerate(data.get("rowData", ()), start=data.get("startRow", 0)):
-            rows[number] = _cells(row.get("values", ()), data.get("startColumn", 0), ours)
     filled = [rows.get(number, ()) for number in range(max(rows, default=-1) + 1)]
     while filled and not filled[-1]:
         filled.pop()

@@ -40,18 +40,26 @@ class Spreadsheet:
 
     def _call(self, method: str, path: str, body: Json | None = None, params: Json | None = None) -> Json:
         try:
-            answer = self.client.request(method, URL + self.id + path, params=params, json=body)
+            return self.client.ask(method, URL + self.id + path, params=params, body=body)
         except APIError as error:
             raise self._sorry(error) from error
-        said: Json = answer.json()
-        return said
 
     def _sorry(self, error: APIError) -> SheetError:
         status, words = error.response.status_code, str(error.error.get("message", ""))[:300]
         if status == 400 and "not supported for this document" in words:
             return SheetError(f"{self.name} is a file of another program: open it there, File > Save as Google Sheets")
+        if status == 400 and "protected cell" in words:
+            return SheetError(
+                f"a part of {self.name} is protected from sheetsync: under Data > Protect sheets and ranges, let the "
+                "address that `sheetsync doctor` shows edit it"
+            )
         if status == 400:
             return SheetChanged(f"{self.name} is not as it was ({words}): read it again")
+        if status == 403 and "authentication scopes" in words:
+            return SheetError(
+                "these credentials were not given the right to spreadsheets: run `sheetsync login`, or get them again "
+                "with the scope https://www.googleapis.com/auth/spreadsheets"
+            )
         if status in (401, 403):
             return SheetError(
                 f"{self.name} may not be read and written with these credentials: share it as Editor with the address "

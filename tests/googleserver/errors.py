@@ -55,8 +55,8 @@ class DriveRefusal(Refusal):
 class OAuthRefusal(Refusal):
     """What the token endpoint says."""
 
-    def __init__(self, error: str, description: str):
-        super().__init__(400, description)
+    def __init__(self, error: str, description: str, code: int = 400):
+        super().__init__(code, description)
         self.error = error
 
     def body(self) -> dict[str, Any]:
@@ -111,3 +111,28 @@ def over_quota(kind: str, project: str) -> Refusal:
         f"service 'sheets.googleapis.com' for consumer 'project_number:{project}'."
     )
     return Refusal(429, message, [info])
+
+
+def service_disabled(project: str) -> Refusal:
+    """The API is not enabled in the project whose credentials these are."""
+    page = f"https://console.developers.google.com/apis/api/sheets.googleapis.com/overview?project={project}"
+    metadata = {
+        "activationUrl": page,
+        "consumer": f"projects/{project}",
+        "containerInfo": project,
+        "service": "sheets.googleapis.com",
+        "serviceTitle": "Google Sheets API",
+    }
+    info = {
+        "@type": "type.googleapis.com/google.rpc.ErrorInfo",
+        "reason": "SERVICE_DISABLED",
+        "domain": "googleapis.com",
+        "metadata": metadata,
+    }
+    links = [{"description": "Google developers console API activation", "url": page}]
+    message = (
+        f"Google Sheets API has not been used in project {project} before or it is disabled. Enable it by visiting "
+        f"{page} then retry. If you enabled this API recently, wait a few minutes for the action to propagate to our "
+        "systems and retry."
+    )
+    return Refusal(403, message, [info, {"@type": "type.googleapis.com/google.rpc.Help", "links": links}])

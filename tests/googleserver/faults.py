@@ -6,9 +6,9 @@ import json
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
-from .errors import Refusal, over_quota
+from .errors import Refusal, over_quota, service_disabled
 
 HTML = """<!DOCTYPE html>
 <html lang=en>
@@ -30,6 +30,7 @@ class Fault:
     headers: tuple[tuple[str, str], ...] = ()
     seconds: float = 0.0
     second_answer: bool = False
+    handled: bool = False  # of answer and silent: the request took effect all the same
 
 
 def answered(status: int, body: bytes, content_type: str = "application/json; charset=UTF-8", **headers: str) -> Fault:
@@ -57,6 +58,11 @@ def unavailable(retry_after: float | str | None = None) -> Fault:
     return _refused(Refusal(503, "The service is currently unavailable."), **headers)
 
 
+def disabled(project: str = "123456789012") -> Fault:
+    """403, as Google says it to who did not enable the Sheets API in his project."""
+    return _refused(service_disabled(project))
+
+
 def html(status: int = 502) -> Fault:
     """A page of a front end where JSON belongs."""
     return answered(status, HTML.encode(), "text/html; charset=UTF-8")
@@ -70,6 +76,11 @@ def slow(seconds: float) -> Fault:
 def silent() -> Fault:
     """Taken and never answered nor handled."""
     return Fault("silent")
+
+
+def in_effect(fault: Fault) -> Fault:
+    """The same answer, or silence, after the request was handled."""
+    return replace(fault, handled=True)
 
 
 def dropped() -> Fault:

@@ -66,6 +66,8 @@ def evaluate(formula: str, book: Book, sheet: Sheet, row: int, column: int, dept
     """The result of a formula; pictures give an empty cell."""
     if formula[:7].upper() == "=IMAGE(" and '"' in formula[7:9]:
         return None
+    if array := re.match(r'=\{"((?:[^"]|"")*)";', formula):
+        return array[1].replace('""', '"')  # what spills below it is not worked out
     if depth > MOST_STEPS:
         return Failure("#REF!")
     try:

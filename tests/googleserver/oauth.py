@@ -1,4 +1,4 @@
-"""Service accounts: the key file, and the endpoint that turns a signed claim into an access token."""
+"""Access tokens: service accounts get them for a signed claim, people for what they gave at the consent screen."""
 
 from __future__ import annotations
 
@@ -14,11 +14,17 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 
 from .errors import OAuthRefusal
+from .signin import CODE, REFRESH, SignIns
 from .state import Json
 
 GRANT = "urn:ietf:params:oauth:grant-type:jwt-bearer"
 AUDIENCE = "https://oauth2.googleapis.com/token"  # what google-auth always names
 LIFETIME = 3600
+SKEW = 300  # seconds by which the clock of who asks may be wrong
+NOT_OF_NOW = (
+    "Invalid JWT: Token must be a short-lived token (60 minutes) and in a reasonable timeframe. Check your iat and exp "
+    "values in the JWT claim."
+)
 
 
 @functools.cache
@@ -40,20 +46,34 @@ class Tokens:
 
     url: str
     given: dict[str, Token] = field(default_factory=dict)
+    people: SignIns = field(default_factory=SignIns)
     refused: str = ""  # set it and claims are refused with this error, as for a deleted account: invalid_grant
+    why: str = "Invalid JWT Signature."  # what is said then
+    strict: bool = False  # claims must be of this hour by the server's clock, as Google wants them
 
-    def grant(self, form: dict[str, str], now: float) -> Json:
+    def grant(self, form: dict[str, str], header: str | None, now: float) -> Json:
+        """The answer to a claim, a code or a refresh token; refuses what is not good."""
+        if form.get("grant_type") in (CODE, REFRESH):
+            grant, more = self.people.redeem(form, header, now)
+            return self._new(grant.user, grant.scopes, now) | {"scope": " ".join(sorted(grant.scopes))} | more
+        return self._of_claim(form, now)
+
+    def _of_claim(self, form: dict[str, str], now: float) -> Json:
         """The answer to a claim; refuses one that is not signed, not for here, or past."""
         if self.refused:
-            raise OAuthRefusal(self.refused, "Invalid JWT Signature.")
+            raise OAuthRefusal(self.refused, self.why)
         if form.get("grant_type") != GRANT:
             raise OAuthRefusal("unsupported_grant_type", f"Invalid grant_type: {form.get('grant_type', '')}")
         claim = _verified(form.get("assertion", ""))
         if claim.get("aud") not in (self.url, AUDIENCE):
             raise OAuthRefusal("invalid_grant", "Invalid JWT: aud does not name this endpoint.")
+        if self.strict and not claim["iat"] - SKEW <= now <= claim["exp"] + SKEW:
+            raise OAuthRefusal("invalid_grant", NOT_OF_NOW)
+        return self._new(str(claim.get("iss")), frozenset(str(claim.get("scope", "")).split()), now)
+
+    def _new(self, user: str, scopes: frozenset[str], now: float) -> Json:
         token = "ya29." + secrets.token_urlsafe(24)
-        scopes = frozenset(str(claim.get("scope", "")).split())
-        self.given[token] = Token(str(claim.get("iss")), scopes, now + LIFETIME)
+        self.given[token] = Token(user, scopes, now + LIFETIME)
         return {"access_token": token, "expires_in": LIFETIME - 1, "token_type": "Bearer"}
 
     def holder(self, header: str | None, now: float) -> Token | None:

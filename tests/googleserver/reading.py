@@ -8,7 +8,7 @@ from typing import Any
 from .formats import effective, plain
 from .masks import Mask, applied, wants, within
 from .show import error_type, text_of, value_of
-from .state import Area, Book, Cell, Json, Sheet, Value, cell_of
+from .state import Area, Book, Cell, Json, Sheet, Value
 
 
 def sheet_properties(book: Book, sheet: Sheet) -> Json:
@@ -39,7 +39,16 @@ def get(book: Book, user: str, *, areas: list[Area], grid_data: bool, mask: Mask
     if top:
         answer["developerMetadata"] = plain(top)
     answer["spreadsheetUrl"] = f"https://docs.google.com/spreadsheets/d/{book.id}/edit"
-    return applied(mask, answer)  # type: ignore[no-any-return]
+    return applied(_but_for_cells(mask), answer)  # type: ignore[no-any-return]
+
+
+def _but_for_cells(mask: Mask | None) -> Mask | None:
+    """The mask for all but the cells, on which it was at work already: of a long sheet they are nearly everything."""
+    path = ("sheets", "data", "rowData", "values")
+    if not within(mask, *path) or any("*" in (within(mask, *path[:depth]) or {}) for depth in range(len(path))):
+        return mask
+    sheets, data = within(mask, "sheets") or {}, within(mask, "sheets", "data") or {}
+    return {**(mask or {}), "sheets": {**sheets, "data": {**data, "rowData": {}}}}
 
 
 SHEET_PARTS = (
@@ -105,10 +114,20 @@ def _rows(book: Book, sheet: Sheet, area: Area, mask: Mask | None) -> Iterable[J
     for at in range(area.top, min(area.bottom or 0, len(sheet.rows))):
         values: list[Json] = []
         for column, kept in enumerate(sheet.rows[at][area.left : area.right], area.left):
-            values.append({} if kept is None else _cell(book, sheet, at, column, cell_of(kept), mask))
+            if type(kept) is Cell:
+                values.append(applied(mask, _cell(book, sheet, at, column, kept, mask)))
+            else:
+                values.append({} if kept is None else applied(mask, _plain_cell(kept, mask)))
         while values and not values[-1]:
             values.pop()
         yield {"values": values} if values else {}
+
+
+def _plain_cell(value: Value, mask: Mask | None) -> Json:
+    """A cell that is nothing but a value, as most are."""
+    extended = _extended(value)
+    found: Json = {"userEnteredValue": extended, "effectiveValue": extended, "formattedValue": text_of(value)}
+    return found | ({"effectiveFormat": effective(None)} if wants(mask, "effectiveFormat") else {})
 
 
 def _cell(book: Book, sheet: Sheet, row: int, column: int, cell: Cell, mask: Mask | None) -> Json:

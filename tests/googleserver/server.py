@@ -12,7 +12,7 @@ from types import TracebackType
 from typing import Any, NamedTuple, Self
 from urllib.parse import parse_qsl, unquote
 
-from . import drive, oauth, routes, sheets
+from . import drive, oauth, routes, sheets, signin
 from .book import BookOf
 from .discovery import violations
 from .errors import OAuthRefusal, Refusal, insufficient_scopes, unauthenticated
@@ -69,6 +69,8 @@ class GoogleServer:
     writes: int = 0
     drive_requests: int = 0
     token_requests: int = 0
+    said: int = 0  # bytes of all answers, as they are and
+    sent: int = 0  # as packed as whoever asked allows
     url: str = ""
 
     def __enter__(self) -> Self:
@@ -105,6 +107,21 @@ class GoogleServer:
         """Write a service account's key file that gets its tokens here."""
         return oauth.write_key(Path(path), email or self.email, self.tokens.url)
 
+    def client_file(self, path: Path | str, kind: str = "installed") -> Path:
+        """Write the file of a new OAuth client whose users sign in here; `kind` is installed or web."""
+        return signin.write_client(Path(path), self.people.client(), self.url, kind)
+
+    def user_file(self, path: Path | str, user: str = OWNER, scopes: Sequence[str] = ("spreadsheets",)) -> Path:
+        """Write what Google's own program keeps of somebody who signed in with it."""
+        client = self.people.client()
+        given = frozenset(SCOPE + each for each in scopes)
+        return signin.write_user(Path(path), client, self.people.refresh_token(client["client_id"], user, given))
+
+    @property
+    def people(self) -> signin.SignIns:
+        """Who signed in, and what who sits at the browser is going to do."""
+        return self.tokens.people
+
     def create(self, title: str = "Untitled", rows: Sequence[Sequence[Any]] = (), *, share: bool = True) -> str:
         """A spreadsheet of the owner's, with these rows typed into Sheet1; the account may edit it."""
         with self._lock:
@@ -129,6 +146,7 @@ class GoogleServer:
             self.log.clear()
             self.asked.clear()
             self.reads = self.writes = self.drive_requests = self.token_requests = 0
+            self.said = self.sent = 0
 
     # --- requests -----------------------------------------------------------------------------------
 
@@ -148,7 +166,10 @@ class GoogleServer:
         if asked.path == "/token":
             self.token_requests += 1
             fault = self.faults.next(asked.method, asked.path, self.token_requests, token=True)
-            handle: Callable[[], Answer] = lambda: self._token(asked)  # noqa: E731
+            handle: Callable[[], Answer] = lambda: self._token(asked, header)  # noqa: E731
+        elif asked.path == "/o/oauth2/auth":
+            fault = None
+            handle = lambda: self._consent(asked)  # noqa: E731
         else:
             self._handled += 1
             fault = self.faults.next(asked.method, asked.path, self._handled)
@@ -156,6 +177,8 @@ class GoogleServer:
             if self.before is not None:
                 self._guarded(lambda: self._editor_acts(asked))
             handle = lambda: self._api(asked, header)  # noqa: E731
+        if fault and fault.handled:
+            self._guarded(handle)
         if fault and fault.kind == "answer":
             return fault, Answer(fault.status, fault.body, fault.content_type, fault.headers)
         if fault and fault.kind in ("silent", "dropped"):
@@ -180,7 +203,9 @@ class GoogleServer:
         if kind in ("silent", "dropped", "lost"):
             handler.hang_up()
         else:
-            handler.say(answer, part=0.5 if kind == "cut" else 1.0)
+            packed = answer.packed() if _takes_packed(handler) else answer
+            self.said, self.sent = self.said + len(answer.body), self.sent + len(packed.body)
+            handler.say(packed, part=0.5 if kind == "cut" else 1.0)
 
     def _guarded(self, handle: Callable[[], Answer]) -> Answer:
         """An answer in any case; what this server cannot do itself is a violation."""
@@ -200,12 +225,20 @@ class GoogleServer:
         else:
             self.writes += 1
 
-    def _token(self, asked: Asked) -> Answer:
+    def _token(self, asked: Asked, header: str | None) -> Answer:
         try:
             form = dict(parse_qsl(asked.content.decode()))
-            return answer_json(200, self.tokens.grant(form, self.clock()))
+            return answer_json(200, self.tokens.grant(form, header, self.clock()))
         except OAuthRefusal as refusal:
-            return answer_json(400, refusal.body())
+            return answer_json(refusal.code, refusal.body())
+
+    def _consent(self, asked: Asked) -> Answer:
+        """The browser is sent on at once: what the person does is known."""
+        try:
+            where = self.people.consent(dict(parse_qsl(asked.query)), self.clock())
+        except Refusal as refusal:
+            return Answer(refusal.code, refusal.message.encode(), "text/html; charset=UTF-8")
+        return Answer(302, b"", "text/html; charset=UTF-8", (("Location", where),))
 
     def _api(self, asked: Asked, header: str | None) -> Answer:
         now = self.clock()
@@ -237,6 +270,11 @@ class GoogleServer:
         wrong = violations(route.service, route.answer, found)
         self.violations += [f"{request.route.method} {route.name}: {each}" for each in wrong]
         return answer_json(200, found, pretty=(request.one("prettyPrint") or "true").lower() != "false")
+
+
+def _takes_packed(handler: Handler) -> bool:
+    """Google packs its answers for those who ask for it twice, in their name too."""
+    return all("gzip" in handler.headers.get(name, "") for name in ("Accept-Encoding", "User-Agent"))
 
 
 def _is_read(asked: Asked) -> bool:
