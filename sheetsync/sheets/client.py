@@ -28,7 +28,7 @@ from sheetsync.tables import Calls
 
 TIMEOUT = (10.0, 60.0)  # seconds to connect, seconds without a byte
 PATIENCE = 170.0  # seconds for one call with all its repetitions: longer than a minute's quota, twice
-LOSSES = 7  # additions in a row whose answers are lost, with a wait after each: two minutes as well
+LOSSES = 7  # writes in a row whose answers are lost, with a wait after each: two minutes as well
 LONGEST = 32.0  # seconds between two tries where the server asks for no more
 JITTER = 2.0  # seconds by which those differ who failed together
 BUDGET = 50  # calls of a kind in any minute; Google allows a user 60
@@ -50,10 +50,9 @@ class Lost(Exception):
 class Client(HTTPClient):
     """The HTTPClient of gspread, and over it `ask`, which repeats what may be repeated, and nothing else.
 
-    A call that was refused (429, no access token), or that can be repeated without harm (reading, setting values),
-    is repeated within `patience` seconds. Any other call whose answer is lost raises `SheetChanged`, after a wait:
-    whoever made it must look whether it took effect. `clock` and `sleep` are in seconds and rule every wait;
-    `timeout` bounds connecting and silence.
+    A call that reads, or that was refused (429, no access token), is repeated within `patience` seconds. Any other
+    whose answer is lost raises `SheetChanged`, after a wait: whoever made it must look whether it took effect, and where
+    the rows are by now. `clock` and `sleep` are in seconds and rule every wait; `timeout` bounds connecting and silence.
     """
 
     def __init__(
@@ -88,29 +87,28 @@ class Client(HTTPClient):
     def ask(self, method: str, endpoint: str, *, params: Json | None = None, body: Json | None = None) -> Json:
         """Make one call. Raises `SheetError` in words for the user, or `SheetChanged`; see the class."""
         reads = method.lower() == "get"
-        harmless = reads or endpoint.endswith("values:batchUpdate")
 
         def once() -> Json:
             self._count(reads)
             return self._once(method, endpoint, params, body)
 
         try:
-            said = self._patiently(harmless=harmless)(once)
+            said = self._patiently(reads=reads)(once)
         except Lost as lost:
-            raise self._given_up(lost, repeated=harmless or lost.refused) from lost
-        if not harmless:
+            raise self._given_up(lost, repeated=reads or lost.refused) from lost
+        if not reads:
             self._losses = 0
         return said
 
     # --- patience ---------------------------------------------------------------------------------
 
-    def _patiently(self, *, harmless: bool) -> Retrying:
+    def _patiently(self, *, reads: bool) -> Retrying:
         """Repeats a call until its time is over, and a last time right then."""
         end = self._clock() + self._patience
 
         def again(state: RetryCallState) -> bool:
             lost = _loss(state)
-            return lost is not None and (harmless or lost.refused)
+            return lost is not None and (reads or lost.refused)
 
         def wait(state: RetryCallState) -> float:
             lost = _loss(state)
