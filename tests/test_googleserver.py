@@ -702,6 +702,14 @@ def test_rules_and_views_by_hand(bench: Bench) -> None:
     assert limits in message(bench.batch(outside))
 
 
+def test_an_id_is_given_to_one_thing_only(bench: Bench) -> None:
+    view = {"addFilterView": {"filter": {"range": area(0, 0, 4, 3), "filterViewId": 7}}}
+    protected = {"addProtectedRange": {"protectedRange": {"range": area(0, 0, 4, 3), "protectedRangeId": 7}}}
+    for request in (view, protected):
+        assert bench.batch(request).ok
+        assert "with id: 7 already exists" in message(bench.batch(request))
+
+
 # --- Drive ------------------------------------------------------------------------------------------
 
 

@@ -51,8 +51,9 @@ class Client(HTTPClient):
     """The HTTPClient of gspread, and over it `ask`, which repeats what may be repeated, and nothing else.
 
     A call that reads, or that was refused (429, no access token), is repeated within `patience` seconds. Any other
-    whose answer is lost raises `SheetChanged`, after a wait: whoever made it must look whether it took effect, and where
-    the rows are by now. `clock` and `sleep` are in seconds and rule every wait; `timeout` bounds connecting and silence.
+    whose answer is lost raises `SheetChanged`, after a wait: whoever made it must look whether it took effect, and
+    where the rows are by now. `clock` and `sleep` are in seconds and rule every wait; `timeout` bounds connecting and
+    silence.
     """
 
     def __init__(

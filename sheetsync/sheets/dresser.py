@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
+from sheetsync.cells import shown
 from sheetsync.errors import SheetChanged, SheetError
 from sheetsync.history import SCORE_COLUMNS
 from sheetsync.objects import write_text
@@ -171,7 +172,7 @@ class Dresser:
 
     def _listing(self, seen: Seen) -> list[str]:
         tab = seen.marks.record and seen.marks.record.scores and self._sheet.grids().get("scores")
-        return listing(seen.marks, seen.places) + ([f"the tab {tab.title}"] if tab else [])
+        return listing(seen.marks, seen.places) + ([f"the tab {shown(tab.title, 80)}"] if tab else [])
 
     def _removable_scores(self, seen: Seen) -> int | None:
         """The tab of scores where we made it and nothing stands in it that could be missed."""
@@ -183,7 +184,11 @@ class Dresser:
     def _staying(self, seen: Seen) -> list[str]:
         tab = self._sheet.grids().get("scores")
         kept = tab and seen.book.scores.rows
-        return [f"kept: the tab {tab.title}, for it holds scores and notes; delete it yourself"] if tab and kept else []
+        return (
+            [f"kept: the tab {shown(tab.title, 80)}, for it holds scores and notes; delete it yourself"]
+            if tab and kept
+            else []
+        )
 
     # --- doing ------------------------------------------------------------------------------------
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
+from sheetsync.cells import shown
 from sheetsync.errors import SheetChanged, SheetError
 from sheetsync.sheets.client import Client
 from sheetsync.sheets.gridrequests import BYTES, Additions, column_data, in_requests
@@ -120,7 +121,7 @@ class GoogleSheet:
             self._gid = (self._view.named("rows") or next(iter(self._view.grids.values()))).sheet
         grid = self._view.grids.get(self._gid) if self._gid is not None else None
         if grid is None:
-            titles = ", ".join(grid.title for grid in self._view.grids.values())
+            titles = ", ".join(shown(grid.title, 80) for grid in self._view.grids.values())
             raise SheetError(f"{self.name} has no tab with gid={self._gid} (its tabs: {titles}): look at its address")
         return grid
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
+from sheetsync.cells import shown
 from sheetsync.sheets.dressing import covers, frozen, guarded, note, protected, validation
 from sheetsync.sheets.looks import COLOURED, GRADIENT, LOOKS, NOTES
 from sheetsync.sheets.marks import Marks, Record, forget_record, id_of, unanchor
@@ -83,7 +84,7 @@ def _without_column(sheet: int, column: int) -> Json:
 def listing(marks: Marks, places: Mapping[str, int]) -> list[str]:
     """What of a tab is ours, in words."""
     record = marks.record or Record()
-    called = {role: marks.header[at] for role, at in places.items()}
+    called = {role: shown(marks.header[at], 80) for role, at in places.items()}
     found = {
         "columns": [called[role] for role in places if role in record.columns],
         "notes on the headers of": [called[role] for role, at in places.items() if _our_note(marks, role, at)],

@@ -78,10 +78,17 @@ def _owner_sheet(batch: Batch, name: str, key: str, wanted: Any, what: str) -> t
     raise Refusal(400, f"No {what} with id: {wanted}")
 
 
+def _refuse_taken(batch: Batch, name: str, key: str, wanted: Any, what: str) -> None:
+    """It is an error to give an id that there is, says the reference; the words are from memory."""
+    if any(thing[key] == wanted for sheet in batch.book.sheets for thing in getattr(sheet, name)):
+        raise Refusal(400, f"A {what} with id: {wanted} already exists.")
+
+
 def add_protected(batch: Batch, request: Json) -> Json:
     given = request.get("protectedRange") or {}
     sheet, _ = batch.place(given.get("range"))
     protected_id = given.get("protectedRangeId") or batch.new_id()
+    _refuse_taken(batch, "protected", "protectedRangeId", protected_id, "protected range")
     editors = given.get("editors") or {}
     if not given.get("warningOnly"):
         users = [batch.call.user, *(user for user in editors.get("users") or [] if user != batch.call.user)]
@@ -132,6 +139,7 @@ def add_view(batch: Batch, request: Json) -> Json:
     given = request.get("filter") or {}
     sheet, area = batch.place(given.get("range"))
     view = given | {"filterViewId": given.get("filterViewId") or batch.new_id(), "range": area.clipped(sheet).json()}
+    _refuse_taken(batch, "filter_views", "filterViewId", view["filterViewId"], "filter view")
     view.setdefault("title", f"Filter {len(sheet.filter_views) + 1}")
     sheet.filter_views.append(view)
     return {"filter": plain(view)}
