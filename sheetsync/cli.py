@@ -1,4 +1,4 @@
-"""The command line. The real world is made here and handed down."""
+"""The command line."""
 
 from __future__ import annotations
 
@@ -15,8 +15,6 @@ from sheetsync.errors import SheetsyncError, disk_problem
 
 if TYPE_CHECKING:
     from sheetsync.config import Project
-    from sheetsync.records import Progress
-    from sheetsync.service import Pass
 
 
 class Stopped(BaseException):
@@ -130,8 +128,9 @@ def plan(folder: Folder = Path()) -> None:
     from rich.console import Console
 
     from sheetsync.display import show_plan
+    from sheetsync.world import real_pass
 
-    show_plan(Console(soft_wrap=True), *_pass(_project(folder), _silent).look())
+    show_plan(Console(soft_wrap=True), *real_pass(_project(folder), lambda *_: None).look())
 
 
 @app.command()
@@ -144,20 +143,15 @@ def sync(
 
     Safe to stop at any time and to run as often as you like: with nothing new it does nothing.
     """
-    import dataclasses
-    from json import dumps
-
     from rich.console import Console
 
-    from sheetsync.display import progress_shown, show_report
+    from sheetsync.display import progress_shown, show_json, show_report
+    from sheetsync.world import real_pass
 
     project = _project(folder)
     with progress_shown(Console(stderr=True)) as progress:
-        report = _pass(project, progress).run(allow_shrink=allow_shrink)
-    if json:
-        typer.echo(dumps(dataclasses.asdict(report), indent=2, ensure_ascii=False))
-    else:
-        show_report(Console(soft_wrap=True), report)
+        report = real_pass(project, progress).run(allow_shrink=allow_shrink)
+    (show_json if json else show_report)(Console(soft_wrap=True), report)
 
 
 @app.command()
@@ -179,6 +173,7 @@ def watch(
 
     from sheetsync.daemon import logged
     from sheetsync.daemon import watch as repeat
+    from sheetsync.world import real_pass
 
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr)
     project = _project(folder)
@@ -186,10 +181,32 @@ def watch(
     logging.info("watching %s every %g minutes", project.settings.sheet, minutes)
     try:
         known: set[str] = set()
-        repeat(lambda: logged(lambda tell: _pass(_project(folder), tell).run(), known), minutes, Event())
+        repeat(lambda: logged(lambda tell: real_pass(_project(folder), tell).run(), known), minutes, Event())
     except Stopped:
         logging.info("stopped")
         _end(0)
+
+
+@app.command()
+def history(
+    folder: Folder = Path(),
+    rescore: Annotated[bool, typer.Option("--rescore", help="Judge all on the validation images of today.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="Print the versions as JSON.")] = False,
+) -> None:
+    """List the versions of the sheet that were trained on, and how each compares with the one before.
+
+    With --rescore every version is judged on the validation images and labels of today. Models are asked only about
+    images that came after them, and what they say is kept, so the next time is quick.
+    """
+    from rich.console import Console
+
+    from sheetsync.display import progress_shown, show_json, show_past
+    from sheetsync.world import real_past
+
+    project = _project(folder)
+    with progress_shown(Console(stderr=True)) as progress:
+        found = real_past(project, progress, rescore=rescore)
+    (show_json if json else show_past)(Console(soft_wrap=True), found)
 
 
 @app.command()
@@ -222,42 +239,22 @@ def demo(
     1,797 handwritten digits with 3 % of the labels wrong on purpose; about two minutes on two cores.
     """
     from sheetsync.demo import run_demo
+    from sheetsync.world import real_pass
 
-    run_demo(folder, _pass)
+    run_demo(folder, real_pass)
 
 
-# --- the real world -------------------------------------------------------------------------------
+# --- shared by commands ---------------------------------------------------------------------------
 
 
 def _ask_to_open(address: str) -> None:
     typer.echo(f"Open this address in a browser on this machine, and allow sheetsync to use your sheets:\n{address}")
 
 
-def _silent(stage: str, done: int, total: int, message: str) -> None:
-    """Show no progress."""
-
-
 def _project(folder: Path) -> Project:
     from sheetsync.config import load
 
     return load(folder)
-
-
-def _pass(project: Project, progress: Progress) -> Pass:
-    import time
-
-    import stamina
-
-    from sheetsync.download import fetch_any
-    from sheetsync.retrain import ProcessTrainer
-    from sheetsync.service import Pass, World
-    from sheetsync.sheets import open_sheet
-
-    stamina.instrumentation.set_on_retry_hooks(())  # it would tell of every retry on stderr
-    sheet = open_sheet(project.settings.sheet, project.root, **project.settings.google.model_dump())
-    fetch = fetch_any(project.sheet_folder, project.limits)
-    trainer = ProcessTrainer(project.dataset, project.recipe, project.state)
-    return Pass(project, World(sheet, fetch, trainer, time.monotonic, progress))
 
 
 def _stop(*_: object) -> NoReturn:
@@ -273,7 +270,7 @@ def main() -> None:
     except SheetsyncError as error:
         _leave(str(error), 1)
     except Stopped:
-        _leave("stopped; what was fetched is kept, a training begins anew next time", 130)
+        _leave("stopped; what was fetched is kept, a training goes on next time", 130)
     except OSError as error:
         words = disk_problem(error)
         if words is None:

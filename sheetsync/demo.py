@@ -127,7 +127,7 @@ def _csv(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 
 def _show(console: Console, folder: Path, report: Report, table: Table, planted: dict[str, str]) -> None:
-    console.print(f"\nValidation accuracy {score_words(report)} for revision {report.revision}", highlight=False)
+    console.print(f"\nValidation accuracy {score_words(report.score)} for revision {report.revision}", highlight=False)
     show_problems(console, report)
     ranked = _review_list(table)
     console.print(_grid(ranked[:SHOWN], planted))

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from functools import partial
+from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
@@ -15,6 +16,7 @@ from rich.text import Text
 
 from sheetsync.records import Finding, Issue, Plan, Report, Row, Snapshot
 from sheetsync.records import Progress as Tell
+from sheetsync.steps import Changes, Comparison, Judged, Past, Step, Version
 
 LINE_SECONDS = 5.0
 STYLES = {"problem": "bold red", "note": "yellow", "skipped": "dim"}  # of the doctor's findings
@@ -106,9 +108,17 @@ def show_findings(console: Console, findings: Iterable[Finding], *, as_json: boo
             _show_finding(console, finding)
     well = all(finding.state != "problem" for finding in found)
     if as_json:
-        said = {"well": well, "findings": [asdict(finding) for finding in found]}
-        console.out(json.dumps(said, indent=2, ensure_ascii=False), highlight=False)
+        _say_json(console, {"well": well, "findings": [asdict(finding) for finding in found]})
     return well
+
+
+def show_json(console: Console, said: Report | Past) -> None:
+    """Print all that is in it, for programs."""
+    _say_json(console, asdict(said))
+
+
+def _say_json(console: Console, said: Mapping[str, Any]) -> None:
+    console.out(json.dumps(said, indent=2, ensure_ascii=False, allow_nan=False), highlight=False)
 
 
 def _show_finding(console: Console, finding: Finding) -> None:
@@ -123,16 +133,76 @@ def training_words(report: Report) -> str:
     """Whether the pass trained, and the score of this version of the sheet."""
     if report.untrained:
         return report.untrained
-    what = f"{'trained' if report.trained else 'already trained'}: run {report.run}"
+    what = f"{'trained' if report.trained else 'already trained'}: run {report.run}, version {report.version}"
+    step = f"; {step_words(report.step)}" if report.step and report.step.before else ""
     if report.score.get("val_accuracy") is None:
-        return f"{what}; no validation images, so no score"
-    return f"{what}; validation accuracy {score_words(report)}"
+        return f"{what}; no validation images, so no score{step}"
+    return f"{what}; validation accuracy {score_words(report.score)}{step}"
 
 
-def score_words(report: Report) -> str:
+def score_words(score: Mapping[str, Any]) -> str:
     """`0.953 (0.927 to 0.971)`: validation accuracy and its 95 % interval."""
-    score = report.score
     return f"{score['val_accuracy']:.3f} ({score['val_low']:.3f} to {score['val_high']:.3f})"
+
+
+def step_words(step: Step) -> str:
+    """`v12 -> v13: 31 relabels, +0.8 points (0.1 to 1.5)`."""
+    compared = comparison_words(step.compared) if step.compared else step.why
+    parts = [*(_change_words(step.changes) if step.changes else ["what changed was not kept"]), compared]
+    return f"{step.before} -> {step.after}: {', '.join(parts)}"
+
+
+def _change_words(changes: Changes) -> list[str]:
+    words = {"added": "new", "removed": "gone", "relabelled": "relabels", "moved": "moves"}
+    counts = {name: getattr(changes, name) for name in words}
+    return [f"{count} {words[name].removesuffix('s' * (count == 1))}" for name, count in counts.items() if count]
+
+
+def comparison_words(compared: Comparison) -> str:
+    """How two versions compare, in percentage points, and whether that can be told from chance."""
+    low, high = compared.low, compared.high
+    if compared.told:
+        return f"{_points(compared.difference, '+')} points ({_points(low)} to {_points(high)})"
+    images = f"{compared.images} image{'s' * (compared.images != 1)}"
+    return f"no difference that this validation set can show ({_points(low)} to {_points(high)} points, {images})"
+
+
+def _points(share: float, sign: str = "-") -> str:
+    """A share as percentage points with one decimal, or as many as it takes not to look like none."""
+    points = 100 * share
+    digits = 1 if not points or abs(points) >= 0.05 else 2 if abs(points) >= 0.005 else 3
+    return f"{points:{sign}z.{digits}f}"
+
+
+def show_past(console: Console, past: Past) -> None:
+    """List the versions, the last one at the end."""
+    if not past.versions:
+        others = f" (runs of other recipes: {past.others})" if past.others else ""
+        words = f"nothing was trained with the recipe {past.recipe} yet: `sheetsync sync` does it{others}"
+        console.print(words, highlight=False, markup=False)
+        return
+    for version in past.versions:
+        for line in _version_lines(version, past):
+            console.print(line, highlight=False, markup=False)
+    if past.rescored and not past.images:
+        console.print("there are no validation images today, so each is judged on those it had", highlight=False)
+
+
+def _version_lines(version: Version, past: Past) -> Iterator[str]:
+    when = version.when[:16].replace("T", " ")
+    none = version.score["val_accuracy"] is None
+    score = "no validation images" if none else f"validation accuracy {score_words(version.score)}"
+    yield f"{version.name:<4} {when}  {version.revision}  {score}"
+    if version.step.before:
+        yield f"     {step_words(version.step)}"
+    elif version.step.changes:
+        yield f"     the first version: {version.step.changes.added} images"
+    if past.images:
+        yield f"     today: {_today_words(version.today, past.images) if version.today else version.why}"
+
+
+def _today_words(today: Judged, images: int) -> str:
+    return f"{today.accuracy:.3f} ({today.low:.3f} to {today.high:.3f}) on {today.images} of {images} validation images"
 
 
 def show_problems(console: Console, report: Report) -> None:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from sheetsync.records import SPLITS, UNLABELLED, Entry, Manifest, RunInfo
+from sheetsync.steps import Changes
 from sheetsync.tables import AddColumns, AddRow, Change, Table, Value
 
 SCORE_COLUMNS = (
@@ -40,16 +40,6 @@ def parse_revision(text: str) -> Manifest:
     return Manifest(tuple(Entry(key, digest, split, label, "") for key, digest, split, label in lines))
 
 
-@dataclass(frozen=True, slots=True)
-class Changes:
-    """How many images differ between two revisions. Relabelled images may have moved as well."""
-
-    added: int = 0
-    removed: int = 0
-    relabelled: int = 0
-    moved: int = 0
-
-
 def changes(before: Manifest, after: Manifest) -> Changes:
     """Compare two revisions, image by image."""
     old, new = ({entry.key: entry for entry in manifest} for manifest in (before, after))
@@ -64,8 +54,18 @@ def changes(before: Manifest, after: Manifest) -> Changes:
 
 def predecessor(run: RunInfo, runs: Iterable[RunInfo]) -> RunInfo | None:
     """The run of the same recipe, to the last number, that was finished last before this one."""
-    earlier = [other for other in runs if _recipe(other) == _recipe(run) and _when(other) < _when(run)]
-    return max(earlier, key=_when, default=None)
+    earlier = [other for other in lineage(run, runs) if when(other) < when(run)]
+    return earlier[-1] if earlier else None
+
+
+def lineage(run: RunInfo, runs: Iterable[RunInfo]) -> list[RunInfo]:
+    """All runs of the same recipe, to the last number, in the order in which they were finished."""
+    return sorted((other for other in runs if _recipe(other) == _recipe(run)), key=when)
+
+
+def version(run: RunInfo, runs: Iterable[RunInfo]) -> str:
+    """What people call the version of the sheet that a run was trained on: v1, v2, and so on for each recipe."""
+    return f"v{1 + sum(when(other) < when(run) for other in lineage(run, runs))}"
 
 
 def _recipe(run: RunInfo) -> str:
@@ -73,7 +73,8 @@ def _recipe(run: RunInfo) -> str:
     return run.id.rpartition("-")[2]
 
 
-def _when(run: RunInfo) -> tuple[str, str]:
+def when(run: RunInfo) -> tuple[str, str]:
+    """What runs are ordered by: when they were finished, and where that is the same, their names."""
     return str(run.metrics["created"]), run.id
 
 

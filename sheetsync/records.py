@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias
 
+from sheetsync.steps import Step
 from sheetsync.tables import Calls
 
 Progress: TypeAlias = Callable[[str, int, int, str], None]
@@ -182,12 +183,13 @@ class Prediction:
 
 @dataclass(frozen=True, slots=True)
 class RunInfo:
-    """One training of one recipe on one revision. `metrics` is the run's metrics.json."""
+    """One training of one recipe on one revision. `metrics` is its metrics.json, `choices` its recipe.json."""
 
     id: str
     revision: str
     recipe: str
     metrics: Mapping[str, Any]
+    choices: Mapping[str, Any] = field(default_factory=dict)
 
 
 # --- what a pass did ------------------------------------------------------------------------------
@@ -199,7 +201,8 @@ class Report:
 
     `rows` counts rows whose image can be used. `restored` images came from the store without a request.
     `cells` counts cells written, those of new columns and rows too. `untrained` says why nothing could be
-    trained, "" when a run stands behind this revision.
+    trained, "" when a run stands behind this revision. `version` is the name of this revision, such as v13, and
+    `step` what a pass that trained can say of it and the version before.
     """
 
     sheet: str
@@ -219,6 +222,8 @@ class Report:
     cells: int
     calls: Calls
     seconds: Mapping[str, float]
+    version: str = ""
+    step: Step | None = None
 
 
 # --- what the doctor says -------------------------------------------------------------------------

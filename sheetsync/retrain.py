@@ -10,6 +10,7 @@ import csv
 import json
 import subprocess
 import sys
+import tomllib
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
@@ -18,9 +19,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol
 
+from sheetsync import history
 from sheetsync.errors import ConfigError, TrainingError
 from sheetsync.records import UNLABELLED, Entry, Manifest, Prediction, Progress, RunInfo
 
+STOP_SECONDS = 3.0  # for a training to tidy up; then its stdin closes, which ends it at once
 DEVICE_SECONDS = 50.0  # importing PyTorch from a cold disk takes its time
 
 
@@ -41,6 +44,12 @@ class Trainer(Protocol):
 
     def predictions(self, run: RunInfo, manifest: Manifest, progress: Progress) -> list[Prediction]:
         """What the run says of every image of the mirror, out of sample. Raises `TrainingError`."""
+
+    def judged(self, run: RunInfo) -> Mapping[str, str]:
+        """Content digest -> the label that a model of the run which never learned from this image gives it.
+
+        "" where every model of the run learned from it. Looks only. Raises `TrainingError` for a broken run.
+        """
 
 
 def untrainable(manifest: Manifest) -> str:
@@ -96,6 +105,16 @@ class ProcessTrainer:
         folder = self._runs / self._run_id(revision)
         return self._read(folder) if (folder / "metrics.json").exists() else None
 
+    def of_recipe(self) -> list[RunInfo]:
+        """Every finished run of this recipe, oldest first. Looks only, and starts no process.
+
+        What the name of a built-in recipe stands for is read from the last run of that name. Raises
+        `ConfigError` for a recipe file that cannot be read.
+        """
+        runs, file = sorted(self.runs(), key=history.when), _recipe_file(self.recipe)
+        same = [run for run in runs if (run.recipe == self.recipe if file is None else _numbers(run.choices) == file)]
+        return history.lineage(same[-1], runs) if same else []
+
     def train(self, revision: str, progress: Progress) -> RunInfo:
         """Train on the dataset folder as it is. Raises `TrainingError`."""
         run = self._run_id(revision)
@@ -108,19 +127,50 @@ class ProcessTrainer:
 
         Images without a label may have come after the run: these are predicted now and kept beside it.
         """
-        later = self.state / "predictions" / f"{run.id}.csv"
-        main = self._runs / run.id / "predictions.csv"
-        if not main.exists():
-            raise TrainingError(f"the run in {main.parent} has no predictions.csv: delete this folder")
-        said = _read_predictions(main)
+        later = self._later(run)
+        said = _read_predictions(self._main(run))
         files = {(entry.key, entry.digest) for entry in manifest if entry.split == UNLABELLED}
         if not files <= said.keys() and not files <= (said | _read_predictions(later)).keys():
-            later.parent.mkdir(parents=True, exist_ok=True)
-            options = ("--split", UNLABELLED, "--out", str(later))
-            folders = (str(self._runs / run.id), str(self.dataset))
-            self._work("training.predict", *folders, *options, progress=progress)
+            self._ask(run, UNLABELLED, later, progress)
         said = _read_predictions(later) | said
         return [said[entry.key, entry.digest] for entry in manifest if (entry.key, entry.digest) in said]
+
+    def judged(self, run: RunInfo) -> dict[str, str]:
+        """Content digest -> the label that a model of the run which never learned from this image gives it.
+
+        A fold speaks of what the main model learned from, wherever else the same image stands. "" where every
+        model of the run learned from it. Looks only. Raises `TrainingError` for a run that cannot be read.
+        """
+        lines = _read_labels(self._main(run))
+        others = {digest: label for split, digest, label in lines if split != "train"}
+        trained = {digest: label for split, digest, label in lines if split == "train"}
+        later = [path for path in (self._later(run), self._asked(run)) if path.exists()]
+        asked = {digest: label for path in later for _, digest, label in _read_labels(path)}
+        return asked | others | trained
+
+    def ask(self, run: RunInfo, progress: Progress) -> None:
+        """Let the main model of a run look at every val image of the mirror; `judged` knows it from then on.
+
+        It is kept beside the run until the run is asked again. Raises `TrainingError`.
+        """
+        self._ask(run, "val", self._asked(run), progress)
+
+    def _ask(self, run: RunInfo, split: str, out: Path, progress: Progress) -> None:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        folders = (str(self._runs / run.id), str(self.dataset))
+        self._work("training.predict", *folders, "--split", split, "--out", str(out), progress=progress)
+
+    def _main(self, run: RunInfo) -> Path:
+        path = self._runs / run.id / "predictions.csv"
+        if not path.exists():
+            raise TrainingError(f"the run in {path.parent} has no predictions.csv: delete this folder")
+        return path
+
+    def _later(self, run: RunInfo) -> Path:
+        return self.state / "predictions" / f"{run.id}.csv"
+
+    def _asked(self, run: RunInfo) -> Path:
+        return self.state / "rescored" / f"{run.id}.csv"
 
     @property
     def _runs(self) -> Path:
@@ -130,9 +180,10 @@ class ProcessTrainer:
         try:
             metrics = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
             recipe = json.loads((folder / "recipe.json").read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
+            _ = metrics["created"], metrics["val"]
+            return RunInfo(folder.name, folder.name.rpartition("-")[0], recipe["name"], metrics, recipe)
+        except (OSError, ValueError, KeyError, TypeError) as error:
             raise TrainingError(f"the run in {folder} cannot be read ({error}): delete this folder") from error
-        return RunInfo(folder.name, folder.name.rpartition("-")[0], recipe["name"], metrics)
 
     def _work(self, module: str, *options: str, progress: Progress) -> None:
         log = self.state / f"{module.rpartition('.')[2]}.log"
@@ -147,11 +198,14 @@ class ProcessTrainer:
                     progress(message["stage"], message["done"], message["total"], message["message"])
             except BaseException:
                 process.terminate()
+                with suppress(subprocess.TimeoutExpired):
+                    process.wait(STOP_SECONDS)
                 raise
             if process.wait():
                 errors.seek(0)
                 words = _why(process.returncode, errors.read())
-                raise TrainingError(f"training failed: {words} (its full words are in {log})")
+                what = "training" if module == "training.train" else "asking its model"
+                raise TrainingError(f"{what} failed: {words} (its full words are in {log})")
 
 
 def device(seconds: float = DEVICE_SECONDS) -> Mapping[str, Any]:
@@ -195,6 +249,36 @@ def _read_predictions(path: Path) -> dict[tuple[str, str], Prediction]:
         # A line without a prediction is an image that every model of the run learned from.
         said = ((entry, row) for entry, row in rows if entry and row["prediction"])
         return {(entry.key, entry.digest): _prediction(entry.key, row) for entry, row in said}
+
+
+def _read_labels(path: Path) -> list[tuple[str, str, str]]:
+    """Split of then, content digest and predicted label of every line, "" without one. Raises `TrainingError`."""
+    try:
+        with path.open(encoding="utf-8", newline="") as file:
+            lines = csv.reader(file)
+            header = next(lines)
+            file_name, label = header.index("file"), header.index("prediction")
+            found = ((Entry.at(line[file_name]), line[label]) for line in lines)
+            return [(entry.split, entry.digest, said) for entry, said in found if entry]
+    except (ValueError, IndexError, StopIteration, csv.Error) as error:
+        raise TrainingError(f"{path} cannot be read ({error}): delete the folder or file of this run") from error
+
+
+def _recipe_file(recipe: str) -> Mapping[str, Any] | None:
+    """The numbers in a recipe file of the team's own; None for a name. Raises `ConfigError`."""
+    path = Path(recipe)
+    if path.suffix not in (".json", ".toml") or not path.is_file():
+        return None
+    read = json.loads if path.suffix == ".json" else tomllib.loads
+    try:
+        return _numbers(read(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError, AttributeError) as error:
+        raise ConfigError(f"'recipe' = {recipe!r} in sheetsync.toml: that file cannot be read ({error})") from error
+
+
+def _numbers(recipe: Mapping[str, Any]) -> dict[str, Any]:
+    """All of a recipe but its names: what decides whether two runs can be compared."""
+    return {name: value for name, value in recipe.items() if name not in ("name", "digest")}
 
 
 def _prediction(key: str, row: Mapping[str, str]) -> Prediction:

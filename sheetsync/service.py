@@ -23,7 +23,9 @@ from sheetsync.retrain import Trainer, untrainable
 from sheetsync.review import Verdict, verdicts
 from sheetsync.rows import parse, usual_labels
 from sheetsync.sheets import Sheet, dresser_of
+from sheetsync.steps import Changes
 from sheetsync.tables import AddColumns, AddRow, Book, Change
+from sheetsync.versions import Versions
 
 TRIES = 10  # how often a sheet that people keep changing is read again before giving up
 
@@ -104,10 +106,7 @@ class Pass:
         return Mirrored(plan, len(restored), tuple(failures), self._tree.scan())
 
     def _train(self, manifest: Manifest) -> tuple[RunInfo | None, bool]:
-        name = history.revision(manifest)
-        kept = self._revision_file(name)
-        if not kept.exists():
-            write_text(kept, history.revision_text(manifest))
+        name = self._versions.remember(manifest)
         if untrainable(manifest):
             return None, False
         run = self.world.trainer.find(name)
@@ -122,7 +121,7 @@ class Pass:
 
     def _write(self, first: Book, said: Mapping[str, Verdict], run: RunInfo | None, manifest: Manifest) -> int:
         columns, local = self.project.columns, self.project.local
-        since = self._since(run) if run else history.Changes()
+        since = self._versions.changes(run) if run else Changes()
 
         def wanted(book: Book) -> tuple[Change, ...]:
             scores = history.score_changes(book.scores, run, since, history.sizes(manifest)) if run else ()
@@ -140,11 +139,6 @@ class Pass:
         if dresser:
             with suppress(SheetError):
                 dresser.keep_up(usual_labels(snapshot))
-
-    def _since(self, run: RunInfo) -> history.Changes:
-        before = history.predecessor(run, self.world.trainer.runs())
-        revisions = (self._revision(name) for name in (before.revision if before else "", run.revision))
-        return history.changes(*revisions)
 
     def _report(
         self, snapshot: Snapshot, mirrored: Mirrored, run: RunInfo | None, *, trained: bool, cells: int
@@ -169,6 +163,8 @@ class Pass:
             cells=cells,
             calls=self.world.sheet.calls,
             seconds=self.seconds,
+            version=self._versions.name(run) if run else "",
+            step=self._versions.last_step(run) if run and trained else None,
         )
 
     # --- places -----------------------------------------------------------------------------------
@@ -189,12 +185,9 @@ class Pass:
             kept = _columns_file(self.project.state, self.world.sheet.name)
             write_text(kept, "\n".join(sorted(headers | self._ours())) + "\n")
 
-    def _revision_file(self, name: str) -> Path:
-        return self.project.state / "revisions" / f"{name}.tsv"
-
-    def _revision(self, name: str) -> Manifest:
-        kept = self._revision_file(name)
-        return history.parse_revision(kept.read_text(encoding="utf-8")) if kept.exists() else Manifest()
+    @property
+    def _versions(self) -> Versions:
+        return Versions(self.project.state, self.world.trainer)
 
     @contextmanager
     def _stage(self, name: str) -> Iterator[None]:

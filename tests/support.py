@@ -56,6 +56,7 @@ class QuickTrainer:
     recipe: str = "quick"
     finished: dict[str, RunInfo] = field(default_factory=dict)
     trained: list[str] = field(default_factory=list)
+    said: dict[str, dict[str, str]] = field(default_factory=dict)
     error: Exception | None = None
 
     def check(self) -> None:
@@ -79,7 +80,12 @@ class QuickTrainer:
         return self.finished[revision]
 
     def predictions(self, run: RunInfo, manifest: Manifest, progress: Progress) -> list[Prediction]:
-        return [quick_prediction(entry.key, entry.digest, entry.label) for entry in manifest]
+        said = [quick_prediction(entry.key, entry.digest, entry.label) for entry in manifest]
+        self.said[run.id] = {entry.digest: each.label for entry, each in zip(manifest, said, strict=True)}
+        return said
+
+    def judged(self, run: RunInfo) -> dict[str, str]:
+        return self.said.get(run.id, {})
 
 
 def quick_prediction(key: str, digest: str, label: str) -> Prediction:

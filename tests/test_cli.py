@@ -22,7 +22,7 @@ from sheetsync import __version__
 from sheetsync.records import Report
 
 SHEETSYNC = str(Path(sys.executable).with_name("sheetsync"))
-COMMANDS = ("init", "login", "plan", "sync", "watch", "doctor", "demo")
+COMMANDS = ("init", "login", "plan", "sync", "watch", "history", "doctor", "demo")
 PATIENCE = 60.0  # seconds until a test gives up; nothing should take so long
 
 
@@ -126,6 +126,7 @@ def test_help_lists_the_commands_and_where_to_begin() -> None:
         ("plan", ["do nothing", "--project"]),
         ("sync", ["Safe to stop at any time", "--allow-shrink", "--json", "--project"]),
         ("watch", ["until stopped", "--every", "--project"]),
+        ("history", ["how each compares with the one before", "is kept", "--rescore", "--json", "--project"]),
         ("doctor", ["say what to do about it", "change nothing", "--json", "--project"]),
         ("demo", ["[DIR]", "example project"]),
     ],
@@ -404,7 +405,7 @@ def test_a_sync_that_waits_for_a_server_stops_when_told(
 ) -> None:
     code, out, err = end(stuck[1], sent)
     assert (code, out) == (130, "")
-    assert err.splitlines()[-1] == "sheetsync: stopped; what was fetched is kept, a training begins anew next time"
+    assert err.splitlines()[-1] == "sheetsync: stopped; what was fetched is kept, a training goes on next time"
     assert "Traceback" not in err
 
 

@@ -20,6 +20,7 @@ from sheetsync.history import (
     revision_text,
     score_changes,
     sizes,
+    version,
 )
 from sheetsync.records import UNLABELLED, Entry, Manifest, RunInfo
 from sheetsync.tables import AddColumns, AddRow, Table
@@ -126,6 +127,7 @@ def test_the_run_before_is_the_last_one_of_the_same_recipe() -> None:
     c, twin = run("c-1", "2026-01-04", "renamed"), run("d-1", "2026-01-04")
     runs = [c, twin, other, a, b]
     assert [predecessor(each, runs) for each in (a, b, c, twin, other)] == [None, a, b, c, None]
+    assert [version(each, runs) for each in (a, b, c, twin, other)] == ["v1", "v2", "v3", "v4", "v1"]
 
 
 @given(st.permutations([*SCORE_COLUMNS, "who", ""]))

@@ -95,7 +95,8 @@ def kill_after(folder: Path, seconds: float) -> bool:
 
 def state(folder: Path) -> dict[str, Any]:
     """Everything that must not depend on having been disturbed."""
-    runs = sorted((folder / ".sheetsync" / "runs").iterdir())
+    # Killed in the moment after a run was finished, its hidden workspace stays until the next training.
+    runs = sorted((folder / ".sheetsync" / "runs").glob("[!.]*"))
     with (folder / "labels.scores.csv").open(newline="") as file:
         scores = [{key: value for key, value in row.items() if key != "when"} for row in csv.DictReader(file)]
     return {

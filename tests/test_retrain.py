@@ -222,6 +222,22 @@ def test_an_exception_in_between_ends_the_training(tmp_path: Path) -> None:
     until(lambda: not [child for child in children if running(child)])
 
 
+def test_a_training_that_was_ended_goes_on_from_there(tmp_path: Path) -> None:
+    tiny_recipe(tmp_path / "tiny.json", batch=32, epochs=30)
+    fill(tmp_path, ROWS)
+    told: Told = []
+
+    def stop(*said: object) -> None:
+        if said[0] == "folds":
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        trainer(tmp_path).train("0" * 16, stop)
+    run = trainer(tmp_path).train("0" * 16, lambda *said: told.append(said))
+    assert [words for stage, *_, words in told if stage == "note" and ": goes on after epoch " in words]
+    assert run.metrics["sittings"] == 2
+
+
 @pytest.mark.parametrize(
     ("labels", "why"),
     [

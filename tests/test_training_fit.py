@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from training import fit
+from training import fit, trainer
 from training.errors import TrainingError
 from training.model import build
 from training.recipe import RECIPES
@@ -119,14 +119,14 @@ def test_the_first_best_epoch_on_val_is_kept(colours):
     fitted = fit.fit(replace(RECIPE, epochs=6), images, targets, 3, 0, val=val)
     accuracies = [epoch.val_accuracy for epoch in fitted.history]
     assert fitted.best_epoch == 1 + accuracies.index(max(accuracies))
-    again = np.mean(fit.predict(fitted.model, val[0], RECIPE).argmax(1) == val[1])
+    again = np.mean(trainer.predict(fitted.model, val[0], RECIPE).argmax(1) == val[1])
     assert again == max(accuracies)
 
 
 def test_the_weights_are_those_of_the_best_epoch(colours):
     images, _ = colours
     early = fit.fit(replace(RECIPE, epochs=1), *colours, 3, 0)
-    guess = fit.predict(early.model, images, RECIPE).argmax(1)  # a val that the first epoch gets right
+    guess = trainer.predict(early.model, images, RECIPE).argmax(1)  # a val that the first epoch gets right
     late = fit.fit(replace(RECIPE, epochs=4), *colours, 3, 0, val=(images, guess))
     assert late.best_epoch == 1
     assert weights(late) == weights(early)
@@ -143,24 +143,24 @@ def test_held_out_probabilities_are_the_mean_of_the_later_epochs(colours):
     recipe = replace(RECIPE, epochs=4, average_from=0.75)
     # With a constant rate, a run of 3 epochs is the start of a run of 4.
     after = [fit.fit(replace(recipe, epochs=n), images, targets, 3, 0).model for n in (3, 4)]
-    wanted = np.mean([fit.predict(model, images[:9], recipe) for model in after], axis=0)
+    wanted = np.mean([trainer.predict(model, images[:9], recipe) for model in after], axis=0)
     found = fit.fit(recipe, images, targets, 3, 0, held_out=images[:9]).averaged
     np.testing.assert_allclose(found, wanted, atol=1e-6)
 
 
 def test_probabilities_are_probabilities(colours):
     model = build(RECIPE, 3, torch.Generator().manual_seed(0))
-    probs = fit.predict(fit.place(model, RECIPE, fit.prepare()), colours[0], RECIPE)
+    probs = trainer.predict(trainer.place(model, RECIPE, trainer.prepare()), colours[0], RECIPE)
     assert probs.dtype == np.float32
     np.testing.assert_allclose(probs.sum(1), 1, atol=1e-5)
-    assert fit.predict(model, colours[0][:0], RECIPE).shape == (0, 3)
+    assert trainer.predict(model, colours[0][:0], RECIPE).shape == (0, 3)
 
 
 def test_a_prediction_depends_on_no_other_image_and_changes_nothing(colours):
     model = fit.fit(replace(RECIPE, epochs=1), *colours, 3, 0).model
     before = {name: value.clone() for name, value in model.state_dict().items()}
-    alone = np.concatenate([fit.predict(model, colours[0][i : i + 1], RECIPE) for i in range(5)])
-    np.testing.assert_allclose(alone, fit.predict(model, colours[0], RECIPE)[:5], atol=1e-5)
+    alone = np.concatenate([trainer.predict(model, colours[0][i : i + 1], RECIPE) for i in range(5)])
+    np.testing.assert_allclose(alone, trainer.predict(model, colours[0], RECIPE)[:5], atol=1e-5)
     assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
 
 
@@ -173,27 +173,27 @@ def test_a_model_that_broke_in_its_last_step_is_an_error_too(colours):
     model = build(RECIPE, 3, torch.Generator().manual_seed(0))
     nn.init.constant_(model.dense.bias, float("nan"))
     with pytest.raises(TrainingError, match="not numbers; lower learning_rate"):
-        fit.predict(model, colours[0], RECIPE)
+        trainer.predict(model, colours[0], RECIPE)
 
 
 def test_the_learning_rate_rises_then_falls_to_zero():
     recipe = replace(RECIPE, schedule="cosine", warmup=0.1, learning_rate=1.0)
-    rates = [fit.learning_rate(recipe, step, 100) for step in range(101)]
+    rates = [trainer.learning_rate(recipe, step, 100) for step in range(101)]
     assert rates[0] == pytest.approx(1 / 11)
     assert rates[10] == 1.0
     assert rates[55] == pytest.approx(0.5)
     assert rates[100] == pytest.approx(0.0)
     assert np.diff(rates[:11]).min() > 0 > np.diff(rates[10:]).max()
-    assert fit.learning_rate(replace(recipe, schedule="constant", warmup=0.0), 7, 100) == 1.0
+    assert trainer.learning_rate(replace(recipe, schedule="constant", warmup=0.0), 7, 100) == 1.0
 
 
 def test_weights_survive_the_file(colours, tmp_path):
     fitted = fit.fit(replace(RECIPE, epochs=1), *colours, 3, 0)
-    fit.save(fitted.model, tmp_path / "m.safetensors")
-    again = fit.load(tmp_path / "m.safetensors", RECIPE, 3)
-    assert (fit.predict(again, colours[0], RECIPE) == fit.predict(fitted.model, colours[0], RECIPE)).all()
+    trainer.save(fitted.model, tmp_path / "m.safetensors")
+    again = trainer.load(tmp_path / "m.safetensors", RECIPE, 3)
+    assert (trainer.predict(again, colours[0], RECIPE) == trainer.predict(fitted.model, colours[0], RECIPE)).all()
     with pytest.raises(TrainingError, match="4 classes"):
-        fit.load(tmp_path / "m.safetensors", RECIPE, 4)
+        trainer.load(tmp_path / "m.safetensors", RECIPE, 4)
     (tmp_path / "m.safetensors").write_bytes(b"no weights")
     with pytest.raises(TrainingError):
-        fit.load(tmp_path / "m.safetensors", RECIPE, 3)
+        trainer.load(tmp_path / "m.safetensors", RECIPE, 3)

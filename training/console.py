@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import signal
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -26,18 +27,41 @@ def add_common(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def guarded(command: Callable[[argparse.Namespace], None], options: argparse.Namespace) -> int:
-    """Run a command; its exit code: 0, 1 for what the user can mend, 2 for usage, 130 for Ctrl-C."""
+def guarded(command: Callable[[argparse.Namespace], None], options: argparse.Namespace, stopped: str) -> int:
+    """Run a command; its exit code: 0, 1 for what the user can mend, 2 for usage, 130 for Ctrl-C or SIGTERM.
+
+    `stopped` is what to say when it was stopped by one of the latter.
+    """
     if options.with_parent:
         die_at_end_of_input()
     try:
-        command(options)
+        with _stoppable():
+            command(options)
     except TrainingError as error:
         sys.stderr.write(f"{error}\n")
         return 2 if isinstance(error, RecipeError) else 1
     except KeyboardInterrupt:
+        sys.stderr.write(f"{stopped}\n")
         return 130
     return 0
+
+
+@contextmanager
+def _stoppable() -> Iterator[None]:
+    """In the block the first Ctrl-C or SIGTERM raises KeyboardInterrupt, and further ones are not heard."""
+    signals = (signal.SIGINT, signal.SIGTERM)
+
+    def stop(*_: object) -> None:
+        for each in signals:
+            signal.signal(each, signal.SIG_IGN)
+        raise KeyboardInterrupt
+
+    before = {each: signal.signal(each, stop) for each in signals}
+    try:
+        yield
+    finally:
+        for each, handler in before.items():
+            signal.signal(each, handler)
 
 
 def say(result: dict[str, Any], text: str, *, as_json: bool) -> None:

@@ -9,8 +9,8 @@ wrong labels far better than the last epoch alone.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,10 +19,11 @@ import numpy as np
 
 from training.data import Dataset, Floats, Ints
 from training.recipe import Recipe
+from training.score import Epoch
 from training.workers import Tell, run_all
 
 if TYPE_CHECKING:
-    from training.fit import Epoch
+    from training.checkpoint import Checkpoint
 
 MAIN = "main"
 
@@ -46,6 +47,7 @@ class Outcome:
     others: Floats  # (len(others), K)
     best_epoch: int
     history: tuple[Epoch, ...]
+    micro_batch: int  # images learned from at a time
     machine: dict[str, Any]  # what else the bits depend on
 
 
@@ -58,6 +60,8 @@ class Bench:
     targets: Ints  # (N,)
     classes: int
     weights: Path  # where the main model goes
+    kept: Path | None = None  # the folder in which a job leaves how far it has come, and goes on from there
+    key: Mapping[str, str] = field(default_factory=dict)  # which images and recipe that is about
 
 
 def assign_folds(digests: Sequence[str], labels: Sequence[str], folds: int, seed: int) -> Ints:
@@ -99,8 +103,11 @@ def run_jobs(bench: Bench, jobs: Sequence[Job], workers: int, listen: Callable[[
 
 
 def run_job(bench: Bench, job: Job, tell: Tell) -> Outcome:
-    """Train one model, in this process; the weights of the main model are written to `bench.weights`."""
-    from training import fit
+    """Train one model, in this process; the weights of the main model are written to `bench.weights`.
+
+    Tells its epochs, and words. One that was trained already is read back, and only predicts.
+    """
+    from training import fit, trainer
 
     main = job.name == MAIN
     images = np.load(bench.images, mmap_mode="r")  # not decoded again, and not held in memory as a whole
@@ -114,13 +121,24 @@ def run_job(bench: Bench, job: Job, tell: Tell) -> Outcome:
         val=(held, truth) if main and len(held) else None,
         held_out=None if main else held,
         tell=tell,
+        kept=_checkpoint(bench, job),
     )
     if main:
-        fit.save(fitted.model, bench.weights)
+        trainer.save(fitted.model, bench.weights)
     return Outcome(
-        held=fit.predict(fitted.model, held, bench.recipe) if fitted.averaged is None else fitted.averaged,
-        others=fit.predict(fitted.model, np.array(images[job.others]), bench.recipe),
+        held=trainer.predict(fitted.model, held, bench.recipe) if fitted.averaged is None else fitted.averaged,
+        others=trainer.predict(fitted.model, np.array(images[job.others]), bench.recipe),
         best_epoch=fitted.best_epoch,
         history=fitted.history,
-        machine=fit.machine(),
+        micro_batch=fitted.micro_batch,
+        machine=trainer.machine(),
     )
+
+
+def _checkpoint(bench: Bench, job: Job) -> Checkpoint | None:
+    from training import checkpoint, trainer
+
+    if bench.kept is None:
+        return None
+    key = {**bench.key, "job": job.name, **trainer.machine()}
+    return checkpoint.Checkpoint(bench.kept / f"{job.name}{checkpoint.SUFFIX}", key)

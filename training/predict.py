@@ -33,10 +33,10 @@ def predict(trained: Path, dataset: Path, split: str, report: console.Report) ->
     images = np.zeros((count, 3, size, size), np.float32)
     decode(data, images, console.every(100, report, "decode", count))
 
-    from training import fit
+    from training import trainer
 
-    model = fit.load(trained / run.WEIGHTS, chosen, len(classes))
-    probs = fit.predict(model, images, chosen)  # (N, K)
+    model = trainer.load(trained / run.WEIGHTS, chosen, len(classes))
+    probs = trainer.predict(model, images, chosen)  # (N, K)
     report("predict", count, count, "")
     return run.table(data.samples, classes, probs, np.full(count, -1, np.int64))[COLUMNS]
 
@@ -74,7 +74,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def main(arguments: list[str]) -> int:
     """Run the command; gives its exit code."""
-    return console.guarded(_command, _parser().parse_args(arguments))
+    return console.guarded(_command, _parser().parse_args(arguments), "stopped; nothing was written")
 
 
 if __name__ == "__main__":

@@ -1,7 +1,9 @@
 """A run directory: all that one training of one recipe on one dataset gave. It is there whole or not at all.
 
 recipe.json          the recipe's fields and digest
-metrics.json         scores, history, counts, classes, versions; see `metrics`
+metrics.json         scores, history, counts, classes, versions; see `metrics`. "seconds" went into it, in so many
+                     "sittings" where it was stopped in between; "micro_batch" images were learned from at a time:
+                     less than the recipe's batch where the memory was too small for it, see fit.py
 predictions.csv      a row an image, see `table`; read it with keep_default_na=False
 probs.npy            (N, K) float16, its rows in the order of predictions.csv, its columns of "classes"
 model.safetensors    the main model's weights at its best epoch, names as in model.py
@@ -9,12 +11,8 @@ model.safetensors    the main model's weights at its best epoch, names as in mod
 
 from __future__ import annotations
 
-import fcntl
 import json
-import os
-import shutil
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -26,7 +24,6 @@ import numpy as np
 
 from training.crossval import Job, Outcome
 from training.data import Dataset, Floats, Ints, Sample
-from training.errors import TrainingError
 from training.recipe import Recipe
 from training.score import score
 
@@ -40,49 +37,6 @@ COLUMNS = ("file", "split", "label", "prediction", "confidence", "self_confidenc
 def default_id(data: Dataset, recipe: Recipe) -> str:
     """The same for the same images at the same places and the same recipe."""
     return f"{data.digest[:12]}-{recipe.digest[:8]}"
-
-
-@contextmanager
-def workspace(runs: Path, name: str) -> Iterator[Path]:
-    """A temporary directory that becomes `runs/name` when the block ends well, and is removed when it does not.
-
-    If another process made the same run in the meantime, that one stays. Directories that processes left
-    behind when they were killed are removed first.
-    """
-    remove_stale(runs)
-    folder = runs / f".tmp-{name}-{os.getpid()}"
-    try:
-        folder.mkdir(parents=True)
-        with _held(folder):
-            yield folder
-            if not (runs / name).exists():
-                folder.rename(runs / name)
-    except OSError as error:
-        if not (runs / name).exists():
-            raise TrainingError(f"{runs}: the run cannot be written there ({error.strerror})") from error
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-
-
-def remove_stale(runs: Path) -> None:
-    """Remove the temporary directories of processes that are no more."""
-    for folder in runs.glob(".tmp-*"):
-        with suppress(OSError), _held(folder):
-            shutil.rmtree(folder)
-
-
-@contextmanager
-def _held(folder: Path) -> Iterator[None]:
-    """Lock a directory; the system lets go of it when this process ends, however it ends.
-
-    Raises BlockingIOError when another process holds it.
-    """
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        yield
-    finally:
-        os.close(handle)
 
 
 def gather(data: Dataset, jobs: Sequence[Job], outcomes: Sequence[Outcome]) -> tuple[Floats, Ints]:
@@ -166,7 +120,8 @@ def write(
     np.save(folder / "probs.npy", probs.astype(np.float16))
     write_table(table(data.samples, data.classes, probs, fold), folder / "predictions.csv")
     write_json(recipe.as_dict(), folder / "recipe.json")
-    return metrics(data, recipe, probs, outcomes[0])
+    smallest = min(outcome.micro_batch for outcome in outcomes)
+    return metrics(data, recipe, probs, outcomes[0]) | {"micro_batch": smallest}
 
 
 def write_json(value: dict[str, Any], path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,15 @@ import numpy as np
 from training.data import Floats, Ints
 
 Z = 1.959963984540054  # 95 % of a normal distribution lie within
+
+
+@dataclass(frozen=True, slots=True)
+class Epoch:
+    """One pass over the train images, counted from 1: mean cross-entropy (nats), share of val right."""
+
+    epoch: int
+    train_loss: float
+    val_accuracy: float | None
 
 
 def score(truth: Ints, probs: Floats, classes: list[str]) -> dict[str, Any] | None:

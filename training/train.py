@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from training import console, recipe, run
+from training import console, recipe, run, workspace
 from training.crossval import MAIN, Bench, Job, assign_folds, plan_jobs, run_jobs
 from training.data import Dataset, check, decode, scan
 from training.recipe import Recipe
@@ -36,8 +36,11 @@ What comes out, in DIR/<id>/:
   recipe.json         every number of the training
 
 The same images and recipe give the same id and, on the same machine, the same numbers. A run that is there
-already is not made again. Numbers of the training are no options here: they are the recipe's.
+already is not made again. One that was stopped (Ctrl-C, SIGTERM, even SIGKILL) goes on after its last epoch when
+the same command is given again, to the same numbers. Numbers of the training are no options here: they are the
+recipe's.
 """
+STOPPED = "stopped; the same command goes on from there"
 
 
 def train(
@@ -55,23 +58,33 @@ def train(
         report("exists", 0, 0, f"{folder} is there already; nothing to do")
         return folder
     check(data, chosen)
-    with run.workspace(runs, folder.name) as temporary:
-        result = _train(data, chosen, temporary, workers or _workers(), report)
-        result = {"created": run.now(), "seconds": round(time.monotonic() - start, 3)} | result
-        run.write_json(result, temporary / "metrics.json")
+    with workspace.workspace(runs, run.default_id(data, chosen), folder.name) as place:
+        sittings = workspace.Sittings(place, start)
+
+        def noted(stage: str, done: int, total: int, message: str) -> None:
+            sittings.note()  # also a process that is killed has said how long it took
+            report(stage, done, total, message)
+
+        result = _train(data, chosen, place, workers or _workers(), noted)
+        run.write_json(_times(sittings.note()) | result, place / workspace.RUN / "metrics.json")
     return folder
 
 
-def _train(data: Dataset, chosen: Recipe, folder: Path, workers: int, report: console.Report) -> dict[str, Any]:
+def _times(seconds: list[float]) -> dict[str, Any]:
+    sittings = {"sittings": len(seconds)} if len(seconds) > 1 else {}
+    return {"created": run.now(), "seconds": round(sum(seconds), 3)} | sittings
+
+
+def _train(data: Dataset, chosen: Recipe, place: Path, workers: int, report: console.Report) -> dict[str, Any]:
     if data.untrained():
         report("warning", 0, 0, f"no train images of {', '.join(data.untrained())}: the model cannot learn them")
-    images = folder / "images.npy"
+    images, folder = place / workspace.IMAGES, place / workspace.RUN
     _decode(data, chosen.image_size, images, report)
     fold = _folds(data, chosen)
     jobs = plan_jobs(data, fold, chosen.seed)
-    bench = Bench(chosen, images, data.targets(), len(data.classes), folder / run.WEIGHTS)
+    key = {"data": data.digest, "recipe": chosen.digest}
+    bench = Bench(chosen, images, data.targets(), len(data.classes), folder / run.WEIGHTS, place, key)
     outcomes = run_jobs(bench, jobs, workers, _listener(jobs, chosen.epochs, report))
-    images.unlink()
     return run.write(folder, data, chosen, jobs, outcomes)
 
 
@@ -92,6 +105,9 @@ def _listener(jobs: list[Job], epochs: int, report: console.Report) -> Callable[
     done: Counter[str] = Counter()
 
     def listen(job: Job, epoch: Any) -> None:
+        if isinstance(epoch, str):
+            report("note", 0, 0, f"{job.name}: {epoch}")
+            return
         stage, parts = ("train", 1) if job.name == MAIN else ("folds", len(jobs) - 1)
         done[stage] += 1
         score = "" if epoch.val_accuracy is None else f", val accuracy {epoch.val_accuracy:.3f}"
@@ -140,7 +156,7 @@ def _id(text: str) -> str:
 
 def main(arguments: list[str]) -> int:
     """Run the command; gives its exit code."""
-    return console.guarded(_command, _parser().parse_args(arguments))
+    return console.guarded(_command, _parser().parse_args(arguments), STOPPED)
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ import signal
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
@@ -58,15 +59,28 @@ def _team(work: Callable[[Job, Tell], Result], size: int) -> Iterator[list[Wire]
         for _ in range(size):
             ours, theirs = context.Pipe()
             process = context.Process(target=_serve, args=(work, theirs), daemon=True)
-            process.start()
+            with _undisturbed():
+                process.start()
+                processes.append(process)
             theirs.close()  # so that the end of the process is the end of the wire
-            processes.append(process)
             wires.append(ours)
         yield wires
     finally:
         for process in processes:
             process.kill()
+        for process in processes:
             process.join()
+
+
+@contextmanager
+def _undisturbed() -> Iterator[None]:
+    """Processes started here never hear Ctrl-C or SIGTERM: these reach the parent, after the block, which ends them."""
+    resource_tracker.ensure_running()  # starting it would unblock the signals again
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _ready(wires: Sequence[Wire] | dict[Wire, int]) -> list[Wire]:
@@ -91,7 +105,6 @@ def _receive(wire: Wire) -> tuple[str, Any]:
 
 def _serve(work: Callable[[Job, Tell], Result], wire: Wire) -> None:
     """What a process does: one job after the other, until it is killed or its parent is gone."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the parent, which ends this process
     _die_with_parent()
     while True:
         try:

@@ -1,0 +1,142 @@
+"""How often a paired comparison is right: `python benchmarks/paired_comparison.py [PAIRS]`, about a minute.
+
+Pairs of versions are simulated: whether the earlier and the later model is right, image by image, with accuracies
+a and a + d, correlated by phi: two trainings on nearly the same images agree on most of them. The number of pairs
+is 4,000 a line unless given; the seed is fixed, so the same numbers come each time.
+
+The first table says how often a difference is claimed. At d = 0 every claim is false, and .05 is meant; elsewhere
+more is better. It has McNemar's test three ways (exact, mid-p, chi-squared), and intervals that leave out 0:
+Tango's score interval, which sheetsync/compare.py uses; Newcombe's, his method 10; Wald's; and Wald's with half an
+image more in each of the four cells. The second table says how often an interval holds the true difference (.95 is
+meant), and how wide it is, in points.
+
+    T. Tango, Statistics in Medicine 17 (1998), 891: the score interval
+    R. G. Newcombe, Statistics in Medicine 17 (1998), 2635: method 10
+    A. Agresti, Y. Min, Statistics in Medicine 24 (2005), 729: Wald's, adjusted
+    M. W. Fagerland, S. Lydersen, P. Laake, BMC Medical Research Methodology 13 (2013), 91: McNemar's, mid-p
+"""
+
+from __future__ import annotations
+
+import math
+import sys
+from collections.abc import Callable, Iterator
+from functools import lru_cache
+
+import numpy as np
+from scipy.stats import binom
+
+from sheetsync.compare import Z, interval, wilson
+
+Cells = tuple[int, int, int, int]  # images: both right, only the later, only the earlier, neither
+Bounds = tuple[float, float]
+ACCURACIES = ((0.55, 0.6), (0.7, 0.3), (0.7, 0.7), (0.9, 0.3), (0.9, 0.6), (0.95, 0.6))  # with phi
+SIZES = (200, 800)  # images
+DIFFERENCES = (0.0, 0.01, 0.03)
+SEED = 0
+
+
+def chances(accuracy: float, difference: float, phi: float) -> list[float]:
+    """The chances of the four cells; none is below 0 for the lines above."""
+    later = accuracy + difference
+    both = accuracy * later + phi * math.sqrt(accuracy * (1 - accuracy) * later * (1 - later))
+    return [both, later - both, accuracy - both, 1 - accuracy - later + both]
+
+
+def exact(cells: Cells) -> float:
+    """The p of McNemar's exact test."""
+    few, unequal = min(cells[1:3]), cells[1] + cells[2]
+    return min(1.0, 2 * float(binom.cdf(few, unequal, 0.5)))
+
+
+def midp(cells: Cells) -> float:
+    """The p of McNemar's mid-p test."""
+    few, unequal = min(cells[1:3]), cells[1] + cells[2]
+    return min(1.0, 2 * float(binom.cdf(few, unequal, 0.5)) - float(binom.pmf(few, unequal, 0.5)))
+
+
+def chi_squared(cells: Cells) -> float:
+    """The p of McNemar's chi-squared test, without correction."""
+    _, gained, lost, _ = cells
+    return math.erfc(abs(gained - lost) / math.sqrt(2 * (gained + lost))) if gained + lost else 1.0
+
+
+def tango(cells: Cells) -> Bounds:
+    return interval(cells[1], cells[2], sum(cells))
+
+
+def newcombe(cells: Cells) -> Bounds:
+    """Two Wilson intervals squared and added, with a continuity-corrected correlation."""
+    both, gained, lost, neither = cells
+    n = sum(cells)
+    later, earlier = (both + gained) / n, (both + lost) / n
+    (low2, high2), (low1, high1) = wilson(both + gained, n), wilson(both + lost, n)
+    margins = (both + gained) * (lost + neither) * (both + lost) * (gained + neither)
+    product = both * neither - gained * lost
+    product = max(product - n / 2, 0) if product > 0 else product
+    phi = product / math.sqrt(margins) if margins else 0.0
+
+    def reach(a: float, b: float) -> float:
+        return math.sqrt(max(0.0, a * a - 2 * phi * a * b + b * b))
+
+    difference = later - earlier
+    return difference - reach(later - low2, high1 - earlier), difference + reach(high2 - later, earlier - low1)
+
+
+def wald(cells: Cells, more: float = 0.0) -> Bounds:
+    _, gained, lost, _ = cells
+    n = sum(cells) + 4 * more
+    difference = (gained - lost) / n
+    reach = Z * math.sqrt(max(0.0, gained + lost + 2 * more - n * difference**2)) / n
+    return difference - reach, difference + reach
+
+
+TESTS: dict[str, Callable[[Cells], float]] = {"exact": exact, "mid-p": midp, "chi2": chi_squared}
+INTERVALS: dict[str, Callable[[Cells], Bounds]] = {
+    "Tango": lru_cache(None)(tango),
+    "Newcombe": lru_cache(None)(newcombe),
+    "Wald": wald,
+    "Wald+2": lambda cells: wald(cells, 0.5),
+}
+
+
+def lines(pairs: int) -> Iterator[tuple[str, float, list[Cells]]]:
+    """What is simulated in words, the true difference, and the cells of each pair."""
+    random = np.random.default_rng(SEED)
+    for images in SIZES:
+        for accuracy, phi in ACCURACIES:
+            for difference in DIFFERENCES:
+                drawn = random.multinomial(images, chances(accuracy, difference, phi), pairs).tolist()
+                name = f"{images:>6} {accuracy:5.2f} {phi:4.1f} {100 * difference:+4.0f}"
+                yield name, difference, [tuple(cells) for cells in drawn]
+
+
+def claims(drawn: list[Cells]) -> Iterator[float]:
+    for test in TESTS.values():
+        yield sum(test(cells) < 0.05 for cells in drawn) / len(drawn)
+    for bounds in INTERVALS.values():
+        yield sum(low > 0 or high < 0 for low, high in map(bounds, drawn)) / len(drawn)
+
+
+def holds(drawn: list[Cells], difference: float) -> Iterator[str]:
+    for bounds in INTERVALS.values():
+        found = [bounds(cells) for cells in drawn]
+        share = sum(low <= difference <= high for low, high in found) / len(found)
+        width = sum(high - low for low, high in found) / len(found)
+        yield f"{share:.3f} {100 * width:5.2f}"
+
+
+def main() -> None:
+    """Print both tables."""
+    simulated = list(lines(int(sys.argv[1]) if sys.argv[1:] else 4000))
+    head = "images     a  phi    d"
+    print(f"claims\n{head}" + "".join(f"{name:>10}" for name in (*TESTS, *INTERVALS)))
+    for name, _, drawn in simulated:
+        print(name + "".join(f"{share:10.3f}" for share in claims(drawn)))
+    print(f"\nholds the true difference, width\n{head}" + "".join(f"{name:>14}" for name in INTERVALS))
+    for name, difference, drawn in simulated:
+        print(name + "".join(f"{words:>14}" for words in holds(drawn, difference)))
+
+
+if __name__ == "__main__":
+    main()
