@@ -90,7 +90,7 @@ def init(
     if sheet and also and sheet != also:
         raise typer.BadParameter("give one sheet, as SHEET or with --sheet")
     if undo:
-        lines = undress(folder)
+        lines = undress(folder, sheet or also)
     else:
         for line in find_project(folder, sheet or also):
             typer.echo(line)

@@ -82,7 +82,7 @@ class DownloadLimits(_Section):
 
 
 class GoogleAccess(_Section):
-    """[google]: how a Google Sheet is reached. `endpoint` is another server of the same protocol, for tests."""
+    """[google]: how a Google Sheet is reached. `endpoint` is a server on this machine, for tests."""
 
     credentials: str = Field(default="credentials.json", min_length=1)
     scores: str = Field(default="scores", min_length=1)

@@ -26,7 +26,7 @@ from sheetsync.rows import column_letter, layout, parse
 from sheetsync.service import our_columns
 from sheetsync.sheets import Sheet, open_probe, open_sheet
 from sheetsync.sheets.probe import Probe
-from sheetsync.tables import Table
+from sheetsync.tables import Book, Table
 from sheetsync.writeback import check_ownership
 
 PATIENCE = 20.0  # seconds for one check
@@ -146,7 +146,7 @@ class Visit:
     recipe: Mapping[str, Any] = field(default_factory=dict)
     probe: Probe | None = None
     sheet: Sheet | None = None
-    rows: Table = field(default_factory=Table)
+    book: Book = field(default_factory=lambda: Book(Table()))
 
     def checks(self) -> Iterator[Check]:
         """Every check in order. Which there are depends on what the first of them finds."""
@@ -217,6 +217,11 @@ class Visit:
         assert self.project is not None  # noqa: S101  # who asks needs the configuration
         return self.project
 
+    @property
+    def rows(self) -> Table:
+        """The rows as they were read."""
+        return self.book.rows
+
     # --- the sheet --------------------------------------------------------------------------------
 
     def _read_file(self) -> Answer:
@@ -226,7 +231,7 @@ class Visit:
         return "ok", f"{sheet.name} can be read and written", ""
 
     def _read(self, sheet: Sheet) -> Answer:
-        self.sheet, self.rows = sheet, sheet.read().rows
+        self.sheet, self.book = sheet, sheet.read()
         return "ok", f"{sheet.name} can be read", ""
 
     def _header(self) -> Answer:
@@ -239,7 +244,7 @@ class Visit:
     def _columns(self) -> Answer:
         columns = self._known.columns
         assert self.sheet is not None  # noqa: S101  # there is a header
-        check_ownership(self.rows, columns, our_columns(self._known.state, self.sheet.name))
+        check_ownership(self.rows, columns, our_columns(self._known.state, self.sheet, self.book))
         found = layout(self.rows, columns).machine
         missing = [header for name, header in columns.machine.items() if name not in found]
         if not missing:

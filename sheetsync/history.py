@@ -7,6 +7,8 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from sheetsync.cells import listed, shown
+from sheetsync.errors import SheetError
 from sheetsync.records import SPLITS, UNLABELLED, Entry, Manifest, RunInfo
 from sheetsync.steps import Changes
 from sheetsync.tables import AddColumns, AddRow, Change, Table, Value
@@ -91,11 +93,25 @@ def score(run: RunInfo) -> dict[str, Any]:
     }
 
 
+def check_scores(table: Table) -> None:
+    """Refuse to add scores to a table of somebody's: it holds something, and no column of ours. Raises `SheetError`."""
+    header = [name.strip() for name in table.header if name.strip()]
+    ours = {name.casefold() for name in header} & {*SCORE_COLUMNS} - {"note"}
+    if not ours and any(cell.strip() for cells in (table.header, *table.rows) for cell in cells):
+        found = listed([shown(name, 80) for name in header], ", ") or "no header"
+        raise SheetError(
+            f"where the scores belong stands something else ({found}): in a Google Sheet name another tab in "
+            'sheetsync.toml, [google] scores = "…"; beside a CSV rename that file, ….scores.csv'
+        )
+
+
 def score_changes(table: Table, run: RunInfo, since: Changes, sizes: Mapping[str, int]) -> tuple[Change, ...]:
     """What brings the row of a run into the scores tab: nothing when it is there.
 
-    The columns may stand in any order among others; the row of a run, once written, belongs to people.
+    The columns may stand in any order among others; the row of a run, once written, belongs to people. Raises as
+    `check_scores` does.
     """
+    check_scores(table)
     places = {name.strip().casefold(): place for place, name in enumerate(table.header)}
     missing = tuple(name for name in SCORE_COLUMNS if name not in places)
     if missing:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from itertools import chain
@@ -86,7 +86,8 @@ class Pass:
 
     def _read(self) -> tuple[Book, Snapshot]:
         book = self.world.sheet.read()
-        writeback.check_ownership(book.rows, self.project.columns, self._ours())
+        writeback.check_ownership(book.rows, self.project.columns, self._ours(book))
+        history.check_scores(book.scores)
         return book, parse(book.rows, self.project.columns, local=self.project.local)
 
     def _mirror(self, snapshot: Snapshot, allow_shrink: bool) -> Mirrored:
@@ -125,7 +126,7 @@ class Pass:
 
         def wanted(book: Book) -> tuple[Change, ...]:
             scores = history.score_changes(book.scores, run, since, history.sizes(manifest)) if run else ()
-            changes = writeback.row_changes(book, columns, said, self._ours(), local=local)
+            changes = writeback.row_changes(book, columns, said, self._ours(book), local=local)
             if not any(isinstance(change, AddColumns) for change in changes):
                 self._own(writeback.headers(book.rows, columns))  # before their cells are written
             return changes + scores
@@ -177,13 +178,17 @@ class Pass:
     def _tree(self) -> Mirror:
         return Mirror(self.project.dataset, self._objects)
 
-    def _ours(self) -> set[str]:
-        return our_columns(self.project.state, self.world.sheet.name)
+    def _ours(self, book: Book) -> Collection[str]:
+        return our_columns(self.project.state, self.world.sheet, book)
 
     def _own(self, headers: set[str]) -> None:
-        if not headers <= self._ours():
-            kept = _columns_file(self.project.state, self.world.sheet.name)
-            write_text(kept, "\n".join(sorted(headers | self._ours())) + "\n")
+        remembered = _remembered(self._columns_file)
+        if not headers <= remembered:
+            write_text(self._columns_file, "\n".join(sorted(headers | remembered)) + "\n")
+
+    @property
+    def _columns_file(self) -> Path:
+        return _columns_file(self.project.state, self.world.sheet)
 
     @property
     def _versions(self) -> Versions:
@@ -206,14 +211,17 @@ class Mirrored:
     manifest: Manifest
 
 
-def our_columns(state: Path, sheet: str) -> set[str]:
+def our_columns(state: Path, sheet: Sheet, book: Book) -> Collection[str]:
     """Headers of columns that we made or filled in this sheet; another of such a name may be the team's own."""
-    kept = _columns_file(state, sheet)
+    return writeback.known(book, _remembered(_columns_file(state, sheet)))
+
+
+def _remembered(kept: Path) -> set[str]:
     return set(kept.read_text(encoding="utf-8").split("\n")) - {""} if kept.exists() else set()
 
 
-def _columns_file(state: Path, sheet: str) -> Path:
-    return state / "columns" / f"{hashlib.sha256(sheet.encode()).hexdigest()[:16]}.txt"
+def _columns_file(state: Path, sheet: Sheet) -> Path:
+    return state / "columns" / f"{hashlib.sha256(sheet.identity.encode()).hexdigest()[:16]}.txt"
 
 
 def write_back(sheet: Sheet, wanted: Callable[[Book], tuple[Change, ...]]) -> int:

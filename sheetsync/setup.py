@@ -11,9 +11,8 @@ from sheetsync.config import CONFIG, Project, Settings, load
 from sheetsync.errors import ConfigError, SheetError
 from sheetsync.objects import write_text
 from sheetsync.rows import Columns, layout, parse, usual_labels
-from sheetsync.service import our_columns
-from sheetsync.sheets import Sheet, dresser_of, open_sheet
-from sheetsync.tables import Table
+from sheetsync.service import locked, our_columns
+from sheetsync.sheets import Sheet, dresser_of, open_sheet, same_sheet
 from sheetsync.writeback import check_ownership
 
 if TYPE_CHECKING:
@@ -56,7 +55,7 @@ dataset = "dataset"              # the ImageFolder that is kept equal to the she
 [google]                         # for a sheet at https://docs.google.com/spreadsheets/d/…
 # credentials = "credentials.json"   # the key of your service account, or what `sheetsync login` takes
 # scores = "scores"              # the tab of the scores
-# endpoint = ""                  # another server that speaks the protocol of Google Sheets, for tests
+# endpoint = ""                  # for tests: a server on this machine that speaks the protocol of Google Sheets
 """
 
 
@@ -65,21 +64,24 @@ def make_project(
 ) -> list[str]:
     """Write sheetsync.toml, and the sheet with a header if it is missing; gives lines that say so.
 
-    Raises `ConfigError` when there is a project already, and `SheetError` when the sheet is not usable.
+    Raises `ConfigError` when there is a project already, and `SheetError` when the sheet is not usable. A Google Sheet
+    that cannot be read yet leaves sheetsync.toml there, for `sheetsync doctor` to say what is missing.
     """
     config = folder / CONFIG
     if config.exists():
         raise ConfigError(f"{config} is there already: edit it, or remove it first")
-    table, said = _sheet(folder, sheet)
+    opened = open_sheet(sheet, folder)
+    said = [] if "://" in sheet else _file(opened, folder, sheet)
     toml = TEMPLATE.format(
         sheet=_quoted(sheet), recipe=_quoted(recipe), private="" if private else "# ", allow=str(private).lower()
     )
     write_text(config, toml)
     try:
+        table = opened.read().rows
         layout(table, Columns())
     except SheetError as error:  # the file is there in which other names can be given
         raise SheetError(f"wrote {config}, but {error}") from error
-    return [said, f"wrote {config}"]
+    return [*(said or [f"{opened.name}: {len(table.rows)} rows"]), f"wrote {config}"]
 
 
 def next_steps(folder: Path) -> str:
@@ -99,7 +101,7 @@ def find_project(folder: Path, sheet: str) -> list[str]:
             raise ConfigError(f"there is no {config}: give the sheet, a CSV file or the address of a Google Sheet")
         return make_project(folder, sheet)
     there = load(folder).settings.sheet
-    if sheet not in ("", there):
+    if sheet and not same_sheet(sheet, there):
         raise ConfigError(f"{config} is there already, for the sheet {there}: edit it, or remove it first")
     return [f"{config} is there already, and stays as it is"]
 
@@ -113,16 +115,24 @@ def dress(folder: Path, *, preview: bool = False) -> list[str]:
     sheet, dresser = _dressed(project)
     if dresser is None:
         return []
-    rows = sheet.read().rows
-    check_ownership(rows, project.columns, our_columns(project.state, sheet.name))
-    found = dresser.dress(usual_labels(parse(rows, project.columns)), with_preview=preview)
+    with locked(project.state):
+        book = sheet.read()
+        check_ownership(book.rows, project.columns, our_columns(project.state, sheet, book))
+        found = dresser.dress(usual_labels(parse(book.rows, project.columns)), with_preview=preview)
     return [f"in {sheet.name} these are sheetsync's (`sheetsync init --undo` takes them away):", *_indented(found)]
 
 
-def undress(folder: Path) -> list[str]:
-    """Take away what `dress` made; gives lines that say so. Raises `SheetsyncError`."""
-    sheet, dresser = _dressed(load(folder))
-    done = dresser.undress() if dresser else []
+def undress(folder: Path, address: str) -> list[str]:
+    """Take away what `dress` made; gives lines that say so. Raises `SheetsyncError`.
+
+    An `address` of "" is the sheet of the project, and no other is touched.
+    """
+    project = load(folder)
+    if address and not same_sheet(address, project.settings.sheet):
+        raise ConfigError(f"the project in {folder} is about another sheet: {project.settings.sheet}")
+    with locked(project.state):
+        sheet, dresser = _dressed(project)
+        done = dresser.undress() if dresser else []
     return [f"{sheet.name}:", *_indented(done)] if done else [f"{sheet.name} holds nothing that `sheetsync init` made"]
 
 
@@ -135,20 +145,15 @@ def _indented(lines: list[str]) -> list[str]:
     return [f"  {line}" for line in lines]
 
 
-def _sheet(folder: Path, sheet: str) -> tuple[Table, str]:
-    """The rows of the sheet, made if it is missing, and words on them."""
-    opened = open_sheet(sheet, folder)
-    if "://" in sheet:
-        table = opened.read().rows
-        return table, f"{opened.name}: {len(table.rows)} rows"
+def _file(opened: Sheet, folder: Path, sheet: str) -> list[str]:
+    """Make a sheet in a file if it is missing, and read it; gives words on it."""
     path = folder / sheet
     if not path.exists() and path.suffix == ".csv":
         if Path(sheet).exists():
             raise ConfigError(f"{sheet} is here and not in {folder}: give its path as seen from {folder}")
         write_text(path, "image,label,split\n")
-        return opened.read().rows, f"wrote {path} with a header: add a row an image"
-    table = opened.read().rows
-    return table, f"{path}: {len(table.rows)} rows"
+        return [f"wrote {path} with a header: add a row an image"]
+    return [f"{path}: {len(opened.read().rows.rows)} rows"]
 
 
 def _quoted(words: str) -> str:

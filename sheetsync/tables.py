@@ -30,11 +30,15 @@ class Table:
 
 @dataclass(frozen=True, slots=True)
 class Book:
-    """One reading of a sheet: its rows, its scores, and what the sheet needs to notice a change since."""
+    """One reading of a sheet: its rows, its scores, and what the sheet needs to notice a change since.
+
+    `ours` are the columns of rows that sheetsync made or took over, where the sheet can tell; None where it cannot.
+    """
 
     rows: Table
     scores: Table = Table()
     version: str = ""
+    ours: frozenset[int] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,17 +32,17 @@ def row_changes(
     if missing:
         return (AddColumns("rows", missing),)
     wanted = _wanted(parse(book.rows, columns, local=local), verdicts)
-    return tuple(_updates(book.rows, where.machine, wanted))
+    return tuple(_updates(book, where.machine, wanted))
 
 
-def _updates(
-    table: Table, places: Mapping[str, int], wanted: Mapping[int, Mapping[str, Value]]
-) -> Iterator[CellUpdate]:
-    for number, cells in enumerate(table.rows, start=2):
+def _updates(book: Book, places: Mapping[str, int], wanted: Mapping[int, Mapping[str, Value]]) -> Iterator[CellUpdate]:
+    """A column that is taken over is written as a whole, for by that it becomes ours."""
+    new = set() if book.ours is None else {*places.values()} - book.ours
+    for number, cells in enumerate(book.rows.rows, start=2):
         values = wanted.get(number, {})
         for name, place in places.items():
             value = values.get(name, "")
-            if not same(cells[place] if place < len(cells) else "", value):
+            if place in new or not same(cells[place] if place < len(cells) else "", value):
                 yield CellUpdate("rows", number, place, value)
 
 
@@ -66,7 +66,7 @@ def _values(verdict: Verdict | None, label: str) -> dict[str, Value]:
 
 
 def check_ownership(table: Table, columns: Columns, ours: Collection[str]) -> None:
-    """Refuse to take over a column that people filled under a name we use. `ours` as `headers` gives them.
+    """Refuse to take over a column that people filled under a name we use. `ours` as `known` or `headers` gives them.
 
     Where nothing is known to be ours, all machine columns together are, from an earlier time. Raises `SheetError`.
     """
@@ -81,6 +81,13 @@ def check_ownership(table: Table, columns: Columns, ours: Collection[str]) -> No
                 f"sheetsync's: rename or clear it, or choose another name for ours in sheetsync.toml: "
                 f'[columns] {name} = "…"'
             )
+
+
+def known(book: Book, remembered: Collection[str]) -> Collection[str]:
+    """The headers of columns that are ours: the sheet itself knows best, for people may have renamed one of ours."""
+    if book.ours is None:
+        return remembered
+    return {_plain(book.rows.cell(1, place)) for place in book.ours}
 
 
 def headers(table: Table, columns: Columns) -> set[str]:

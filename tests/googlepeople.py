@@ -54,6 +54,16 @@ class Team:
         """Undo, the last thing first, what no pass can go on with."""
         while self.amends:
             self.amends.pop()()
+        with suppress(Gone):
+            self._give_way()
+
+    def _give_way(self) -> None:
+        """Do what a refusal asks for: rename filled columns under our headers that bear no name of ours."""
+        header, *lines = self.grid()
+        named = {each["range"].get("startColumnIndex", 0) for each in self.state.named if _of_rows(each)}
+        for at, name in enumerate(header):
+            if name in MACHINE and at not in named and any(line[at : at + 1] not in ([], [""]) for line in lines):
+                self.book.type(self.tab, f"{letters(at)}1", f"remark {400 + at}")
 
     # --- what they see ------------------------------------------------------------------------------
 
@@ -124,6 +134,10 @@ class Team:
         for name, value in self.new_row(rng).items():
             if name in self.header and value:
                 self.book.type(self.tab, f"{self.column(name)}{at}", value)
+
+
+def _of_rows(named: dict[str, Any]) -> bool:
+    return bool(named["name"].startswith("sheetsync_rows_") and named["range"].get("sheetId", 0) == ROWS)
 
 
 def _first_row(sheet: Sheet) -> list[Any]:

@@ -158,8 +158,9 @@ def _on(named: Json) -> int:
 def harm(before: Book, after: Book, asked: Iterable[Asked], names: set[str], rows: int) -> list[str]:
     """What differs though it must not.
 
-    Changed may be cells below a header of ours in the tab of rows, and those below one of `names`: people renamed that
-    column a moment ago. Tabs may come, rows and columns may be inserted, and nothing else.
+    Changed may be cells below a header of ours in the tab of rows, if a name of ours is there too or nothing else, and
+    those below one of `names`: people renamed that column a moment ago. Tabs may come, rows and columns may be
+    inserted, and nothing else.
     """
     inserted = grown(asked)
     found = [] if _foreign(before) == _foreign(after) else ["a name of people changed"]
@@ -182,9 +183,12 @@ def _foreign(book: Book) -> list[str]:
 
 
 def _ours(book: Book, sheet: Sheet, names: set[str]) -> set[int]:
-    by_header = {at for at, name in enumerate(header(sheet)) if name in MACHINE}
-    by_name = {each["range"].get("startColumnIndex", 0) for each in _of_rows(book, sheet.id) if each["name"] in names}
-    return by_header | by_name
+    called = {at for at, name in enumerate(header(sheet)) if name in MACHINE}
+    named = {each["name"]: each["range"].get("startColumnIndex", 0) for each in _of_rows(book, sheet.id)}
+    filled = {
+        at for line in sheet.rows[1:] for at, cell in enumerate(line) if cell_of(cell).value or cell_of(cell).formula
+    }
+    return called & {*named.values()} | called - filled | {at for name, at in named.items() if name in names}
 
 
 def _harm(old: Sheet, new: Sheet, inserted: list[Grown], ours: set[int]) -> Iterator[str]:

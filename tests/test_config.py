@@ -6,12 +6,14 @@ import tomllib
 from pathlib import Path
 
 import pytest
+from googleserver import GoogleServer
 
 from sheetsync.config import CONFIG, Settings, load
 from sheetsync.errors import ConfigError, SheetError
 from sheetsync.plan import Shares
 from sheetsync.rows import Columns
-from sheetsync.setup import make_project
+from sheetsync.setup import find_project, make_project
+from sheetsync.sheets import open_probe, open_sheet
 
 
 def written(folder: Path, text: str) -> Path:
@@ -179,6 +181,82 @@ def test_a_sheet_that_cannot_be_used_leaves_no_project(tmp_path: Path, sheet: st
     with pytest.raises(SheetError):
         make_project(tmp_path, sheet)
     assert not (tmp_path / CONFIG).exists()
+
+
+def test_a_google_sheet_that_cannot_be_read_yet_leaves_a_project(tmp_path: Path) -> None:
+    with GoogleServer() as server:
+        server.key_file(tmp_path / "credentials.json").chmod(0o600)
+        server.tokens.refused, server.tokens.why = "invalid_grant", "Account not found"
+        with pytest.raises(SheetError, match=r"^wrote .*sheetsync\.toml, but Google does not accept the credentials"):
+            make_project(tmp_path, ADDRESS)
+    assert load(tmp_path).settings.sheet == ADDRESS
+
+
+ADDRESS = "https://docs.google.com/spreadsheets/d/abc/edit#gid=7"
+
+
+@pytest.mark.parametrize(
+    ("other", "same"),
+    [
+        (ADDRESS, True),
+        (ADDRESS.replace("#", "?gid=7#"), True),
+        (ADDRESS.replace("/d/", "/u/0/d/"), True),
+        (ADDRESS.replace("edit#", "edit?usp=sharing#"), True),
+        (ADDRESS.replace("gid=7", "gid=8"), False),
+        (ADDRESS.partition("#")[0], False),
+        (ADDRESS.replace("abc", "abd"), False),
+        ("labels.csv", False),
+    ],
+)
+def test_another_spelling_of_the_address_is_the_same_sheet(tmp_path: Path, other: str, same: bool) -> None:
+    written(tmp_path, f'sheet = "{ADDRESS}"\n')
+    if same:
+        assert find_project(tmp_path, other) == [f"{tmp_path / CONFIG} is there already, and stays as it is"]
+    else:
+        with pytest.raises(ConfigError, match="is there already, for the sheet"):
+            find_project(tmp_path, other)
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "host", "fits"),
+    [
+        ("", "", True),
+        ("http://127.0.0.1:8080", "", True),
+        ("http://127.9.9.9/v4/", "", True),
+        ("http://localhost:80", "", True),
+        ("https://[::1]:443", "", True),
+        ("https://sheets.example", "sheets.example", True),
+        ("https://Sheets.Example:8443/x", "sheets.example", True),
+        ("http://sheets.example", "sheets.example", False),
+        ("https://sheets.example", "", False),
+        ("https://sheets.example", "example", False),
+        ("https://a.sheets.example", "sheets.example", False),
+        ("http://127.0.0.1.example", "", False),
+        ("http://127.0.0.1@sheets.example", "", False),
+        ("http://sheets.example\\\\@127.0.0.1", "", False),
+        ("http://sheets.example#@127.0.0.1", "", False),
+        ("http://10.0.0.1", "", False),
+        ("http://[::2]", "", False),
+        ("ftp://127.0.0.1", "", False),
+        ("127.0.0.1", "", False),
+        ("http://", "", False),
+    ],
+)
+def test_an_endpoint_that_would_get_the_token_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, endpoint: str, host: str, fits: bool
+) -> None:
+    monkeypatch.setenv("SHEETSYNC_ENDPOINT_HOST", host)
+    project = load(written(tmp_path, f'sheet = "{ADDRESS}"\n[google]\nendpoint = "{endpoint}"\n'))
+    google = project.settings.google.model_dump()
+    (tmp_path / "credentials.json").write_text("{}")  # what is said of it tells that it was looked at
+    words = "neither the key" if fits else "would get your access to Google: take it out"
+    with pytest.raises(SheetError, match=words):
+        open_sheet(ADDRESS, tmp_path, **google)
+    if fits:
+        assert open_probe(ADDRESS, tmp_path, patience=1, **google)
+    else:
+        with pytest.raises(SheetError, match=words):
+            open_probe(ADDRESS, tmp_path, patience=1, **google)
 
 
 def test_a_column_that_sheetsync_uses_is_no_slice(tmp_path: Path) -> None:

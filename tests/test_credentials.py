@@ -20,13 +20,16 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 import requests
+from google.auth import compute_engine
+from google.oauth2.credentials import Credentials
 from googleserver import Fault, GoogleServer, clients, faults
 
 from sheetsync.errors import SheetError
 from sheetsync.sheets import SIGN_IN, login
 from sheetsync.sheets.client import Client
-from sheetsync.sheets.credentials import load_credentials
+from sheetsync.sheets.credentials import besides, load_credentials
 from sheetsync.sheets.google import GoogleSheet
+from sheetsync.sheets.keyfile import SCOPE
 from sheetsync.sheets.login import sign_in
 
 SHEETSYNC = str(Path(sys.executable).with_name("sheetsync"))
@@ -494,6 +497,17 @@ def test_files_that_others_can_read_get_a_warning(
         path.chmod(0o640)
     load_credentials(key, tmp_path / SIGN_IN)
     assert [words.rpartition("chmod 600 ")[2] for words in caplog.messages] == [str(key), str(tmp_path / SIGN_IN)]
+
+
+def test_what_credentials_open_is_said_as_far_as_it_is_known(google: GoogleServer, tmp_path: Path) -> None:
+    key, _ = signed_in(google, tmp_path)
+    assert besides(load_credentials(key, tmp_path / SIGN_IN)) == "and nothing else"
+    assert besides(load_credentials(google.key_file(tmp_path / "key.json"), tmp_path / SIGN_IN)) == "and nothing else"
+    assert "perhaps for more" in besides(compute_engine.Credentials())  # type: ignore[no-untyped-call]
+    assert "perhaps for more" in besides(Credentials("token"))  # type: ignore[no-untyped-call]
+    assert besides(Credentials("token", granted_scopes=[SCOPE])) == "and nothing else"  # type: ignore[no-untyped-call]
+    more = besides(Credentials("token", granted_scopes=[SCOPE, "drive"]))  # type: ignore[no-untyped-call]
+    assert more == "and for more than sheetsync needs: drive"
 
 
 # --- the credentials of the machine ---------------------------------------------------------------

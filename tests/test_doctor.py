@@ -423,6 +423,10 @@ def refused(code: int, reason: str = "") -> Fault:
     return faults.answered(code, json.dumps({"error": error}).encode())
 
 
+def odd_details() -> Fault:
+    return faults.answered(403, b'{"error":{"code":403,"message":"No.","details":[5]}}')
+
+
 SCOPES = insufficient_scopes("sheets.googleapis.com")
 AFTER_TOKEN = [*GOOGLE[2:], *SHEET, "quota"]
 AFTER_API, AFTER_READING, AFTER_TABS = [*GOOGLE[3:], *SHEET], [*GOOGLE[4:], *SHEET], [*SHEET]
@@ -481,6 +485,13 @@ UNWELL: dict[str, tuple[Callable[[Sheet], None], str, str, str, list[str]]] = {
         "let robot@",
         AFTER_TABS,
     ),
+    "a page": (answers(faults.html(403)), "api", "between this machine and Google", "firewall", AFTER_API),
+    "a page, 404": (answers(faults.html(404)), "api", "with status 404", "firewall", AFTER_API),
+    "no error of Google's": (answers(faults.answered(404, b'{"error":"x"}')), "api", "404", "firewall", AFTER_API),
+    "odd details": (answers(odd_details()), "api", "cannot be understood", "", AFTER_API),
+    "a page for a write": (answers(faults.html(403), "batchUpdate"), "writing", "between this machine", "proxy", []),
+    "no list": (answers(faults.answered(200, b'{"sheets":5}')), "tabs", "cannot be understood", "", AFTER_TABS),
+    "an empty tab": (answers(faults.answered(200, b'{"sheets":[{}]}')), "tabs", "be understood", "", AFTER_TABS),
     "header": (lambda sheet: sheet.book.type("Sheet1", "B1", "class"), "header", "called label", "", SHEET[2:]),
     "quota": (answers(faults.rate_limited(0, "Read")), "quota", "as one too many", "a service account of its own", []),
 }
@@ -507,6 +518,60 @@ def test_protection_from_others_and_of_cells_is_no_problem(sheet: Sheet) -> None
     warns = {"properties": {"title": "Sheet1"}, "protectedRanges": [{"range": {"sheetId": 0}, "warningOnly": True}]}
     sheet.server.faults.queue(faults.answered(200, json.dumps({"sheets": [warns]}).encode()))
     assert names(look(sheet.folder), "problem") == []
+
+
+def test_protected_cells_of_the_rows_are_a_note_that_names_them(sheet: Sheet) -> None:
+    for cells in ("A1:C1", "B2:B9"):
+        sheet.book.protect("Sheet1", cells)
+    columns = {"sheetId": 0, "startColumnIndex": 1, "endColumnIndex": 3}
+    sheet.book.batch({"addProtectedRange": {"protectedRange": {"range": columns}}})
+    found = look(sheet.folder)
+    assert names(found, "problem") == []
+    assert found["tabs"].state == "note"
+    assert found["tabs"].said.endswith(
+        f"; cells of the rows are protected from {sheet.server.email}: A1:C1, B2:B9, B:C"
+    )
+    assert "sheetsync's columns or the one of labels" in found["tabs"].todo
+
+
+def test_a_page_in_place_of_a_token_is_not_quoted(sheet: Sheet) -> None:
+    sheet.server.faults.plan = lambda _, path, __: faults.html(403) if path == "/token" else None
+    found = look(sheet.folder)
+    assert names(found, "problem") == ["token"]
+    assert "an answer that is none, with status 403" in found["token"].said
+    assert "firewall" in found["token"].todo
+    assert "That's an error" not in str(found)
+
+
+def test_an_address_that_leads_in_a_circle_is_told(sheet: Sheet) -> None:
+    circle = faults.answered(302, b"", Location="https://sheets.googleapis.com/v4/again")
+    sheet.server.faults.plan = lambda _, path, __: circle if path.startswith("/v4") else None
+    found = look(sheet.folder, patience=1.0)
+    assert names(found, "problem") == ["api"]
+    assert "an answer that is none" in found["api"].said
+
+
+def test_nothing_that_others_wrote_reaches_the_terminal_unseen(sheet: Sheet) -> None:
+    sheet.book.add("\x1b]0;title\x07")
+    sheet.write(gid=7)
+    said = [look(sheet.folder)["tabs"].said]
+    sheet.write(scores="\\u001b[31mred")
+    said.append(look(sheet.folder)["tabs"].said)
+    told = json.dumps({"error": {"code": 418, "message": "\x1b[31mNo"}}).encode()
+    sheet.server.faults.queue(faults.answered(418, told))
+    said.append(look(sheet.folder)["reading"].said)
+    sheet.server.tokens.refused, sheet.server.tokens.why = "invalid_grant", "\x1b[31mNo"
+    said.append(look(sheet.folder)["token"].said)
+    assert [words for words in said if not words.isprintable() or "\ufffd" not in words] == []
+
+
+def test_an_endpoint_elsewhere_is_a_problem_of_the_configuration(sheet: Sheet) -> None:
+    toml = sheet.folder / "sheetsync.toml"
+    toml.write_text(toml.read_text().replace(sheet.server.url, "http://sheets.example"))
+    found = look(sheet.folder)
+    assert names(found, "problem") == ["configuration"]
+    assert "would get your access to Google" in found["configuration"].said
+    assert "credentials" not in found
 
 
 @pytest.mark.parametrize("silent", ["/token", "/v4"])

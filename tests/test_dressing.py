@@ -20,6 +20,7 @@ from support import CLASSES, QuickTrainer, Web, a_pass, human_cells, project
 from test_google import client
 from test_laws import GOOD, HEADER
 
+from sheetsync.errors import SheetError
 from sheetsync.records import MACHINE_COLUMNS
 from sheetsync.rows import Columns, column_letter
 from sheetsync.sheets.client import Client
@@ -27,6 +28,7 @@ from sheetsync.sheets.dresser import Dresser
 from sheetsync.sheets.dressing import choices
 from sheetsync.sheets.google import GoogleSheet
 from sheetsync.sheets.looks import GRADIENT, LOOKS, NOTES
+from sheetsync.sheets.marks import RECORD, born, id_of
 from sheetsync.tables import AddColumns, AddRow, Table
 
 VIEWS = ["Look here first", "Least confident", "Suspected labels", "New since last run", "Errors"]
@@ -105,7 +107,15 @@ def test_all_of_it_is_there_and_listed(scene: Scene) -> None:
     assert scene.book.cell("Sheet1", "C2").validation["strict"] is False  # type: ignore[index]
     assert scene.book.cell("Sheet1", "C1").validation is None
     assert "scores" in scene.book.tabs
-    for words in (*MACHINE_COLUMNS, *VIEWS, "drop-down", "frozen header", "tab scores", "colour scales", "notes"):
+    for words in (
+        *MACHINE_COLUMNS,
+        *VIEWS,
+        "drop-down",
+        "freezing of the header",
+        "tab scores",
+        "colour scales",
+        "notes",
+    ):
         assert words in said
 
 
@@ -140,7 +150,7 @@ def test_pictures_are_shown_by_one_formula_for_all_rows(scene: Scene) -> None:
     before = scene.full()
     scene.dresser().dress([], with_preview=True)
     header = scene.book.raw("Sheet1")[0]
-    assert header[-1] == '={"preview";ARRAYFORMULA(IF(B2:B="";"";IFERROR(IMAGE(B2:B))))}'
+    assert header[-1] == '=ARRAYFORMULA(IF(ROW(B:B)=1;"preview";IF(B:B="";"";IFERROR(IMAGE(B:B)))))'
     assert scene.book.values("Sheet1")[0][-1] == "preview"
     dressed = scene.full()
     scene.dresser().dress([], with_preview=True)
@@ -207,6 +217,96 @@ def test_what_the_team_has_of_its_own_stays(scene: Scene) -> None:
     assert scene.full() == before
 
 
+def test_a_column_that_people_made_under_a_name_of_ours_is_theirs(scene: Scene) -> None:
+    """They renamed ours, and deleted another, and made columns of these names with words of their own."""
+    scene.dresser().dress(["i"], with_preview=True)
+    at = {name: column_letter(scene.column(name)) for name in ("review", "preview")}
+    scene.book.type("Sheet1", f"{at['review']}1", "old review")
+    scene.book.delete_columns("Sheet1", at["preview"])
+    scene.book.type("Sheet1", "M1", [["review", "Preview"], ["human 1", "human 2"]])
+    scene.dresser().dress(["i"])
+    said = scene.dresser().undress()
+    assert "kept: the column review, for it is people's, or holds notes of theirs" in said
+    assert [row[len(HEADER) :] for row in scene.book.values("Sheet1")[:2]] == [
+        ["old review", *[""] * (len(scene.book.values("Sheet1")[0]) - len(HEADER) - 3), "review", "Preview"],
+        ["", *[""] * (len(scene.book.values("Sheet1")[0]) - len(HEADER) - 3), "human 1", "human 2"],
+    ]
+
+
+def test_a_record_that_somebody_forged_takes_no_column_of_people(scene: Scene) -> None:
+    scene.dresser().dress(["i"])
+    forge(scene, json.dumps({"columns": ["label", "who", "status"], "scores": True, "frozen": True, "dropdown": True}))
+    scene.book.batch(*born(0, "label", scene.column("label")))
+    scene.dresser().undress()
+    assert scene.book.values("Sheet1")[0][:4] == HEADER
+
+
+def forge(scene: Scene, text: str) -> None:
+    lookup = {"developerMetadataLookup": {"metadataId": id_of(0, RECORD)}}
+    change = {"developerMetadata": {"metadataValue": text}, "fields": "metadataValue"}
+    scene.book.batch({"updateDeveloperMetadata": {"dataFilters": [lookup], **change}})
+
+
+@pytest.mark.parametrize("junk", ["{", "[]", "null", '{"columns": 5}', '{"columns": [1], "new": 1}', "", "7"])
+def test_a_record_that_is_none_stops_nothing(scene: Scene, junk: str) -> None:
+    scene.dresser().dress(["i"])
+    forge(scene, junk)
+    scene.keep_up(["i", "iv"])
+    scene.dresser().dress(["i"])
+    forge(scene, junk)
+    scene.dresser().undress()
+    assert scene.book.values("Sheet1")[0][:4] == HEADER
+
+
+def test_a_tab_of_scores_of_their_own_is_not_taken_for_ours(scene: Scene) -> None:
+    scene.dresser().dress(["i"])
+    scene.book.delete("scores")
+    scene.book.add("scores", [["note", "run"]])
+    scene.dresser().undress()
+    assert scene.book.values("scores") == [["note", "run"]]
+
+
+def test_what_people_noted_in_our_columns_is_kept_with_them(scene: Scene) -> None:
+    scene.dresser().dress(["i"])
+    column = column_letter(scene.column("review"))
+    scene.book.note("Sheet1", f"{column}3", "Ada: I think this one is iii")
+    scene.book.note("scores", "A5", "mine")
+    said = scene.dresser().undress()
+    assert scene.book.values("Sheet1")[0] == [*HEADER, "review"]
+    assert scene.book.cell("Sheet1", "E3").note == "Ada: I think this one is iii"
+    assert scene.book.cell("Sheet1", "E1").note is None
+    assert "kept: the tab scores, for something stands in it" in said
+    assert "kept: the column review, for it is people's, or holds notes of theirs" in said
+
+
+def test_a_view_whose_column_went_and_came_back_works_again(scene: Scene) -> None:
+    scene.dresser().dress(["i"])
+    scene.book.delete_columns("Sheet1", column_letter(scene.column("review_rank")))
+    scene.dresser().dress(["i"])
+    view = scene.tab()["filterViews"][0]
+    assert view["sortSpecs"][0]["dimensionIndex"] == scene.column("review_rank")
+    assert view["filterSpecs"][0]["columnIndex"] == scene.column("review_rank")
+
+
+def test_a_tab_of_one_row_gets_what_it_has_room_for(scene: Scene) -> None:
+    scene.book.clear("Sheet1", "A2:Z1000")
+    scene.book.resize("Sheet1", 1, 4)
+    said = scene.dresser().dress(["i"])
+    assert scene.book.values("Sheet1")[0] == [*HEADER, *MACHINE_COLUMNS]
+    assert not any("filter views" in line for line in said)
+
+
+def test_what_stays_refused_is_told_in_the_end(scene: Scene) -> None:
+    scene.server.faults.plan = lambda method, path, number: (
+        faults.answered(400, b'{"error": {"code": 400, "message": "no room for this", "status": "INVALID_ARGUMENT"}}')
+        if path.endswith(":batchUpdate")
+        else None
+    )
+    with pytest.raises(SheetError, match="no room for this"):
+        scene.dresser().dress(["i"])
+    scene.server.faults.clear()
+
+
 def test_columns_that_were_there_before_stay(scene: Scene) -> None:
     sheet = GoogleSheet(scene.client, scene.id)
     sheet.write(sheet.read(), [AddColumns("rows", MACHINE_COLUMNS)])
@@ -221,7 +321,9 @@ def test_a_tab_of_scores_in_which_something_stands_is_kept(scene: Scene) -> None
     scene.dresser().dress(["i"])
     sheet = GoogleSheet(scene.client, scene.id)
     sheet.write(sheet.read(), [AddRow("scores", ("2026-01-01", "run"))])
-    assert "kept: the tab scores" in scene.dresser().undress()[-1]
+    said = scene.dresser().undress()
+    assert said[-1] == "kept: the tab scores, for something stands in it"
+    assert not any("removed: the tab" in line for line in said)
     assert scene.book.values("scores")[1] == ["2026-01-01", "run"]
     assert scene.book.values("Sheet1") == [list(row) for row in PEOPLE]
 
@@ -422,12 +524,36 @@ def test_where_there_were_no_labels_yet_the_drop_down_comes_with_them(scene: Sce
 
 
 def test_what_a_drop_down_would_type_as_something_else_is_not_offered() -> None:
-    assert choices(["=1+1", "+1", "-1", "@a", "'a", "007", "1.50", "1e3", "7", "iv", "nan", "²"]) == ["7", "iv", "²"]
+    typed = [
+        "=1+1",
+        "+1",
+        "-1",
+        "@a",
+        "'a",
+        "007",
+        "1.50",
+        "1e3",
+        "1,000",
+        "12:30",
+        "1/2",
+        "3 am",
+        "12%",
+        "May 5",
+        "true",
+    ]
+    assert choices(typed) == []
+    kept = ["7", "0", "iv", "nan", "²", "may", "Mayfly", "class 3", "3x", "Truth", "decade"]
+    assert choices(kept) == kept
 
 
 def test_labels_past_what_a_drop_down_holds_are_not_offered(scene: Scene) -> None:
-    scene.dresser().dress([f"label {n}" for n in range(501)])
+    many = [f"label {n}" for n in range(501)]
+    scene.dresser().dress(many)
     assert scene.offered() is None
+    scene.keep_up(["i"])
+    assert scene.offered() == ["i"]
+    scene.keep_up(many)
+    assert scene.offered() is None, "an old list would be worse than none"
 
 
 # --- the command line -------------------------------------------------------------------------------
@@ -448,13 +574,20 @@ def test_init_dresses_and_undresses_from_the_command_line(google: GoogleServer, 
         once = scene.full()
         init(tmp_path, address)
         assert scene.full() == once
-        assert "removed: columns status" in init(tmp_path, "--undo")
+        other = command(tmp_path, "--undo", "https://docs.google.com/spreadsheets/d/another/edit")
+        assert (other.returncode, "is about another sheet" in other.stderr) == (1, True)
+        assert scene.full() == once
+        assert "removed: columns status" in init(tmp_path, "--undo", address)
         assert scene.full() == before
         assert "holds nothing" in init(tmp_path, "--undo")
 
 
+def command(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    words = [str(Path(sys.executable).with_name("sheetsync")), "init", *arguments]
+    return subprocess.run(words, cwd=folder, capture_output=True, text=True, timeout=60)
+
+
 def init(folder: Path, *arguments: str) -> str:
-    command = [str(Path(sys.executable).with_name("sheetsync")), "init", *arguments]
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=60)
+    done = command(folder, *arguments)
     assert done.returncode == 0, done.stderr
     return done.stdout

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 import subprocess
 import sys
 import tempfile
@@ -18,12 +20,15 @@ from support import CLASSES, QuickTrainer, Web, a_pass, project
 from test_laws import GOOD, HEADER
 from test_sheets import EMPTY, FORMULAS, PEOPLE, TRICKY, SheetContract, few, grid, tables, values
 
-from sheetsync.errors import SheetError
+from sheetsync.errors import SheetChanged, SheetError
 from sheetsync.rows import column_letter
 from sheetsync.sheets import Sheet
 from sheetsync.sheets.client import Client
 from sheetsync.sheets.credentials import load_credentials
 from sheetsync.sheets.google import GoogleSheet
+from sheetsync.sheets.gridview import Bound, Grid, View, Wrote, strays
+from sheetsync.sheets.marks import id_of
+from sheetsync.sheets.spreadsheet import Spreadsheet
 from sheetsync.tables import AddColumns, AddRow, Calls, CellUpdate, Tab, Table, Value, same
 
 
@@ -169,10 +174,65 @@ def test_a_fault_that_passes_is_waited_out(google: GoogleServer, kind: str) -> N
 def test_who_may_not_read_is_told_to_share(google: GoogleServer) -> None:
     secret = google.create("Private", share=False)
     with client(google) as made:
-        with pytest.raises(SheetError, match="share it as Editor"):
+        with pytest.raises(SheetError, match=f"share it as Editor with {re.escape(google.email)} "):
             GoogleSheet(made, secret).read()
         with pytest.raises(SheetError, match="there is no spreadsheet"):
             GoogleSheet(made, "nowhere").read()
+
+
+ODD = {
+    "no list": (faults.answered(200, b'{"sheets":5}'), "cannot be understood"),
+    "an empty tab": (faults.answered(200, b'{"sheets":[{}]}'), "cannot be understood"),
+    "a name that is none": (faults.answered(200, b'{"namedRanges":[{}]}'), "cannot be understood"),
+    "no error of Google's": (faults.answered(404, b'{"error":"x"}'), "answers in its place, with status 404"),
+    "an empty error": (faults.answered(400, b'{"error":{}}'), "answers in its place, with status 400"),
+    "a page, 400": (faults.html(400), "answers in its place, with status 400"),
+    "a page, 403": (faults.html(403), "answers in its place, with status 403: look at .* proxy and its firewall"),
+    "a page, 404": (faults.html(404), "answers in its place, with status 404"),
+    "a circle": (faults.answered(302, b"", Location="https://sheets.googleapis.com/v4/a"), "an answer that is none"),
+}
+
+
+@pytest.mark.parametrize("kind", ODD)
+def test_what_is_not_from_google_is_one_sentence(kind: str) -> None:
+    fault, words = ODD[kind]
+    with GoogleServer() as server, client(server, patience=0.5) as made:
+        server.faults.plan = lambda method, path, number: fault if path.startswith("/v4") else None
+        with pytest.raises(SheetError, match=words) as caught:
+            GoogleSheet(made, "x").read()
+    assert "\n" not in str(caught.value)
+    assert "That's an error" not in str(caught.value)
+
+
+def test_a_change_with_an_odd_answer_is_looked_at_again(google: GoogleServer) -> None:
+    book = google.create("Images")
+    with client(google) as made:
+        for said in (b'{"replies":5}', b'{"replies":[5]}'):
+            google.faults.queue(faults.answered(200, said))
+            with pytest.raises(SheetChanged, match="read it again"):
+                Spreadsheet(made, book).batch([])
+
+
+def test_the_limits_of_google_are_no_change_of_the_sheet(google: GoogleServer) -> None:
+    grow = {"appendDimension": {"sheetId": 0, "dimension": "ROWS", "length": 10_000_000}}
+    with client(google) as made:
+        spreadsheet = Spreadsheet(made, google.create("Images"))
+        with pytest.raises(SheetError, match="as large as Google lets it become: delete rows") as caught:
+            spreadsheet.batch([grow])
+        assert not isinstance(caught.value, SheetChanged)
+        with pytest.raises(SheetError, match="use shorter labels") as caught:
+            spreadsheet.set_values([{"range": "Sheet1!A1", "values": [["x" * 50_001]]}])
+        assert not isinstance(caught.value, SheetChanged)
+
+
+@pytest.mark.parametrize("status", [418, 503])
+def test_no_word_of_a_server_reaches_the_terminal_unseen(status: int) -> None:
+    fault = faults.answered(status, json.dumps({"error": {"code": status, "message": "\x1b[31mNo\x07"}}).encode())
+    with GoogleServer() as server, client(server, patience=0.5) as made:
+        server.faults.plan = lambda method, path, number: fault if path.startswith("/v4") else None
+        with pytest.raises(SheetError, match="No") as caught:
+            GoogleSheet(made, "x").read()
+    assert str(caught.value).isprintable()
 
 
 def test_credentials_without_the_right_to_spreadsheets_are_told_so(google: GoogleServer, tmp_path: Path) -> None:
@@ -228,3 +288,88 @@ def test_a_row_that_people_add_just_then_is_not_written_over(google: GoogleServe
         sheet.write(seen, [AddRow("rows", ("Bob", "ours"))])
         rows = sheet.read().rows.rows
     assert {row[:2] for row in rows[1:]} == {("Eve", "http://new"), ("Bob", "ours")}
+
+
+# --- what stands beside ours ------------------------------------------------------------------------
+
+
+def test_new_columns_and_rows_take_neither_dates_nor_rules_from_their_neighbours(tmp_path: Path) -> None:
+    with GoogleServer() as google, filled(google) as (book, made):
+        google.world.switches.strict_validation_rejects = True
+        google.book(book).type("Sheet1", "E1", [["seen"], ["2026-01-02"]])
+        google.book(book).format("Sheet1", "E1:E1000", {"numberFormat": {"type": "DATE"}, "textFormat": {"bold": True}})
+        google.book(book).dropdown("Sheet1", "E2:E1000", ["2026-01-02"])
+        trainer = QuickTrainer()
+        a_pass(project(tmp_path), GoogleSheet(made, book), Web(GOOD), trainer).run()
+        header, first, *_ = google.book(book).values("Sheet1")
+        assert 0.5 <= float(first[header.index("confidence")]) <= 1
+        new = [google.book(book).cell("Sheet1", f"{letter}{row}") for letter in "FGHIJKL" for row in (1, 2, 900)]
+        assert {(str(cell.format), cell.validation) for cell in new} == {("{'textFormat': {'bold': True}}", None)}
+        google.book(book).dropdown("scores", "A2:Q2", ["no number"])
+        google.book(book).type("Sheet1", "C2", "iv")
+        a_pass(project(tmp_path), GoogleSheet(made, book), Web(GOOD), trainer).run()
+        assert [google.book(book).cell("scores", f"{letter}3").validation for letter in "AQ"] == [None, None]
+
+
+def test_each_project_of_a_spreadsheet_has_its_scores_in_the_tab_that_it_asks_for(
+    google: GoogleServer, tmp_path: Path
+) -> None:
+    with filled(google) as (book, made):
+        google.book(book).add("Two", google.book(book).raw("Sheet1"))
+        gid = google.book(book).state.tab("Two").id
+        for at, (tab, scores) in enumerate([(0, "scores"), (gid, "scores two"), (0, "scores")]):
+            sheet = GoogleSheet(made, book, tab, scores)
+            a_pass(project(tmp_path / str(at % 2)), sheet, Web(GOOD), QuickTrainer(f"recipe {tab}")).run()
+        assert google.book(book).tabs == ["Sheet1", "Two", "scores", "scores two"]
+        recipes = [[line[3] for line in google.book(book).raw(tab)] for tab in ("scores", "scores two")]
+        assert recipes == [["recipe", "recipe 0"], ["recipe", f"recipe {gid}"]]
+        assert google.book(book).state.tab("scores").id == id_of(0, "tab scores")
+        google.book(book).rename("scores", "Results")
+        google.book(book).rename("scores two", "scores")
+        now = [GoogleSheet(made, book, *each).read().scores.cell(2, 3) for each in [(0, "runs"), (gid, "scores")]]
+    assert now == ["recipe 0", f"recipe {gid}"]
+
+
+def test_rows_and_scores_are_not_one_tab(google: GoogleServer) -> None:
+    with filled(google) as (book, made), pytest.raises(SheetError, match=r"the tab Sheet1 of .* holds the rows, and"):
+        GoogleSheet(made, book, 0, "Sheet1").read()
+
+
+def test_an_address_without_a_tab_means_the_one_that_was_synced_or_the_first(google: GoogleServer) -> None:
+    with filled(google) as (book, made):
+        google.book(book).add("Two", [["image", "label"], ["x.png", "two"]])
+        columns = [AddColumns("rows", ("status",))]
+        seen = GoogleSheet(made, book)
+        assert seen.read().rows.header == tuple(HEADER)
+        seen.write(seen.read(), columns)
+        google.book(book).move("Sheet1", 2)
+        assert GoogleSheet(made, book).read().rows.header == (*HEADER, "status")
+        two = GoogleSheet(made, book, google.book(book).state.tab("Two").id)
+        two.write(two.read(), columns)
+        with pytest.raises(
+            SheetError, match=r"several tabs of .* hold sheetsync's columns \(Two, Sheet1\): open the tab"
+        ):
+            GoogleSheet(made, book).read()
+        assert two.identity != GoogleSheet(made, book).identity != GoogleSheet(made, book, 0).identity
+
+
+def test_a_tab_of_peoples_that_is_called_scores_is_told_before_anything_is_done(
+    google: GoogleServer, tmp_path: Path
+) -> None:
+    with filled(google) as (book, made):
+        google.book(book).add("scores", [["name", "points", "note"], ["Ada", 3]])
+        before, trainer = google.book(book).state, QuickTrainer()
+        with pytest.raises(SheetError, match=r"something else \(name, note, points\): .* name another tab"):
+            a_pass(project(tmp_path), GoogleSheet(made, book), Web(GOOD), trainer).run()
+        assert (google.book(book).state, trainer.trained) == (before, [])
+        a_pass(project(tmp_path), GoogleSheet(made, book, scores="Runs"), Web(GOOD), trainer).run()
+        assert GoogleSheet(made, book, scores="runs").read().scores.rows != ()
+        assert google.book(book).tabs == ["Sheet1", "scores", "Runs"]
+
+
+def test_only_what_was_written_in_this_very_row_is_taken_back() -> None:
+    """Not what looks like it in another row, where people typed it or a sort brought it."""
+    table = Table(("image", "", "review"), (("a", "iv"), ("b", "ii"), ("c", "iv"), ("d", "ii")))
+    view = View({0: Grid(0, "Rows", 9, 9, table)}, (Bound("x", "sheetsync_rows_review", 0, 1),))
+    wrote = {"sheetsync_rows_review": Wrote("review", {2: "iv", 3: "iv"})}
+    assert list(strays(view, wrote)) == [("sheetsync_rows_review", {2: ""})]

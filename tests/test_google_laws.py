@@ -7,7 +7,7 @@ import shutil
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -56,6 +56,20 @@ WAKING = (
     "cut_and_paste_a_machine_column",
     "delete_the_tab_of_scores",
 )
+
+
+# What puts rows elsewhere: then what was written where a column had been is not told from what people wrote.
+MOVING = {
+    "sort_all",
+    "sort_a_part",
+    "insert_rows",
+    "delete_rows",
+    "duplicate_a_row",
+    "cut_and_paste_a_row",
+    "cut_and_paste_a_block_to_the_end",
+    "drag_rows",
+    "filter_with_a_sort",
+}
 
 
 class GoogleLaws(RuleBasedStateMachine):
@@ -111,6 +125,7 @@ class GoogleLaws(RuleBasedStateMachine):
             assert not {"\n", "Traceback"} & {*words, *words.split()}, words
             self.tidy = False  # who may not write any more cannot take back either
         else:
+            self.tidy &= not MOVING & {deed for _, deed, _ in deeds}
             self.every_value_is_on_its_own_row()
             self.every_run_has_one_row()
             self.nothing_of_ours_stands_elsewhere()
@@ -241,10 +256,12 @@ class Scene:
     def run(self, *acts: tuple[Moment, Act], trouble: Mapping[Moment, Fault] | None = None) -> Around:
         """One pass, and none of people's cells may change."""
         around = Around(self.server, self.team, acts, trouble or {})
-        with around:
-            sheet = GoogleSheet(self.client, self.team.id, gid=ROWS)
-            a_pass(project(self.folder), sheet, Web(GOOD), self.trainer).run()
-        assert (around.violations, self.server.violations) == ([], [])
+        try:
+            with around:
+                sheet = GoogleSheet(self.client, self.team.id, gid=ROWS)
+                a_pass(project(self.folder), sheet, Web(GOOD), self.trainer).run()
+        finally:
+            assert (around.violations, self.server.violations) == ([], [])
         return around
 
     def check(self) -> None:
@@ -330,22 +347,37 @@ def test_an_addition_takes_effect_once(scene: Scene, fault: str, nth: int) -> No
 # --- columns that are cut away from under their names -----------------------------------------------
 
 
+REFUSED = "column [A-Z]+ is called '{}' and holds values that may not be sheetsync's: rename or clear it"
+
+
 @pytest.mark.parametrize("along", [False, True])
 def test_a_column_that_people_cut_away_right_before_a_write_leaves_nothing_behind(scene: Scene, along: bool) -> None:
+    """Where its name does not go along, nothing tells it from a column of people's."""
     hole = scene.team.header.index("label_quality")
-    scene.run((("set", 1), lambda: cut_column(scene.team, "label_quality", along=along)))
+    cut = ("set", 1), partial(cut_column, scene.team, "label_quality", along=along)
+    with nullcontext() if along else pytest.raises(SheetError, match=REFUSED.format("label_quality")):
+        scene.run(cut)
+    scene.team.mend()
+    scene.run()
     assert [line[hole] for line in scene.team.grid()] == [""] * 13
     assert scene.team.grid()[1][-1] != ""
     scene.check()
     assert scene.run().kinds == ["read", "read"]
 
 
-def test_what_it_left_is_found_though_people_sort_in_between(scene: Scene) -> None:
-    hole = scene.team.header.index("label_quality")
+def test_what_it_left_is_emptied_only_in_the_very_row_where_it_was_written(scene: Scene) -> None:
+    hole = scene.team.column("label_quality")
     cut = partial(cut_column, scene.team, "label_quality", along=False)
-    scene.run((("set", 1), cut), (("set", 2), turned(scene)))
-    assert [line[hole] for line in scene.team.grid()] == [""] * 13
-    scene.check()
+
+    def sort_and_type() -> None:
+        turned(scene)()
+        scene.team.book.type("Sheet1", f"{hole}2", [["mine"]] * 11)
+
+    with pytest.raises(SheetError, match=REFUSED.format("label_quality")):
+        scene.run((("set", 1), cut), (("read", 4), sort_and_type))
+    found = [line[0] for line in scene.team.book.raw("Sheet1", f"{hole}2:{hole}13")]
+    assert found[:11] == ["mine"] * 11
+    assert found[11] != "", "ours, in another row by now"
 
 
 def test_what_people_put_in_its_place_in_that_moment_is_lost_where_it_was_written_and_nowhere_else(
@@ -358,24 +390,76 @@ def test_what_people_put_in_its_place_in_that_moment_is_lost_where_it_was_writte
         cut_column(scene.team, "label_quality", along=False)
         scene.team.book.type("Sheet1", f"{hole}1", [["mine"], *([f"mine {n}"] for n in range(2, 14))])
 
-    scene.run((("set", 1), replace_it))
+    with pytest.raises(SheetError, match=REFUSED.format("label_quality")):
+        scene.run((("set", 1), replace_it))
+    scene.team.mend()
+    scene.run()
     found = [line[0] if line else "" for line in scene.team.book.raw("Sheet1", f"{hole}1:{hole}13")]
     assert found == ["mine", "", *(f"mine {n}" for n in range(3, 14))]
     scene.check()
 
 
 def test_a_name_that_was_left_behind_is_never_written_by_again(scene: Scene) -> None:
-    """Naming the column anew takes a moment, in which people drag what stands under the old name to another place."""
+    """Naming a column anew takes a moment, in which people drag what stands under the old name to another place."""
     team = scene.team
     cut_column(team, "review", along=False)
     team.book.type("Sheet1", "I1", [["mine"], *([f"mine {n}"] for n in range(2, 14))])
     team.book.type("Sheet1", "K2", "scribbled")
     assert team.header == [*HEADER, "status", "prediction", "confidence", "label_quality", "mine", "review_rank",
                            "used_split", "review"]  # fmt: skip
+    team.book.clear("Sheet1", "L2:L13")
     scene.run((("read", 4), lambda: team.book.move_columns("Sheet1", "I", "I", "L")))
     scene.check()
     place = team.header.index("mine")
     assert [line[place] for line in team.grid()[1:]] == [f"mine {n}" for n in range(2, 14)]
+    assert scene.run().kinds == ["read", "read"]
+
+
+# --- whose column it is -----------------------------------------------------------------------------
+
+
+def own_review(scene: Scene, at: str) -> None:
+    scene.team.book.type("Sheet1", f"{at}1", [["review"], *([f"ask Ada {n}"] for n in range(2, 14))])
+
+
+def test_a_column_that_people_make_under_the_name_of_one_that_they_renamed_is_theirs(scene: Scene) -> None:
+    scene.team.book.type("Sheet1", "I1", "old review")
+    own_review(scene, "L")
+    before = scene.team.state
+    with pytest.raises(SheetError, match=REFUSED.format("review")):
+        scene.run()
+    assert scene.team.state == before
+    scene.team.book.type("Sheet1", "L1", "remarks")
+    scene.run()
+    scene.check()
+    assert [line[11] for line in scene.team.grid()] == ["remarks", *(f"ask Ada {n}" for n in range(2, 14))]
+
+
+def test_an_empty_column_under_our_name_is_ours_from_the_moment_it_has_one(scene: Scene) -> None:
+    scene.team.book.type("Sheet1", "I1", "old review")
+    scene.team.book.type("Sheet1", "L1", "review")
+    scene.run()
+    scene.team.book.move_columns("Sheet1", "L", "L", "A")
+    assert scene.run().kinds == ["read", "read"]
+    assert scene.team.header[0] == "review"
+
+
+def test_what_people_type_into_it_in_that_moment_stays(scene: Scene) -> None:
+    scene.team.book.type("Sheet1", "I1", "old review")
+    scene.team.book.type("Sheet1", "L1", "review")
+    with pytest.raises(SheetError, match=REFUSED.format("review")):
+        scene.run((("add", 1), lambda: own_review(scene, "L")))
+    assert [line[11] for line in scene.team.grid()[1:]] == [f"ask Ada {n}" for n in range(2, 14)]
+
+
+def test_columns_that_came_with_the_sheet_are_taken_over_all_at_once(scene: Scene, tmp_path: Path) -> None:
+    """As in a CSV that was synced once and is a Google Sheet now. Nothing tells that they are ours but their number."""
+    for named in scene.team.state.named:
+        scene.team.batch("deleteNamedRange", namedRangeId=named["namedRangeId"])
+    scene.run()
+    scene.check()
+    where = {named["range"]["startColumnIndex"] for named in scene.team.state.named if "_rows_" in named["name"]}
+    assert where == set(range(4, 11))
     assert scene.run().kinds == ["read", "read"]
 
 
@@ -486,7 +570,7 @@ def test_labels_under_another_header_stop_a_pass_before_it_writes(scene: Scene) 
 @pytest.mark.parametrize("cells", [None, "E:K"])
 def test_what_is_protected_from_us_is_told(scene: Scene, cells: str | None) -> None:
     scene.team.book.protect("Sheet1", cells)
-    with pytest.raises(SheetError, match="protected from sheetsync: under Data > Protect sheets and ranges, let the"):
+    with pytest.raises(SheetError, match="protected from sheetsync: under Data > Protect sheets and ranges, let "):
         scene.run()
     scene.team.book.unprotect("Sheet1")
     scene.run()

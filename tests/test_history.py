@@ -10,10 +10,12 @@ from hypothesis import strategies as st
 from support import table
 
 from sheetsync.cells import read_label
+from sheetsync.errors import SheetError
 from sheetsync.history import (
     SCORE_COLUMNS,
     Changes,
     changes,
+    check_scores,
     parse_revision,
     predecessor,
     revision,
@@ -170,6 +172,20 @@ def test_missing_score_columns_come_first_and_alone() -> None:
     assert change == AddColumns("scores", SCORE_COLUMNS)
     some = table(header=[name for name in SCORE_COLUMNS if name not in ("note", "val")])
     assert score_changes(some, run(), Changes(), COUNTS) == (AddColumns("scores", ("val", "note")),)
+
+
+@pytest.mark.parametrize(
+    "theirs", [table(header=("Name", "note")), table(("12",), header=()), table(("", "x"), header=("", ""))]
+)
+def test_a_table_of_peoples_gets_no_scores(theirs: Table) -> None:
+    for act in (check_scores, lambda scores: score_changes(scores, run(), Changes(), COUNTS)):
+        with pytest.raises(SheetError, match="where the scores belong stands something else"):
+            act(theirs)
+
+
+@pytest.mark.parametrize("ours", [Table(), table((" ",), header=(" ",)), table(("", "r1"), header=("mine", " Run "))])
+def test_an_empty_table_and_one_with_a_column_of_scores_may_hold_scores(ours: Table) -> None:
+    check_scores(ours)
 
 
 @pytest.mark.parametrize("val", [None, {"accuracy": None, "interval": None, "macro_f1": None}])

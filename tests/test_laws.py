@@ -132,6 +132,10 @@ class Observed:
         return self._sheet.name
 
     @property
+    def identity(self) -> str:
+        return self._sheet.identity
+
+    @property
     def calls(self) -> Calls:
         return self._sheet.calls
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
@@ -35,7 +36,9 @@ def block(words: str) -> str:
 
 
 def help_of(*command: str) -> str:
-    done = subprocess.run([SHEETSYNC, *command, "--help"], capture_output=True, text=True, env={"COLUMNS": "200"})
+    done = subprocess.run(
+        [SHEETSYNC, *command, "--help"], capture_output=True, text=True, env={**os.environ, "COLUMNS": "200"}
+    )
     assert done.returncode == 0
     return done.stdout
 

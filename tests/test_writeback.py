@@ -16,7 +16,7 @@ from sheetsync.review import Verdict
 from sheetsync.rows import Columns, parse
 from sheetsync.sheets.memory import MemorySheet
 from sheetsync.tables import AddColumns, Book, CellUpdate, Table, Value
-from sheetsync.writeback import check_ownership, headers, row_changes
+from sheetsync.writeback import check_ownership, headers, known, row_changes
 
 A, B = (f"http://pics.example/{name}.png" for name in "ab")
 HEADER = ("image", "label", "split", *MACHINE)
@@ -171,6 +171,29 @@ def test_a_column_is_ours_by_its_name_and_another_one_is_not() -> None:
     with pytest.raises(SheetError, match="called 'status'"):
         check_ownership(sheet, Columns(), {"review", "prediction"})
     check_ownership(sheet, Columns(), set(MACHINE))
+
+
+@pytest.mark.parametrize(
+    ("ours", "headers"), [(None, {"review"}), (frozenset(), set()), (frozenset({1, 3}), {"label", "status"})]
+)
+def test_a_sheet_that_can_tell_which_columns_are_ours_is_believed(
+    ours: frozenset[int] | None, headers: set[str]
+) -> None:
+    assert known(Book(table(header=("image", "label", "split", " Status")), ours=ours), {"review"}) == headers
+
+
+def test_a_column_that_is_taken_over_is_written_as_a_whole() -> None:
+    """By that the sheet learns that it is ours, though all that it says is right already."""
+    values: Mapping[str, Mapping[str, Value]] = {image_key(A): dict(zip(MACHINE, "abcdefg", strict=True))}
+    said = {key: Verdict("i", each) for key, each in values.items()}
+    now, later = (
+        Book(table((A, "i", "", *"abcdefg"), header=HEADER), ours=frozenset(each)) for each in ((), range(3, 10))
+    )
+    written = [
+        [(each.column, each.value) for each in row_changes(book, Columns(), said, known(book, ()), local=False)]
+        for book in (now, later)
+    ]
+    assert written == [list(enumerate("abcdefg", start=3)), []]
 
 
 def test_what_was_said_of_a_label_does_not_stand_beside_another() -> None:

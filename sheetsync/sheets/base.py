@@ -20,6 +20,10 @@ class Sheet(Protocol):
         """What people call it: a file path or an address."""
 
     @property
+    def identity(self) -> str:
+        """What it is remembered by. Two tabs of rows in one spreadsheet have two."""
+
+    @property
     def calls(self) -> Calls:
         """How often it was read and written so far."""
 

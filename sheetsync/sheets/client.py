@@ -18,10 +18,10 @@ from google.auth.transport.requests import AuthorizedSession, Request
 from gspread.exceptions import APIError
 from gspread.http_client import HTTPClient
 from requests.adapters import HTTPAdapter
-from requests.exceptions import ChunkedEncodingError, ContentDecodingError
 from tenacity import RetryCallState, Retrying
 
 from sheetsync import __version__
+from sheetsync.cells import shown
 from sheetsync.errors import SheetChanged, SheetError
 from sheetsync.sheets.keyfile import without_secrets
 from sheetsync.tables import Calls
@@ -65,7 +65,7 @@ class Client(HTTPClient):
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
     ):
-        self._tokens = requests.Session()
+        self._auth, self._tokens = auth, requests.Session()
         session = AuthorizedSession(auth, auth_request=TokenRequest(self._tokens))  # type: ignore[no-untyped-call]
         super().__init__(auth, session)
         self.session.headers["User-Agent"] = f"sheetsync/{__version__} (gzip)"  # else Google packs no answer
@@ -79,6 +79,11 @@ class Client(HTTPClient):
     def calls(self) -> Calls:
         """Calls that read and calls that wrote so far, repetitions included."""
         return Calls(self._counts[True], self._counts[False])
+
+    @property
+    def who(self) -> str:
+        """With whom a sheet is to be shared; a machine in Google's cloud learns its address with its first token."""
+        return str(getattr(self._auth, "service_account_email", "the person who signed in"))
 
     def close(self) -> None:
         """End all connections."""
@@ -126,19 +131,17 @@ class Client(HTTPClient):
 
     def _once(self, method: str, endpoint: str, params: Json | None, body: Json | None) -> Json:
         try:
-            answer = self.request(method, endpoint, params=params, json=body)
-        except APIError as error:
-            if lost := _refusal(error):
-                raise lost from error
-            raise
+            answer = self.session.request(method, endpoint, params=params, json=body, timeout=self.timeout)
         except requests.Timeout as error:
             raise Lost("no answer in time") from error
         except requests.ConnectionError as error:
             raise Lost("no connection, or it broke") from error
-        except (ChunkedEncodingError, ContentDecodingError) as error:
+        except requests.RequestException as error:  # half an answer, or one that leads in a circle
             raise Lost("an answer that is none") from error
         except GoogleAuthError as error:
             raise _no_token(error) from None  # the cause may quote what was sent
+        if not answer.ok:
+            raise _refusal(answer)
         if (said := _object(answer.content)) is None:
             raise Lost("an answer that is none")
         return said
@@ -167,19 +170,25 @@ def _pause(tries: int, asked: float) -> float:
 # --- what answers mean ----------------------------------------------------------------------------
 
 
-def _refusal(error: APIError) -> Lost | None:
-    """What passes; None for an error that stays."""
-    status = error.response.status_code
-    over = status == 429 or (status == 403 and QUOTA.search(error.response.text) is not None)
-    if not over and status not in PASSING:
-        return None
-    return Lost(f"{status}, {_first_words(error)}", _asked(error.response), refused=over)
+def _refusal(answer: requests.Response) -> Exception:
+    """What passes, what Google refuses, or what somebody on the way to Google says in its place."""
+    status, error = answer.status_code, (_object(answer.content) or {}).get("error")
+    googles = isinstance(error, dict) and "code" in error
+    over = status == 429 or (status == 403 and QUOTA.search(answer.text) is not None)
+    if over or status in PASSING:
+        words = error.get("message", "") if isinstance(error, dict) else answer.reason
+        return Lost(f"{status}, {first_words(words, 160)}", _asked(answer), refused=over)
+    if googles:
+        return APIError(answer)
+    return SheetError(
+        f"something between this machine and Google Sheets answers in its place, with status {status}: look at the "
+        "network of this machine, its proxy and its firewall"
+    )
 
 
-def _first_words(error: APIError) -> str:
-    if error.code == -1:  # gspread's sign for a page in place of Google's JSON
-        return error.response.reason or "no reason given"
-    return " ".join(str(error.error.get("message", "")).split())[:160] or "no reason given"
+def first_words(said: object, most: int) -> str:
+    """A server's words, short, and nothing unseen in them."""
+    return shown(" ".join(str(said or "").split()), most) or "no reason given"
 
 
 def _asked(answer: requests.Response) -> float:

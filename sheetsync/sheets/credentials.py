@@ -10,9 +10,10 @@ import google.auth
 from google.auth.exceptions import GoogleAuthError
 from google.oauth2 import credentials, service_account
 
+from sheetsync.cells import shown
 from sheetsync.errors import SheetError
 from sheetsync.sheets.keyfile import SCOPE, read_key
-from sheetsync.sheets.usertoken import signed_in
+from sheetsync.sheets.usertoken import SignedIn, signed_in
 
 SCOPES = (SCOPE,)
 OTHERWISE = "GOOGLE_APPLICATION_CREDENTIALS"  # where Google's own programs look for a key file as well
@@ -36,6 +37,16 @@ def load_credentials(path: Path, kept: Path) -> Any:
         raise SheetError(
             f"{path} holds a key that cannot be used: download it again from the Google console"
         ) from error
+
+
+def besides(found: Any) -> str:
+    """What credentials open besides spreadsheets, as far as that can be known once they have a token."""
+    granted = getattr(found, "granted_scopes", None)
+    if more := sorted({*(granted or ())} - {SCOPE}):
+        return f"and for more than sheetsync needs: {shown(' '.join(more), 200)}"
+    if granted or isinstance(found, (service_account.Credentials, SignedIn)):
+        return "and nothing else"
+    return "and perhaps for more: what Application Default Credentials open is not known here"
 
 
 def _of_this_machine(path: Path) -> Any:

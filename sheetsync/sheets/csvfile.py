@@ -31,6 +31,8 @@ class CsvSheet:
         """The path of the file."""
         return str(self._paths["rows"])
 
+    identity = name
+
     @property
     def calls(self) -> Calls:
         """How often the file was read and written so far."""

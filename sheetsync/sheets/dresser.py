@@ -6,7 +6,7 @@ have moved a column since it was seen; then everything is looked at again.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -18,15 +18,28 @@ from sheetsync.objects import write_text
 from sheetsync.rows import Columns, column_letter, layout
 from sheetsync.sheets.dressing import choices, dress, guarded, offer, preview
 from sheetsync.sheets.google import GoogleSheet
-from sheetsync.sheets.gridview import quoted
-from sheetsync.sheets.looks import PREVIEW
-from sheetsync.sheets.marks import FIELDS, Marks, Offer, Record, anchor, keep_record, parse, unanchor
-from sheetsync.sheets.undressing import is_ours, listing, undress
+from sheetsync.sheets.gridview import SCORES_TAB, Grid, quoted
+from sheetsync.sheets.looks import NOTES, PREVIEW
+from sheetsync.sheets.marks import (
+    FIELDS,
+    NOTED,
+    Marks,
+    Offer,
+    Record,
+    anchor,
+    id_of,
+    keep_record,
+    notes,
+    parse,
+    plain,
+    unanchor,
+)
+from sheetsync.sheets.undressing import is_ours, listing, made, undress
 from sheetsync.tables import AddColumns, Book, Change, Table
 
 Json = dict[str, Any]
 T = TypeVar("T")
-TRIES = 20
+TRIES = 12
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +49,14 @@ class Seen:
     book: Book
     marks: Marks
     places: Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Leaving:
+    """What undressing takes away whole: columns by role, and the tab of scores."""
+
+    columns: tuple[str, ...]
+    tab: Grid | None
 
 
 class Dresser:
@@ -60,7 +81,7 @@ class Dresser:
             elif requests := self._anchors(seen.marks, seen.places) or self._dressing(seen, labels, with_preview):
                 self._send(requests)
             else:
-                return self._listing(seen)
+                return self._listing(seen, made(seen.marks, seen.places), self._our_scores(seen))
             return None
 
         said = self._until_done(step)
@@ -106,10 +127,13 @@ class Dresser:
             if seen.marks.record is None:
                 self._memory.unlink(missing_ok=True)
                 return said
-            anchors = self._anchors(seen.marks, seen.places)
-            if not anchors:
-                said[:] = [f"removed: {each}" for each in self._listing(seen)] + self._staying(seen)
-            self._send(anchors or undress(seen.marks, seen.places, self._removable_scores(seen)))
+            if anchors := self._anchors(seen.marks, seen.places):
+                self._send(anchors)
+                return None
+            leaving = self._leaving(seen)
+            said[:] = self._parting(seen, leaving)
+            tab = leaving.tab.sheet if leaving.tab else None
+            self._send(undress(seen.marks, seen.places, leaving.columns, tab))
             return None
 
         return self._until_done(step)
@@ -140,14 +164,14 @@ class Dresser:
 
     def _record(self, seen: Seen, labels: Sequence[str], *, with_preview: bool) -> Record:
         """What there was of ours, and what will be made."""
-        roles = (*self._columns.machine, *((PREVIEW,) if with_preview else ()))
-        made = Record(
-            tuple(role for role in roles if role not in seen.places),
+        headers = {**self._columns.machine, **({PREVIEW: PREVIEW} if with_preview else {})}
+        coming = Record(
+            tuple(plain(header) for role, header in headers.items() if role not in seen.places),
             scores="scores" not in self._sheet.grids(),
             frozen=not seen.marks.frozen and seen.marks.rows > 1,
             dropdown=bool(choices(labels)) and any(seen.marks.runs("none")),
         )
-        return (seen.marks.record or Record()) | made
+        return (seen.marks.record or Record()) | coming
 
     def _missing(self, seen: Seen) -> list[Change]:
         rows = tuple(header for role, header in self._columns.machine.items() if role not in seen.places)
@@ -170,39 +194,57 @@ class Dresser:
             return preview(seen.marks, seen.places, self._sheet.grids()["rows"].width)
         return dress(seen.marks, seen.places, labels)
 
-    def _listing(self, seen: Seen) -> list[str]:
-        tab = seen.marks.record and seen.marks.record.scores and self._sheet.grids().get("scores")
-        return listing(seen.marks, seen.places) + ([f"the tab {shown(tab.title, 80)}"] if tab else [])
+    # --- what of it is ours -----------------------------------------------------------------------
 
-    def _removable_scores(self, seen: Seen) -> int | None:
-        """The tab of scores where we made it and nothing stands in it that could be missed."""
+    def _listing(self, seen: Seen, columns: Collection[str], tab: Grid | None) -> list[str]:
+        return listing(seen.marks, seen.places, columns) + ([f"the tab {shown(tab.title, 80)}"] if tab else [])
+
+    def _our_scores(self, seen: Seen) -> Grid | None:
+        """The tab of scores, if we made it."""
         tab = self._sheet.grids().get("scores")
-        made = seen.marks.record is not None and seen.marks.record.scores
+        made_here = seen.marks.record is not None and seen.marks.record.scores
+        return tab if tab and made_here and tab.sheet == id_of(seen.marks.sheet, SCORES_TAB) else None
+
+    def _leaving(self, seen: Seen) -> Leaving:
+        """What undressing takes away: what we made, where nothing of people's stands in it."""
+        columns, tab = made(seen.marks, seen.places), self._our_scores(seen)
+        title = quoted(self._sheet.grids()["rows"].title)
+        ranges = [f"{title}!{letters}:{letters}" for letters in map(column_letter, columns.values())]
+        ranges += [quoted(tab.title)] if tab else []
+        found = notes(self._sheet.spreadsheet.get(fields=NOTED, ranges=ranges)) if ranges else {}
+        noted = dict(zip(columns, found.get(seen.marks.sheet, ()), strict=False))
         bare = not seen.book.scores.rows and set(seen.book.scores.header) <= set(SCORE_COLUMNS)
-        return tab.sheet if tab and made and bare else None
-
-    def _staying(self, seen: Seen) -> list[str]:
-        tab = self._sheet.grids().get("scores")
-        kept = tab and seen.book.scores.rows
-        return (
-            [f"kept: the tab {shown(tab.title, 80)}, for it holds scores and notes; delete it yourself"]
-            if tab and kept
-            else []
+        return Leaving(
+            tuple(role for role in columns if not noted.get(role, set()) - {NOTES.get(role)}),
+            tab if tab and bare and not any(found.get(tab.sheet, ())) else None,
         )
+
+    def _parting(self, seen: Seen, leaving: Leaving) -> list[str]:
+        """What goes, and what of ours stays, in words."""
+        gone = {plain(seen.marks.header[seen.places[role]]) for role in leaving.columns}
+        there = {plain(name) for name in seen.marks.header}
+        stays = [name for name in (seen.marks.record or Record()).columns if name in there - gone]
+        said = [f"removed: {each}" for each in self._listing(seen, leaving.columns, leaving.tab)]
+        said += [f"kept: the column {shown(name, 80)}, for it is people's, or holds notes of theirs" for name in stays]
+        tab = self._our_scores(seen)
+        kept = tab and not leaving.tab
+        return said + ([f"kept: the tab {shown(tab.title, 80)}, for something stands in it"] if tab and kept else [])
 
     # --- doing ------------------------------------------------------------------------------------
 
     def _until_done(self, step: Callable[[], T | None]) -> T:
         """Repeat until a step has a result; one whose ground has moved is tried again."""
+        last = SheetChanged(f"{self._sheet.name} kept changing")
         for _ in range(TRIES):
             try:
                 result = step()
-            except SheetChanged:
+            except SheetChanged as error:
+                last = error
                 self._sheet.read()
             else:
                 if result is not None:
                     return result
-        raise SheetError(f"{self._sheet.name} kept changing while it was being dressed: run it again")
+        raise SheetError(f"{last}; this was tried {TRIES} times, what is done so far stays") from last
 
     def _send(self, requests: Sequence[Json]) -> None:
         """Send requests in one step. A rule goes by its number, so one of people's may go with it: it is put back."""

@@ -2,30 +2,50 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from sheetsync.rows import column_letter
+from sheetsync.sheets.gridrequests import LEFT, cleared
 from sheetsync.sheets.looks import COLOURED, GRADIENT, LOOKS, NOTES, PREVIEW, Look
-from sheetsync.sheets.marks import HINT, Marks, Offer, anchor, guard, id_of
+from sheetsync.sheets.marks import HINT, Marks, Offer, born, guard, id_of
 
 Json = dict[str, Any]
 
 MOST_CHOICES = 500  # of a drop-down
+COUNT = re.compile(r"0|[1-9][0-9]{0,14}")
+TYPED = re.compile(  # what a spreadsheet may take for a number, a date, a time or a yes or no
+    r"""^[\d\s.,:/%$€£()-]+$ | ^\d.*e[+-]?\d+$ | ^(?:true|false)$ | \d\s*[ap]m\b
+    | ^(?=.*\d).*\b(?:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]*\b""",
+    re.IGNORECASE | re.VERBOSE,
+)
 
 
 def dress(marks: Marks, places: Mapping[str, int], labels: Sequence[str]) -> list[Json]:
-    """Requests for whatever is missing; [] when nothing is. `places` are the columns by role, all of them anchored."""
+    """Requests for whatever is missing; [] when nothing is. `places` are the columns by role, all of them anchored.
+
+    A tab of one row has no room for what goes below the header.
+    """
     ours = {role: place for role, place in places.items() if role in NOTES}
     requests = [
         *_freeze(marks),
         *(note(marks.sheet, place, NOTES[role]) for role, place in ours.items() if not marks.notes.get(place)),
         *(_protection(marks.sheet, role, place) for role, place in ours.items() if not protected(marks, role)),
-        *(_colours(marks.sheet, ours[role]) for role in COLOURED if role in ours and not coloured(marks, ours[role])),
-        *(request for look in LOOKS for request in _view(marks, look, places)),
-        *(offer(marks, places["label"], labels, "none", "ours") if any(marks.runs("none")) else ()),
+        *(_below(marks, places, ours, labels) if marks.rows > 1 else ()),
     ]
     return guarded(marks.sheet, places, requests)
+
+
+def _below(marks: Marks, places: Mapping[str, int], ours: Mapping[str, int], labels: Sequence[str]) -> Iterator[Json]:
+    """Requests for what is missing below the header."""
+    for role in COLOURED:
+        if role in ours and not coloured(marks, ours[role]):
+            yield _colours(marks.sheet, ours[role])
+    for look in LOOKS:
+        yield from _view(marks, look, places)
+    if any(marks.runs("none")):
+        yield from offer(marks, places["label"], labels, "none", "ours")
 
 
 def guarded(sheet: int, places: Mapping[str, int], requests: Sequence[Json]) -> list[Json]:
@@ -34,10 +54,13 @@ def guarded(sheet: int, places: Mapping[str, int], requests: Sequence[Json]) -> 
 
 
 def offer(marks: Marks, column: int, labels: Sequence[str], *where: Offer) -> list[Json]:
-    """A drop-down of labels, where people may type others too, for rows as in `Marks.runs`. [] without labels."""
+    """A drop-down of labels, where people may type others too, for rows as in `Marks.runs`.
+
+    Without labels, and with more of them than it holds, ours is taken away.
+    """
     values = [{"userEnteredValue": label} for label in choices(labels)]
-    if not 1 <= len(values) <= MOST_CHOICES:
-        return []
+    if not values:
+        return [validation(marks.sheet, column, run, None) for run in marks.runs("ours")]
     condition = {"type": "ONE_OF_LIST", "values": values}
     rule = {"condition": condition, "inputMessage": HINT, "strict": False, "showCustomUi": True}
     return [validation(marks.sheet, column, run, rule) for run in marks.runs(*where)]
@@ -46,22 +69,14 @@ def offer(marks: Marks, column: int, labels: Sequence[str], *where: Offer) -> li
 def choices(labels: Sequence[str]) -> list[str]:
     """The labels that stay what they are when they are picked: a drop-down types them, and 007 would become 7.
 
-    >>> choices(["iv", "7", "007", "=1+1", "1.50"])
-    ['iv', '7']
+    None at all where they are more than it holds.
+
+    >>> choices(["iv", "7", "007", "=1+1", "1.50", "May 5", "may", "class 3"])
+    ['iv', '7', 'may', 'class 3']
     """
-    return [label for label in labels if label[0] not in "=+-@'" and (not _is_number(label) or label == _plain(label))]
-
-
-def _is_number(label: str) -> bool:
-    try:
-        float(label)
-    except ValueError:
-        return False
-    return True
-
-
-def _plain(label: str) -> str:
-    return str(int(label)) if label.isdecimal() and label.isascii() else ""
+    safe = (COUNT.fullmatch(label) or not (label[0] in "=+-@'" or TYPED.search(label)) for label in labels)
+    kept = [label for label, is_safe in zip(labels, safe, strict=True) if is_safe]
+    return kept if len(kept) <= MOST_CHOICES else []
 
 
 def _freeze(marks: Marks) -> Iterator[Json]:
@@ -116,9 +131,12 @@ def _view(marks: Marks, look: Look, places: Mapping[str, int]) -> Iterator[Json]
     identity = id_of(marks.sheet, look.title)
     view: Json = {"filterViewId": identity, "range": whole}
     there = marks.views.get(identity)
+    specs = [{"columnIndex": places[role], "filterCriteria": shows} for role, shows in look.shows.items()]
     if there is None:
-        specs = [{"columnIndex": places[role], "filterCriteria": shows} for role, shows in look.shows.items()]
         yield {"addFilterView": {"filter": {**view, "title": look.title, "filterSpecs": specs, **_order(look, places)}}}
+    elif not there.get("filterSpecs") and not there.get("sortSpecs"):  # its column went away, and came back
+        fields = {"filterSpecs": specs, **_order(look, places)}
+        yield {"updateFilterView": {"filter": {**view, **fields}, "fields": ",".join(["range", *fields])}}
     elif any(there["range"].get(end, whole[end]) < whole[end] for end in ("endRowIndex", "endColumnIndex")):
         yield {"updateFilterView": {"filter": view, "fields": "range"}}
 
@@ -149,13 +167,15 @@ def preview(marks: Marks, places: Mapping[str, int], width: int) -> list[Json]:
     arguments in every language of a spreadsheet.
     """
     letters = column_letter(places["image"])
-    formula = f'={{"{PREVIEW}";ARRAYFORMULA(IF({letters}2:{letters}="";"";IFERROR(IMAGE({letters}2:{letters}))))}}'
+    whole = f"{letters}:{letters}"  # a part would be pushed down by a row that comes at its top
+    formula = f'=ARRAYFORMULA(IF(ROW({whole})=1;"{PREVIEW}";IF({whole}="";"";IFERROR(IMAGE({whole})))))'
     where = {"sheetId": marks.sheet, "dimension": "COLUMNS", "startIndex": width, "endIndex": width + 1}
     cells = [{"values": [{"userEnteredValue": {"formulaValue": formula}}]}]
     start = {"sheetId": marks.sheet, "rowIndex": 0, "columnIndex": width}
     requests: list[Json] = [
         {"insertDimension": {"range": where, "inheritFromBefore": width > 0}},
+        cleared(marks.sheet, "Column", width, 1, LEFT),
         {"updateCells": {"rows": cells, "fields": "userEnteredValue", "start": start}},
-        anchor(marks.sheet, PREVIEW, width),
+        *born(marks.sheet, PREVIEW, width),
     ]
     return guarded(marks.sheet, places, requests)

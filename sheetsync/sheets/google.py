@@ -13,7 +13,8 @@ from sheetsync.cells import shown
 from sheetsync.errors import SheetChanged, SheetError
 from sheetsync.sheets.client import Client
 from sheetsync.sheets.gridrequests import BYTES, Additions, column_data, in_requests
-from sheetsync.sheets.gridview import CELLS, ROWS_A_READ, TABS, Grid, View, Wrote, parse, ranges, strays
+from sheetsync.sheets.gridview import CELLS, ROWS_A_READ, SCORES_TAB, TABS, Grid, View, Wrote, parse, ranges, strays
+from sheetsync.sheets.marks import id_of
 from sheetsync.sheets.spreadsheet import Spreadsheet
 from sheetsync.tables import Book, Calls, CellUpdate, Change, Tab, Value
 
@@ -34,6 +35,7 @@ class GoogleSheet:
         bytes_a_write: int = BYTES,
     ):
         self.spreadsheet = Spreadsheet(client, spreadsheet)
+        self._identity = spreadsheet if gid is None else f"{spreadsheet}#gid={gid}"
         self._gid, self._scores = gid, scores
         self._rows_a_read, self._bytes_a_write = rows_a_read, bytes_a_write
         self._view = View()
@@ -45,6 +47,11 @@ class GoogleSheet:
     def name(self) -> str:
         """The address that people open."""
         return self.spreadsheet.name
+
+    @property
+    def identity(self) -> str:
+        """The spreadsheet, and the tab as it was asked for."""
+        return self._identity
 
     @property
     def calls(self) -> Calls:
@@ -66,7 +73,8 @@ class GoogleSheet:
             if rows and rows.sheet in view.grids:
                 self._view = view
                 if not self._take_back():
-                    return Book(view.table(rows.sheet), view.table(scores.sheet if scores else None))
+                    tables = view.table(rows.sheet), view.table(scores.sheet if scores else None)
+                    return Book(*tables, ours=view.ours(rows.sheet))
         raise SheetChanged(f"{self.name} is being rebuilt just now: run `sheetsync sync` again")
 
     def write(self, book: Book, changes: Sequence[Change]) -> None:
@@ -86,7 +94,7 @@ class GoogleSheet:
         if growing.requests:
             self._add(growing)
         if bound:
-            self._check_bound(book, bound)
+            self._check_bound(book, {each: names[each] for each in bound})
         self._wrote |= {names[each]: Wrote(growing.header(*each), cells) for each, cells in updates.items()}
         self._set((names[each], cells) for each, cells in updates.items())
 
@@ -115,15 +123,38 @@ class GoogleSheet:
     # --- where things are -------------------------------------------------------------------------
 
     def _grid(self, tab: Tab) -> Grid | None:
-        if tab == "scores":
-            return self._view.titled(self._scores) or self._view.named("scores")
         if self._gid is None and self._view.grids:
-            self._gid = (self._view.named("rows") or next(iter(self._view.grids.values()))).sheet
+            self._gid = self._first().sheet
+        if tab == "scores":
+            return self._scores_grid()
         grid = self._view.grids.get(self._gid) if self._gid is not None else None
         if grid is None:
             titles = ", ".join(shown(grid.title, 80) for grid in self._view.grids.values())
             raise SheetError(f"{self.name} has no tab with gid={self._gid} (its tabs: {titles}): look at its address")
         return grid
+
+    def _first(self) -> Grid:
+        """The tab of an address that names none: the one that was synced before, or the first."""
+        synced = self._view.synced()
+        if len(synced) > 1:
+            titles = ", ".join(shown(grid.title, 80) for grid in synced)
+            raise SheetError(
+                f"several tabs of {self.name} hold sheetsync's columns ({titles}): open the tab of this project, and "
+                "copy its whole address, with gid=…, to sheetsync.toml"
+            )
+        return (synced or list(self._view.grids.values()))[0]
+
+    def _scores_grid(self) -> Grid | None:
+        """The tab of the title that was asked for, or the one that we made for these rows, whatever it is called."""
+        found = self._view.titled(self._scores)
+        if found is None:
+            return None if self._gid is None else self._view.grids.get(id_of(self._gid, SCORES_TAB))
+        if found.sheet == self._gid:
+            raise SheetError(
+                f"the tab {shown(found.title, 80)} of {self.name} holds the rows, and cannot hold scores as well: "
+                'name another one in sheetsync.toml: [google] scores = "…"'
+            )
+        return found
 
     def grids(self) -> dict[Tab, Grid]:
         """The tabs as they were last read; scores may be missing."""
@@ -152,17 +183,18 @@ class GoogleSheet:
             growing.name(tab, column, growing.header(tab, column))
         return missing
 
-    def _check_bound(self, book: Book, bound: Sequence[tuple[Tab, int]]) -> None:
-        """A column may have moved before it got its name: then the name is on another one, and goes again."""
+    def _check_bound(self, book: Book, bound: Mapping[tuple[Tab, int], str]) -> None:
+        """A column may have moved, or got cells of people, before it got its name: then the name goes again."""
         now = self.read()
         for tab, column in bound:
-            was, is_now = ((each.rows if tab == "rows" else each.scores).cell(1, column) for each in (book, now))
-            if was != is_now:
-                self._unbind(bound)
+            was, is_now = (each.rows if tab == "rows" else each.scores for each in (book, now))
+            rows = range(2, len(was.rows) + 2)  # those that we add come below
+            filled = [any(table.cell(row, column).strip() for row in rows) for table in (was, is_now)]
+            if was.cell(1, column) != is_now.cell(1, column) or filled == [False, True]:
+                self._unbind({*bound.values()})
                 raise SheetChanged(f"the columns of {self.name} moved just now: read it again")
 
-    def _unbind(self, bound: Sequence[tuple[Tab, int]]) -> None:
-        places = {(grid.sheet, column) for tab, column in bound if (grid := self._grid(tab))}
-        ours = [each.id for each in self._view.bound if (each.sheet, each.column) in places]
-        requests = [{"deleteNamedRange": {"namedRangeId": each}} for each in ours]
+    def _unbind(self, names: Collection[str]) -> None:
+        ids = [each.id for each in self._view.bound if each.name in names]
+        requests = [{"deleteNamedRange": {"namedRangeId": each}} for each in ids]
         self.spreadsheet.batch(requests)

@@ -13,11 +13,12 @@ from dataclasses import dataclass, field
 from itertools import chain, count
 from typing import Any
 
-from sheetsync.sheets.gridview import NEW, Grid, View
-from sheetsync.sheets.marks import KEY, anchor, guard, unanchor
+from sheetsync.sheets.gridview import NEW, SCORES_TAB, Grid, View
+from sheetsync.sheets.marks import KEY, anchor, born, guard, id_of, unanchor
 from sheetsync.tables import AddColumns, AddRow, Tab, Value
 
 BYTES = 1_500_000  # of one request; Google advises 2 MB at most
+LEFT = "userEnteredFormat.numberFormat,dataValidation"  # what new columns do not take over from the one at their left
 Json = dict[str, Any]
 
 
@@ -42,16 +43,18 @@ class Additions:
             if change.tab == "scores":
                 self.requests += self._standing_still(grid, change)
             self._insert(grid, "ROWS", grid.height, 1)
+            self.requests.append(cleared(grid.sheet, "Row", grid.height, 1, "dataValidation"))
             self.requests.append(_once(grid.sheet, grid.height))
             self.requests.append(_fill(grid.sheet, grid.height, 0, change.values))
             self.grids[change.tab] = grid.grown(grid.width, grid.height + 1)
             return
         self._insert(grid, "COLUMNS", grid.width, len(change.names))
+        self.requests.append(cleared(grid.sheet, "Column", grid.width, len(change.names), LEFT))
         self.requests.append(_fill(grid.sheet, 0, grid.width, change.names))
         for column, header in enumerate(change.names, start=grid.width):
             self.name(change.tab, column, header)
-            if change.tab == "scores":
-                self.requests += self._anchor(grid.sheet, header, column)
+            made = self._anchor if change.tab == "scores" else born
+            self.requests += made(grid.sheet, header, column)
         self.grids[change.tab] = grid.grown(grid.width + len(change.names), max(grid.height, 1))
 
     def name(self, tab: Tab, column: int, header: str) -> None:
@@ -80,7 +83,7 @@ class Additions:
         return {each.name for each in self.view.bound} | set(self.names.values())
 
     def _new_tab(self, tab: Tab) -> Grid:
-        grid = Grid(secrets.randbelow(2**31 - 1) + 1, self.titles[tab], 1000, 26)
+        grid = Grid(id_of(self.grids["rows"].sheet, SCORES_TAB), self.titles[tab], 1000, 26)
         self.requests.append({"addSheet": {"properties": {"sheetId": grid.sheet, "title": grid.title}}})
         self.grids[tab] = grid
         return grid
@@ -99,6 +102,12 @@ def _once(sheet: int, row: int) -> Json:
     where = {"sheetId": sheet, "dimension": "ROWS", "startIndex": row, "endIndex": row + 1}
     entry = {"metadataId": secrets.randbelow(2**31 - 1) + 1, "metadataKey": KEY, "visibility": "DOCUMENT"}
     return {"createDeveloperMetadata": {"developerMetadata": {**entry, "location": {"dimensionRange": where}}}}
+
+
+def cleared(sheet: int, what: str, start: int, count: int, fields: str) -> Json:
+    """Cells that were just inserted look like their neighbours; that goes for these fields."""
+    where = {"sheetId": sheet, f"start{what}Index": start, f"end{what}Index": start + count}
+    return {"repeatCell": {"range": where, "cell": {}, "fields": fields}}
 
 
 def _fill(sheet: int, row: int, column: int, values: Sequence[Value]) -> Json:

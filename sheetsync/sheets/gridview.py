@@ -9,9 +9,11 @@ from dataclasses import dataclass, field, replace
 from typing import Any, TypeAlias
 
 from sheetsync.rows import column_letter
+from sheetsync.sheets.spreadsheet import understood
 from sheetsync.tables import Table, Value, text
 
 ROWS_A_READ = 40_000  # of one answer: some 28 MB with four columns of a team's, a twelfth of it as packed
+ROWS = "sheetsync_rows_"  # how the names of columns of rows begin
 NAMES = "namedRanges(namedRangeId,name,range)"
 TABS = f"{NAMES},sheets.properties(sheetId,title,sheetType,gridProperties(rowCount,columnCount))"
 CELLS = (
@@ -19,6 +21,7 @@ CELLS = (
     "sheets(properties(sheetId,title,sheetType,gridProperties(rowCount,columnCount)),"
     "data(startRow,startColumn,rowData(values(userEnteredValue(formulaValue,numberValue),formattedValue))))"
 )
+SCORES_TAB = "tab scores"  # gives, with `marks.id_of`, the id of the tab of scores that we make for a tab of rows
 NEW = "·"  # the header of a column that is just being added
 Rows: TypeAlias = dict[int, tuple[str, ...]]  # by their place, counted from 0
 ADDRESS = re.compile(r"=\s*(IMAGE|HYPERLINK)\s*\(", re.IGNORECASE)
@@ -69,13 +72,17 @@ class View:
     bound: tuple[Bound, ...] = ()
 
     def titled(self, title: str) -> Grid | None:
-        """The tab of this title."""
-        return next((grid for grid in self.grids.values() if grid.title == title), None)
+        """The tab of this title; no two differ in case alone."""
+        return next((grid for grid in self.grids.values() if grid.title.casefold() == title.casefold()), None)
 
-    def named(self, tab: str) -> Grid | None:
-        """The tab whose columns got their names as those of `tab`, whatever it is called by now."""
-        ours = (each.sheet for each in self.bound if each.name.startswith(f"sheetsync_{tab}_"))
-        return next((self.grids[sheet] for sheet in ours if sheet in self.grids), None)
+    def synced(self) -> list[Grid]:
+        """The tabs with columns of ours that are those of rows."""
+        named = {each.sheet for each in self.bound if each.name.startswith(ROWS)}
+        return [grid for grid in self.grids.values() if grid.sheet in named]
+
+    def ours(self, sheet: int) -> frozenset[int]:
+        """The columns of a tab of rows that bear a name of ours."""
+        return frozenset(each.column for each in self.bound if each.sheet == sheet and each.name.startswith(ROWS))
 
     def table(self, sheet: int | None) -> Table:
         """The cells of a tab; none where it was not read."""
@@ -98,17 +105,15 @@ class Wrote:
 def strays(view: View, wrote: Mapping[str, Wrote]) -> Iterator[tuple[str, dict[int, Value]]]:
     """What empties the cells that were written by a name whose column stands elsewhere by now, name by name.
 
-    A column that people renamed where it stands keeps them: it was ours a moment ago. Where people have filled the
-    place, only what stands in its very row is taken for ours.
+    A column that people renamed where it stands keeps them: it was ours a moment ago. Only what stands in the very row
+    where it was written is taken for ours: after a sort it stays, for a cell of people may look like it.
     """
     for each in view.bound:
         said, table = wrote.get(each.name, Wrote("", {})), view.table(each.sheet)
         now = table.cell(1, each.column)
         if now != said.header and (not now or said.header in table.header):
             ours = {row: text(value) for row, value in said.cells.items()}
-            shown = {row: table.cell(row, each.column) for row in range(2, len(table.rows) + 2)}
-            anywhere = set() if now else {*ours.values()}
-            found = [row for row, cell in shown.items() if cell and (cell == ours.get(row) or cell in anywhere)]
+            found = [row for row, value in ours.items() if value and table.cell(row, each.column) == value]
             if found:
                 yield each.name, dict.fromkeys(found, "")
 
@@ -135,6 +140,7 @@ def _parts(grid: Grid, most: int) -> list[str]:
     return [f"{title}!A{start}:{last}{end}" for start, end in zip(starts, ends, strict=True)]
 
 
+@understood()
 def parse(answers: Iterable[Mapping[str, Any]]) -> View:
     """A view of one or several answers of spreadsheets.get that are parts of one reading; none is kept for the next."""
     bound: tuple[Bound, ...] = ()

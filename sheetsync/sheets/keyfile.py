@@ -9,6 +9,7 @@ import re
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
+from sheetsync.cells import shown
 from sheetsync.errors import SheetError
 
 Json: TypeAlias = dict[str, Any]
@@ -60,7 +61,7 @@ def read_json(path: Path, todo: str) -> Json:
 
 def without_secrets(said: object) -> str:
     """Words of a server, short, and without what could be a secret that it repeats."""
-    return " ".join(_LONG.sub("…", str(said)).split())[:160]
+    return shown(" ".join(_LONG.sub("…", str(said)).split()), 160)
 
 
 def _complete(path: Path, kind: Kind, found: Any) -> Json:

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from hashlib import sha256
 from typing import Any, Literal, TypeAlias
+
+from sheetsync.sheets.spreadsheet import understood
 
 Json = dict[str, Any]
 Offer: TypeAlias = Literal["ours", "another", "none"]
@@ -16,9 +19,11 @@ FIELDS = (
     "data(startRow,startColumn,rowData(values(formattedValue,note,dataValidation(condition(type),inputMessage))),"
     "columnMetadata(developerMetadata(metadataId)))),namedRanges(namedRangeId,name,range)"
 )
+NOTED = "sheets(properties(sheetId),charts(chartId),data(rowData(values(note))))"
 KEY = "sheetsync"
 HINT = "A label in use, or a new one. sheetsync keeps this list."  # what our drop-down is known by
 ANCHORED = "column {}"
+BORN = "made {}"
 RECORD = "record"
 
 
@@ -31,7 +36,7 @@ def id_of(sheet: int, what: str) -> int:
 class Record:
     """What was made in a spreadsheet and cannot be told by looking at it; kept with the tab itself."""
 
-    columns: tuple[str, ...] = ()
+    columns: tuple[str, ...] = ()  # their headers, plain
     scores: bool = False
     frozen: bool = False
     dropdown: bool = False
@@ -48,9 +53,12 @@ class Record:
 
     @classmethod
     def of(cls, text: str) -> Record:
-        """The inverse of `text`."""
-        found = json.loads(text)
-        return cls(tuple(found.pop("columns")), **found)
+        """The inverse of `text`. What is none of ours, or of a later version, counts for nothing."""
+        with suppress(ValueError, TypeError):
+            found = dict(json.loads(text))
+            columns = [name for name in found.get("columns", ()) if isinstance(name, str)]
+            return cls(tuple(columns), **{name: found.get(name) is True for name in ("scores", "frozen", "dropdown")})
+        return cls()
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +86,10 @@ class Marks:
         """Where the anchor of a column is."""
         return self.anchors.get(id_of(self.sheet, ANCHORED.format(role)))
 
+    def born(self, header: str) -> int | None:
+        """Where the column is that was made with this header, whatever it is called by now."""
+        return self.anchors.get(id_of(self.sheet, BORN.format(plain(header))))
+
     def runs(self, *wanted: Offer) -> Iterator[tuple[int, int]]:
         """Stretches of rows below the header, first and end, whose drop-down is one of these."""
         start = None
@@ -90,6 +102,7 @@ class Marks:
                 start = None
 
 
+@understood()
 def parse(answer: Mapping[str, Any]) -> Marks:
     """The marks in an answer to `FIELDS` for one tab's first row and, after it, its column of labels."""
     tab = answer["sheets"][0]
@@ -114,6 +127,18 @@ def parse(answer: Mapping[str, Any]) -> Marks:
     )
 
 
+@understood()
+def notes(answer: Mapping[str, Any]) -> dict[int, list[set[str]]]:
+    """The notes in an answer to `NOTED`: a set for each range that was asked for, by tab. A chart counts as one."""
+    found: dict[int, list[set[str]]] = {}
+    for tab in answer.get("sheets", ()):
+        cells = ([cell for row in part.get("rowData", ()) for cell in row.get("values", ())] for part in tab["data"])
+        charts = [{"a chart"}] if tab.get("charts") else []
+        sets = [{cell["note"] for cell in each if "note" in cell} for each in cells]
+        found[tab["properties"].get("sheetId", 0)] = sets + charts
+    return found
+
+
 def _offers(column: Json) -> tuple[Offer, ...]:
     rows = [row.get("values", ()) for row in column.get("rowData", ())]
     rules = [cells[0].get("dataValidation") if cells else None for cells in rows]
@@ -130,7 +155,7 @@ def _anchors(data: Iterable[Json]) -> Iterator[tuple[int, int]]:
 
 def _record(entries: Iterable[Json], sheet: int) -> Record | None:
     wanted = id_of(sheet, RECORD)
-    found = next((each["metadataValue"] for each in entries if each["metadataId"] == wanted), None)
+    found = next((each.get("metadataValue", "") for each in entries if each["metadataId"] == wanted), None)
     return None if found is None else Record.of(found)
 
 
@@ -161,6 +186,13 @@ def unanchor(sheet: int, role: str) -> Json:
     return {"deleteDeveloperMetadata": {"dataFilter": _lookup(id_of(sheet, ANCHORED.format(role)))}}
 
 
+def born(sheet: int, header: str, column: int) -> tuple[Json, Json]:
+    """Mark a column as made by us, in the step that makes it. The mark goes with the column, also to its end."""
+    identity = id_of(sheet, BORN.format(plain(header)))
+    before = {"deleteDeveloperMetadata": {"dataFilter": _lookup(identity)}}  # of a column that people have renamed
+    return before, _create(identity, plain(header), _place(sheet, column))
+
+
 def guard(sheet: int, role: str, column: int) -> tuple[Json, Json]:
     """Two requests that change nothing where the column stands, and fail, with all of their batch, where it does not.
 
@@ -169,6 +201,11 @@ def guard(sheet: int, role: str, column: int) -> tuple[Json, Json]:
     at = {"metadataLocation": _place(sheet, column), "locationMatchingStrategy": "EXACT_LOCATION"}
     found = _lookup(id_of(sheet, ANCHORED.format(role)), at)
     return {"deleteDeveloperMetadata": {"dataFilter": found}}, anchor(sheet, role, column)
+
+
+def plain(header: str) -> str:
+    """A header as headers are compared."""
+    return header.strip().casefold()
 
 
 def _create(identity: int, value: str, location: Json) -> Json:

@@ -38,6 +38,8 @@ class MemorySheet:
         """Always "memory"."""
         return "memory"
 
+    identity = name
+
     @property
     def calls(self) -> Calls:
         """How often it was read and written so far, failed calls included."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -12,16 +12,17 @@ from typing import Any
 
 import requests
 from google.auth.exceptions import GoogleAuthError, TransportError
-from google.auth.transport.requests import Request
 from gspread.exceptions import APIError
 
+from sheetsync.cells import listed, shown
 from sheetsync.errors import SheetChanged, SheetError
 from sheetsync.records import Answer
 from sheetsync.sheets.base import Sheet
-from sheetsync.sheets.client import BUDGET, Client, Elsewhere
+from sheetsync.sheets.client import BUDGET, Client, Elsewhere, TokenRequest, first_words
+from sheetsync.sheets.credentials import besides
 from sheetsync.sheets.google import GoogleSheet
 from sheetsync.sheets.keyfile import without_secrets
-from sheetsync.sheets.spreadsheet import Json, Spreadsheet
+from sheetsync.sheets.spreadsheet import Json, Spreadsheet, cells_of, understood
 
 FIELDS = "sheets(properties(sheetId,title,sheetType),protectedRanges(range,warningOnly,requestingUserCanEdit))"
 CONSOLE = "https://console.cloud.google.com"
@@ -112,18 +113,18 @@ class Probe:
 
     @property
     def _who(self) -> str:
-        return str(getattr(self._credentials, "service_account_email", "the person who signed in"))
+        return self._client.who
 
     def token(self) -> Answer:
         """Get an access token."""
-        ask = partial(Request(self._tokens), timeout=self._patience / 2)
+        ask = partial(TokenRequest(self._tokens), timeout=self._patience / 2)
         try:
             self._credentials.refresh(ask)
         except TransportError as error:
             return "problem", f"who gives out access tokens does not answer ({_cause(error)})", _network()
         except GoogleAuthError as error:
             return _no_token(error)
-        return "ok", "Google accepts the credentials, for spreadsheets and nothing else", ""
+        return "ok", f"Google accepts the credentials, for spreadsheets {besides(self._credentials)}", ""
 
     # --- what we may ------------------------------------------------------------------------------
 
@@ -180,34 +181,38 @@ class Probe:
 
     # --- where it goes ----------------------------------------------------------------------------
 
+    @understood()
     def tabs(self) -> Answer:
         """Whether the tab of the rows is there, and may be edited, and where the scores go."""
-        titles = {tab["properties"].get("sheetId", 0): tab["properties"].get("title", "") for tab in self._grids()}
+        titles = {tab["properties"].get("sheetId", 0): str(tab["properties"].get("title")) for tab in self._grids()}
         gid = next(iter(titles), None) if self._place.gid is None else self._place.gid
         if gid is None or gid not in titles:
             todo = "open the tab that holds the rows, and put the address shown there into sheetsync.toml"
-            return "problem", f"there is no tab with gid={gid} (tabs: {', '.join(titles.values())})", todo
+            return "problem", f"there is no tab with gid={gid} (tabs: {', '.join(map(_title, titles.values()))})", todo
         if titles[gid] == self._place.scores:
             todo = "name another tab in sheetsync.toml: [google] scores"
-            return "problem", f"the scores would go to the tab of the rows, '{self._place.scores}'", todo
-        if locked := {titles[each] for each in self._protected()} & {titles[gid], self._place.scores}:
-            todo = f"in the sheet: Data > Protect sheets and ranges, and let {self._who} edit it"
-            return "problem", f"the tab '{min(locked)}' is protected from {self._who}", todo
+            return "problem", f"the scores would go to the tab of the rows, '{_title(self._place.scores)}'", todo
+        todo = f"in the sheet: Data > Protect sheets and ranges, and let {self._who} edit"
+        protected = list(self._protected())
+        whole = {titles[tab] for tab, cells in protected if not cells}
+        if locked := whole & {titles[gid], self._place.scores}:
+            return "problem", f"the tab '{_title(min(locked))}' is protected from {self._who}", f"{todo} it"
         scores = "is there" if self._place.scores in titles.values() else "is made by the first sync"
-        return "ok", f"rows in '{titles[gid]}'; scores in '{self._place.scores}', which {scores}", ""
+        said = f"rows in '{_title(titles[gid])}'; scores in '{_title(self._place.scores)}', which {scores}"
+        if parts := [cells for tab, cells in protected if tab == gid]:
+            said += f"; cells of the rows are protected from {self._who}: {listed(parts, ', ')}"
+            return "note", said, f"{todo} those among them that are in sheetsync's columns or the one of labels"
+        return "ok", said, ""
 
     def _grids(self) -> list[Json]:
         return [tab for tab in self._tabs if tab["properties"].get("sheetType", "GRID") == "GRID"]
 
-    def _protected(self) -> set[int]:
-        """Tabs that are protected as a whole, and not from others."""
-        return {
-            tab["properties"].get("sheetId", 0)
-            for tab in self._grids()
-            for each in tab.get("protectedRanges", ())
-            if not each.get("requestingUserCanEdit") and not each.get("warningOnly")
-            if not any(bound for key, bound in each.get("range", {}).items() if key != "sheetId")
-        }
+    def _protected(self) -> Iterator[tuple[int, str]]:
+        """What is protected, and not from others: the tab, and which cells of it, "" for all."""
+        for tab in self._grids():
+            for each in tab.get("protectedRanges", ()):
+                if not each.get("requestingUserCanEdit") and not each.get("warningOnly"):
+                    yield tab["properties"].get("sheetId", 0), cells_of(each.get("range", {}))
 
     def quota(self) -> Answer:
         """What is known of the quota. Google tells nobody what is left of it."""
@@ -231,13 +236,18 @@ def _refusal(error: SheetError) -> APIError | None:
 
 
 def _words(error: APIError) -> str:
-    return " ".join(str(error.error.get("message", "")).split())[:WORDS] or "no reason given"
+    return first_words(error.error.get("message"), WORDS)
+
+
+def _title(given: str) -> str:
+    return shown(given, 80)
 
 
 def _of_the_api(error: APIError) -> Answer | None:
     """What is wrong before any spreadsheet is looked at; None when the refusal is about the spreadsheet."""
     status, words = error.response.status_code, _words(error)
-    details = [each for each in error.error.get("details", ()) if each.get("reason")]
+    with understood():
+        details = [each for each in error.error.get("details", ()) if each.get("reason")]
     reason = details[0]["reason"] if details else ""
     if reason == "SERVICE_DISABLED" or "has not been used in project" in words:
         return _disabled(details[0] if details else {}, words)
@@ -270,6 +280,8 @@ def _no_token(error: GoogleAuthError) -> Answer:
 def _cause(error: BaseException) -> str:
     """Why there was no answer, without the address and whatever else stands in such an error."""
     inner: Any = error.args[0] if error.args else error
+    if isinstance(inner, str):
+        return f"an answer that is none, with {inner}"
     return "no answer in time" if isinstance(inner, requests.Timeout) else "no connection"
 
 

@@ -2,16 +2,42 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from gspread.exceptions import APIError
 
 from sheetsync.errors import SheetChanged, SheetError
-from sheetsync.sheets.client import Client
+from sheetsync.rows import column_letter
+from sheetsync.sheets.client import Client, first_words
 
 URL = "https://sheets.googleapis.com/v4/spreadsheets/"
 Json = dict[str, Any]
+
+
+@contextmanager
+def understood() -> Iterator[None]:
+    """Around whatever takes an answer apart: raises `SheetError` where the answer is not built as Google's are."""
+    try:
+        yield
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
+        raise SheetError(
+            "what came in place of an answer of Google Sheets cannot be understood: look at the network of this "
+            "machine and its proxy, and at `endpoint` in sheetsync.toml if it is set"
+        ) from error
+
+
+def cells_of(where: Json) -> str:
+    """A range as people write it, such as B2:C or 1:1; "" for a whole tab."""
+    bounds = ("startColumnIndex", "startRowIndex", "endColumnIndex", "endRowIndex")
+    left, top, right, bottom = (where.get(each) for each in bounds)
+    if not (left or top or right or bottom):
+        return ""
+    if right is None and (left or 0) > 0:
+        right = 18_278  # ZZZ, the last column that Google knows
+    first, last = (column_letter(left or 0), column_letter(right - 1)) if right else ("", "")
+    return f"{first}{(top or 0) + 1 if top or bottom else ''}:{last}{bottom or ''}"
 
 
 class Spreadsheet:
@@ -31,7 +57,9 @@ class Spreadsheet:
 
     def batch(self, requests: Sequence[Json]) -> list[Json]:
         """spreadsheets.batchUpdate: all requests or none; gives a reply to each."""
-        replies: list[Json] = self._call("post", ":batchUpdate", {"requests": requests}).get("replies", [])
+        replies = self._call("post", ":batchUpdate", {"requests": requests}).get("replies", [])
+        if not isinstance(replies, list) or not all(isinstance(each, dict) for each in replies):
+            raise SheetChanged(f"what was answered to a change of {self.name} cannot be understood: read it again")
         return replies
 
     def set_values(self, data: Sequence[Json]) -> None:
@@ -45,13 +73,23 @@ class Spreadsheet:
             raise self._sorry(error) from error
 
     def _sorry(self, error: APIError) -> SheetError:
-        status, words = error.response.status_code, str(error.error.get("message", ""))[:300]
+        status, words = error.response.status_code, first_words(error.error.get("message"), 300)
         if status == 400 and "not supported for this document" in words:
             return SheetError(f"{self.name} is a file of another program: open it there, File > Save as Google Sheets")
         if status == 400 and "protected cell" in words:
             return SheetError(
-                f"a part of {self.name} is protected from sheetsync: under Data > Protect sheets and ranges, let the "
-                "address that `sheetsync doctor` shows edit it"
+                f"a part of {self.name} is protected from sheetsync: under Data > Protect sheets and ranges, let "
+                f"{self.client.who} edit it"
+            )
+        if status == 400 and "limit of" in words and "cells" in words:
+            return SheetError(
+                f"{self.name} is as large as Google lets it become: delete rows, columns or tabs that nobody needs "
+                f"(Google says: {words})"
+            )
+        if status == 400 and "characters in a single cell" in words:
+            return SheetError(
+                f"what is to be written into a cell of {self.name} is longer than Google allows: use shorter labels "
+                f"and headers (Google says: {words})"
             )
         if status == 400:
             return SheetChanged(f"{self.name} is not as it was ({words}): read it again")
@@ -62,8 +100,8 @@ class Spreadsheet:
             )
         if status in (401, 403):
             return SheetError(
-                f"{self.name} may not be read and written with these credentials: share it as Editor with the address "
-                f"that `sheetsync doctor` shows (Google says: {words})"
+                f"{self.name} may not be read and written with these credentials: share it as Editor with "
+                f"{self.client.who} (Google says: {words})"
             )
         if status == 404:
             return SheetError(f"there is no spreadsheet {self.name}: look at its address in sheetsync.toml")

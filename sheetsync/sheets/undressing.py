@@ -7,17 +7,31 @@ from typing import Any
 
 from sheetsync.cells import shown
 from sheetsync.sheets.dressing import covers, frozen, guarded, note, protected, validation
-from sheetsync.sheets.looks import COLOURED, GRADIENT, LOOKS, NOTES
-from sheetsync.sheets.marks import Marks, Record, forget_record, id_of, unanchor
+from sheetsync.sheets.looks import COLOURED, GRADIENT, LOOKS, NOTES, PREVIEW
+from sheetsync.sheets.marks import Marks, Record, forget_record, id_of, plain, unanchor
 
 Json = dict[str, Any]
 
 
-def undress(marks: Marks, places: Mapping[str, int], scores: int | None) -> list[Json]:
-    """Requests that take away what is ours, and nothing else; `scores` is the tab to remove, None = none."""
+def made(marks: Marks, places: Mapping[str, int]) -> dict[str, int]:
+    """The columns that init made, and that are still what they were: neither renamed nor made anew by people."""
+    ours = {role: at for role, at in places.items() if role in NOTES or role == PREVIEW}
+    wanted = (marks.record or Record()).columns
+    return {
+        role: at
+        for role, at in ours.items()
+        if plain(marks.header[at]) in wanted and marks.born(marks.header[at]) == at
+    }
+
+
+def undress(marks: Marks, places: Mapping[str, int], gone: Collection[str], scores: int | None) -> list[Json]:
+    """Requests that take away what is ours, and nothing else; the columns of the roles `gone` and all in them.
+
+    `scores` is the tab to remove, None = none.
+    """
     record = marks.record or Record()
-    kept = {role: at for role, at in places.items() if role not in record.columns}
-    made = {role: at for role, at in places.items() if role in record.columns}
+    kept = {role: at for role, at in places.items() if role not in gone}
+    leaving = [places[role] for role in gone]
     requests = [
         *({"deleteFilterView": {"filterId": each}} for each in _our_views(marks)),
         *({"deleteProtectedRange": {"protectedRangeId": id_of(marks.sheet, role)}} for role in _our_protections(marks)),
@@ -29,8 +43,8 @@ def undress(marks: Marks, places: Mapping[str, int], scores: int | None) -> list
         *(validation(marks.sheet, places["label"], run, None) for run in marks.runs("ours")),
         *([frozen(marks.sheet, 0)] if record.frozen and marks.frozen == 1 else []),
         *(unanchor(marks.sheet, role) for role in places),
-        *({"deleteNamedRange": {"namedRangeId": each}} for each in _names(marks, made.values(), scores)),
-        *(_without_column(marks.sheet, at) for at in sorted(made.values(), reverse=True)),
+        *({"deleteNamedRange": {"namedRangeId": each}} for each in _names(marks, leaving, scores)),
+        *(_without_column(marks.sheet, at) for at in sorted(leaving, reverse=True)),
         *([{"deleteSheet": {"sheetId": scores}}] if scores is not None else []),
         *([forget_record(marks)] if marks.record else []),
     ]
@@ -81,17 +95,17 @@ def _without_column(sheet: int, column: int) -> Json:
     return {"deleteDimension": {"range": where}}
 
 
-def listing(marks: Marks, places: Mapping[str, int]) -> list[str]:
-    """What of a tab is ours, in words."""
+def listing(marks: Marks, places: Mapping[str, int], columns: Collection[str]) -> list[str]:
+    """What of a tab is ours, in words; of the columns these roles."""
     record = marks.record or Record()
     called = {role: shown(marks.header[at], 80) for role, at in places.items()}
     found = {
-        "columns": [called[role] for role in places if role in record.columns],
+        "columns": [called[role] for role in places if role in columns],
         "notes on the headers of": [called[role] for role, at in places.items() if _our_note(marks, role, at)],
         "a warning before edits in": [called.get(role, role) for role in _our_protections(marks)],
         "colour scales on": [called[role] for role in COLOURED if role in places and _our_rules(marks, [places[role]])],
         "filter views": [f"“{look.title}”" for look in LOOKS if id_of(marks.sheet, look.title) in marks.views],
         "a drop-down of labels in": [called["label"]] if "ours" in marks.offers else [],
-        "a frozen": ["header"] if record.frozen and marks.frozen == 1 else [],
+        "the freezing of the": ["header"] if record.frozen and marks.frozen == 1 else [],
     }
     return [f"{what} {', '.join(names)}" for what, names in found.items() if names]

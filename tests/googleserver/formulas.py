@@ -66,7 +66,7 @@ def evaluate(formula: str, book: Book, sheet: Sheet, row: int, column: int, dept
     """The result of a formula; pictures give an empty cell."""
     if formula[:7].upper() == "=IMAGE(" and '"' in formula[7:9]:
         return None
-    if array := re.match(r'=\{"((?:[^"]|"")*)";', formula):
+    if array := re.match(r'=ARRAYFORMULA\(IF\(ROW\(\w+:\w+\)=1;"((?:[^"]|"")*)";', formula):
         return array[1].replace('""', '"')  # what spills below it is not worked out
     if depth > MOST_STEPS:
         return Failure("#REF!")

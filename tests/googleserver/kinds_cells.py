@@ -127,7 +127,11 @@ def repeat_cell(batch: Batch, request: Json) -> None:
             new = new._replace(formula=carried(new.formula, row - area.top, column - area.left))
         return new
 
-    grid.fill(sheet, area, change)
+    if given:
+        grid.fill(sheet, area, change)
+    else:  # what is empty stays so
+        for row, column, cell in list(sheet.cells(area)):
+            sheet.put(row, column, change(cell, row, column))
     _check_strict(batch, sheet, area)
 
 
