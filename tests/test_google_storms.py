@@ -33,7 +33,7 @@ from sheetsync.tables import AddColumns, AddRow, CellUpdate, Table
 
 PEOPLE = [["Ada", url, CLASSES[n % 2], "train"] for n, url in enumerate(list(GOOD)[:10])]
 CALLS = 9  # of a first pass: it reads twice, adds columns, reads with its tabs, adds a row, sets cells, reads
-SILENCE = (5.0, 0.06)  # real seconds: only silence costs any
+SILENCE = (5.0, 0.2)  # real seconds: only silence costs any
 BOUND = PATIENCE + TIMEOUT[1]  # of a whole storm, for only one call lasts until patience ends
 
 
