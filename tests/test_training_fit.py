@@ -16,48 +16,6 @@ from training.recipe import RECIPES
 RECIPE = replace(RECIPES["roman-resnet50"], batch=8, epochs=3, learning_rate=1e-3, norm_momentum=0.1)
 
 
-def conv(inputs, outputs, kernel):
-    """Weights and biases of a convolution, and scale and shift of the normalisation after it."""
-    return inputs * outputs * kernel**2 + outputs + 2 * outputs
-
-
-def test_parameters_are_as_many_as_by_hand():
-    model = build(RECIPE, 10)
-    block = conv(64, 64, 3) + conv(64, 256, 1)
-    wanted = {
-        "stem": conv(3, 64, 7),
-        "block1": conv(64, 64, 1) + block + conv(64, 256, 1),
-        "block2": conv(256, 64, 1) + block,
-        "block3": conv(256, 64, 1) + block,
-        "dense": 256 * 10 + 10,
-    }
-    found = {name: sum(p.numel() for p in getattr(model, name).parameters()) for name in wanted}
-    assert found == wanted
-    # model.summary() of keras.applications.ResNet50 up to conv2_block3_out, running means and variances included
-    norms = [layer for layer in model.modules() if isinstance(layer, nn.BatchNorm2d)]
-    running = sum(norm.running_mean.numel() + norm.running_var.numel() for norm in norms)
-    assert sum(found.values()) - found["dense"] + running == 229_760
-
-
-def test_every_layer_gives_the_shape_by_hand():
-    model = build(RECIPE, 10)
-    shapes = {}
-    for name, layer in model.named_children():
-        layer.register_forward_hook(lambda _, __, out, name=name: shapes.update({name: tuple(out.shape[1:])}))
-    logits = model(torch.zeros(2, 3, 32, 32))
-    block = (256, 8, 8)
-    assert shapes == {
-        "stem": (64, 16, 16),  # (32 + 2 * 3 - 7) // 2 + 1
-        "pool": (64, 8, 8),  # (16 + 2 * 1 - 3) // 2 + 1
-        "block1": block,
-        "block2": block,
-        "block3": block,
-        "dense": (10,),
-    }
-    assert logits.shape == (2, 10)
-    assert model.embed(torch.zeros(2, 3, 32, 32)).shape == (2, 256)
-
-
 def test_preprocessing_turns_the_channels_and_takes_the_means_away():
     x = torch.tensor([255.0, 100.0, 0.0]).view(1, 3, 1, 1)
     found = build(RECIPE, 2).preprocess(x).flatten().tolist()
