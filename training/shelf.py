@@ -1,0 +1,114 @@
+"""Rows of equal shape, kept by the digest of the image that they were made from: what is costly is made once.
+
+Two files that only grow: `rows.bin` holds the rows, `digests.bin` the 32 bytes of each one's SHA-256, in the same
+order. A row is written before its digest, so that a process killed in between leaves nothing that is not whole.
+Rows are mapped, not read: several processes share them, and they may be more than the memory holds.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from training.data import Ints
+from training.errors import TrainingError
+
+DIGEST = 32  # bytes
+STALE = 1000  # rows that nobody asks for any more and that may lie around, besides as many again as are asked for
+
+Rows = npt.NDArray[Any]  # (M, *shape)
+
+
+class Shelf:
+    """The rows in a folder, which is made if it is missing. All rows have one shape and type."""
+
+    def __init__(self, folder: Path, shape: tuple[int, ...], dtype: npt.DTypeLike) -> None:
+        self.shape, self.dtype = shape, np.dtype(dtype)
+        self._folder, self._rows, self._digests = folder, folder / "rows.bin", folder / "digests.bin"
+        self._bytes = int(np.prod(shape)) * self.dtype.itemsize  # of one row
+
+    def missing(self, digests: Sequence[str]) -> list[int]:
+        """The positions of the digests that have no row, of equal ones the first."""
+        known = set(self._known())
+        first: dict[bytes, int] = {}
+        for position, digest in enumerate(map(bytes.fromhex, digests)):
+            if digest not in known:
+                first.setdefault(digest, position)
+        return list(first.values())
+
+    def append(self, digests: Sequence[str], rows: Rows) -> None:
+        """Keep more rows, (n, *shape), one a digest. Raises TrainingError when the disk does not take them."""
+        try:
+            with self._locked():
+                there, new = len(self._known()), self.missing(digests)  # another process may have been quicker
+                content = np.ascontiguousarray(rows[new], self.dtype).tobytes()
+                _write(self._rows, there * self._bytes, content)
+                _write(self._digests, there * DIGEST, b"".join(bytes.fromhex(digests[i]) for i in new))
+        except OSError as error:
+            raise TrainingError(f"{self._folder}: cannot be written ({error.strerror})") from error
+
+    def fill(
+        self, digests: Sequence[str], make: Callable[[list[int]], Rows], group: int, done: Callable[[int], None]
+    ) -> None:
+        """Make the rows that are missing, so many at a time; `make` gets positions, `done` hears how many are there."""
+        missing = self.missing(digests)
+        for start in range(0, len(missing), group):
+            chosen = missing[start : start + group]
+            self.append([digests[i] for i in chosen], make(chosen))
+            done(len(digests) - len(missing) + start + len(chosen))
+
+    def take(self, digests: Sequence[str]) -> tuple[Rows, Ints]:
+        """All rows there are, (M, *shape), mapped, and where among them those of these digests are, (N,).
+
+        Raises KeyError for a digest that has none.
+        """
+        with self._locked():
+            known = self._known()
+            where = {digest: place for place, digest in enumerate(known)}
+            places = np.array([where[bytes.fromhex(digest)] for digest in digests], np.int64)
+            if not known:
+                return np.zeros((0, *self.shape), self.dtype), places
+            return np.memmap(self._rows, self.dtype, "r", shape=(len(known), *self.shape)), places
+
+    def forget(self, digests: Sequence[str]) -> None:
+        """Begin anew when most of what is kept is of none of these digests. Who has mapped rows keeps them."""
+        wanted = set(map(bytes.fromhex, digests))
+        with self._locked():
+            if sum(digest not in wanted for digest in self._known()) > len(wanted) + STALE:
+                self._digests.unlink()
+                self._rows.unlink()
+
+    def _known(self) -> list[bytes]:
+        """The digests of the rows that are whole."""
+        if not self._digests.exists():
+            return []
+        content = self._digests.read_bytes()
+        count = min(len(content) // DIGEST, self._rows.stat().st_size // self._bytes)
+        return [content[i * DIGEST : (i + 1) * DIGEST] for i in range(count)]
+
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
+        self._folder.mkdir(parents=True, exist_ok=True)
+        handle = os.open(self._folder, os.O_RDONLY)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(handle)
+
+
+def _write(path: Path, start: int, content: bytes) -> None:
+    """Put this at a place of a file, as its end."""
+    with path.open("r+b" if path.exists() else "w+b") as file:
+        file.truncate(start)
+        file.seek(start)
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
