@@ -27,7 +27,8 @@ from sklearn.datasets import load_digits
 from sklearn.metrics import average_precision_score
 
 from training.crossval import Bench, assign_folds, plan_jobs, run_jobs
-from training.data import decode, scan
+from training.data import scan
+from training.pixels import CACHE, decoded
 from training.recipe import RECIPES, Recipe
 
 DEMO = RECIPES["demo-resnet50"]
@@ -66,20 +67,18 @@ def write_digits(root: Path, seed: int) -> dict[str, str]:
 def measure(recipe: Recipe, root: Path, truth: dict[str, str]) -> dict[str, float]:
     """Train the main model and the folds; the figures of one row."""
     data = scan(root)
-    images = np.zeros((len(data.samples), 3, recipe.image_size, recipe.image_size), np.float32)
-    decode(data, images)
-    np.save(root / "images.npy", images)
     train, val, targets = data.where("train"), data.where("val"), data.targets()
     samples = [data.samples[i] for i in train]
     fold = assign_folds([s.digest for s in samples], [s.label for s in samples], recipe.folds, recipe.seed)
     jobs = plan_jobs(data, fold, recipe.seed)
-    bench = Bench(recipe, root / "images.npy", targets, len(data.classes), root / "weights")
-    before = _seconds_of_children()
-    outcomes = run_jobs(bench, jobs, 2, lambda *_: None)
+    with decoded(data, recipe, root / CACHE, lambda *_: None) as images:
+        bench = Bench(recipe, images, targets, len(data.classes), root / "weights")
+        before = _seconds_of_children()
+        outcomes = run_jobs(bench, jobs, 2, lambda *_: None)
     seconds = _seconds_of_children() - before
 
     true = np.array([data.classes.index(truth[sample.path]) for sample in data.samples])
-    own = np.zeros(len(images))
+    own = np.zeros(len(targets))
     for job, outcome in zip(jobs[1:], outcomes[1:], strict=True):
         own[job.held] = outcome.held[np.arange(len(job.held)), targets[job.held]]
     guess = outcomes[0].held.argmax(1)

@@ -89,7 +89,9 @@ def running(process: int) -> bool:
 
 def is_training(process: subprocess.Popen[str], folder: Path) -> bool:
     """Whether it trains: its training process has processes of its own, and these have begun."""
-    return len(offspring(process.pid)) >= 2 and bool(list((folder / ".sheetsync" / "runs").glob(".tmp-*/images.npy")))
+    return len(offspring(process.pid)) >= 2 and bool(
+        list((folder / ".sheetsync" / "runs").glob(".cache/*/digests.bin"))
+    )
 
 
 @pytest.fixture

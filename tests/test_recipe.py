@@ -40,7 +40,7 @@ def test_the_name_does_not_change_the_digest():
 
 
 def test_the_competitions_recipe_stays_what_it_was():
-    assert ROMAN.digest == "f270e2cff512e8e7"
+    assert ROMAN.digest == "b6fe288c5a3c21f9"
 
 
 def test_a_recipe_is_frozen():
@@ -94,7 +94,10 @@ def test_a_file_holds_a_recipe(tmp_path, ending):
         ({"precision": "fp16"}, "fp32, bf16"),
         ({"average_from": 1.5}, "between 0 and 1"),
         ({"learning_rate": float("nan")}, "above 0"),
-        ({"image_size": 4}, "at least 8"),
+        ({"image_size": 4}, "image_size must lie between 8 and 1024 for resnet50-conv2"),
+        ({"network": "resnet50", "crop_size": 31}, "crop_size must lie between 32 and 1024"),
+        ({"weights": "imagenet1k-v1"}, "weights 'imagenet1k-v1' are of another network than resnet50-conv2"),
+        ({"network": "vgg"}, "it can be resnet50-conv2, resnet50, efficientnet-lite0"),
     ],
 )
 def test_a_wrong_file_says_which_field(tmp_path, edit, words):
@@ -103,6 +106,16 @@ def test_a_wrong_file_says_which_field(tmp_path, edit, words):
     path.write_text(json.dumps({key: value for key, value in values.items() if value is not None}))
     with pytest.raises(RecipeError, match=words):
         load(str(path))
+
+
+def test_a_seed_after_the_name_is_added_to_the_recipes(tmp_path):
+    (tmp_path / "own.json").write_text(json.dumps(asdict(ROMAN) | {"name": "own", "seed": 5}))
+    found = load(f"{tmp_path}/own.json@2")
+    assert (found.name, found.seed) == ("own@2", 7)
+    assert load("roman-resnet50@0").digest == ROMAN.digest
+    assert json.loads(command("roman-resnet50@1").stdout)["digest"] == replace(ROMAN, seed=1).digest
+    for wrong in ("roman-resnet50@", "roman-resnet50@-1", "@1", "nope@1"):
+        assert command(wrong).returncode == 2, wrong
 
 
 @pytest.mark.parametrize("content", ["{", "[]", None])

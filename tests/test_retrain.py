@@ -186,7 +186,7 @@ def test_a_failed_training_says_its_own_words_and_where_its_log_is(tmp_path: Pat
     fill(tmp_path, ROWS)
     with pytest.raises(TrainingError) as raised:
         trainer(tmp_path).train("0" * 16, silent)
-    assert "8 images in train and 2 in val; tiny allows 3 together" in str(raised.value)
+    assert "10 images in train and val; tiny allows 3: take some out (train 8:" in str(raised.value)
     log = tmp_path / "state" / "train.log"
     assert str(log) in str(raised.value)
     assert "tiny allows 3 together" in log.read_text()

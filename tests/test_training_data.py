@@ -1,6 +1,7 @@
 """From a folder of images to one array."""
 
 import hashlib
+import shutil
 import tracemalloc
 from dataclasses import replace
 
@@ -11,8 +12,9 @@ from PIL import Image
 from torchvision.datasets import ImageFolder
 from torchvision.datasets.folder import IMG_EXTENSIONS
 
-from training.data import EXTENSIONS, check, decode, read, resize, scan
+from training.data import EXTENSIONS, check, plain, read, scan, square
 from training.errors import DataError
+from training.pixels import decoded
 from training.recipe import RECIPES
 
 ROMAN = RECIPES["roman-resnet50"]
@@ -31,10 +33,9 @@ def tree(tmp_path):
     return tmp_path
 
 
-def decoded(data, size=32):
-    images = np.zeros((len(data.samples), 3, size, size), np.float32)
-    decode(data, images)
-    return images
+def images_of(data, cache, recipe=ROMAN):
+    with decoded(data, recipe, cache, lambda *_: None) as store:
+        return store.open()[:]
 
 
 def test_every_image_is_found_with_its_split_label_and_content(tree):
@@ -89,21 +90,21 @@ def test_resizing_equals_torchs_bilinear_without_antialias(height, width):
     image = np.random.default_rng(0).integers(0, 256, (height, width, 3), np.uint8)
     tensor = torch.from_numpy(image).permute(2, 0, 1)[None].float()
     wanted = torch.nn.functional.interpolate(tensor, size=(32, 32), mode="bilinear", align_corners=False)[0]
-    np.testing.assert_allclose(resize(image, 32), wanted.numpy(), atol=2e-3)
+    np.testing.assert_allclose(plain(image, 32), wanted.permute(1, 2, 0).numpy(), atol=2e-3)
 
 
 def test_resizing_equals_a_computation_by_hand():
     # One row of four pixels to two: centres at 0.5 and 2.5, half way between neighbours.
     image = np.array([[0, 10, 100, 250]], np.uint8)[:, :, None].repeat(3, axis=2)
-    assert resize(image, 2)[0].tolist() == [[5, 175], [5, 175]]
+    assert plain(image, 2)[:, :, 0].tolist() == [[5, 175], [5, 175]]
     # Eight pixels to two: centres at 1.5 and 5.5; antialiasing would have seen the 255 at the ends.
     image = np.array([[255, 0, 2, 0, 0, 4, 8, 255]], np.uint8)[:, :, None].repeat(3, axis=2)
-    assert resize(image, 2)[0].tolist() == [[1, 6], [1, 6]]
+    assert plain(image, 2)[:, :, 0].tolist() == [[1, 6], [1, 6]]
 
 
 def test_values_are_not_rounded():
     image = np.array([[0, 1]], np.uint8)[:, :, None].repeat(3, axis=2)
-    assert resize(image, 1).tolist() == [[[0.5]]] * 3
+    assert plain(image, 1).tolist() == [[[0.5] * 3]]
 
 
 def grey(value, mode="L"):
@@ -153,11 +154,42 @@ def test_every_kind_of_image_becomes_rgb(tmp_path, image, wanted):
     assert np.unique(pixels.reshape(-1, 3), axis=0).tolist() == [list(wanted)]
 
 
-def test_images_stand_in_the_array_in_the_order_of_the_samples(tree):
+PHOTO = replace(RECIPES["resnet50"], image_size=64, crop_size=48)
+
+
+@pytest.mark.parametrize("recipe", [ROMAN, PHOTO], ids=lambda recipe: recipe.resize)
+def test_images_stand_in_the_order_of_the_samples(tree, tmp_path, recipe):
     data = scan(tree)
-    images = decoded(data, 16)
+    images = images_of(data, tmp_path / "cache", recipe)
+    assert images.dtype == (np.float32 if recipe is ROMAN else np.uint8)
     values = [int(sample.path.split("/")[-1][0]) - 1 for sample in data.samples]
     assert np.abs(images.mean((1, 2, 3)) - values).max() < 1.5  # JPEG and WebP are a little off
+
+
+def test_a_relabel_decodes_nothing_and_equal_images_are_decoded_once(tree, tmp_path):
+    before = images_of(scan(tree), tmp_path / "cache")
+    for path in tree.rglob("*.*"):
+        if path.parent != tmp_path / "cache" and path.suffix == ".bmp":
+            shutil.copy(path, path.with_name("twin.bmp"))
+    images_of(scan(tree), tmp_path / "cache")
+    (tree / "train/b/1.png").rename(put(tree / "train/c/1.png"))
+    heard = []
+    with decoded(scan(tree), ROMAN, tmp_path / "cache", lambda *said: heard.append(said)) as store:
+        after = store.open()
+    assert heard == []
+    assert len(after.rows) == len(before) == 5
+    assert len(after) == 6
+
+
+def test_a_photo_is_shrunk_with_all_its_pixels(tmp_path):
+    random = np.random.default_rng(0)
+    image = Image.fromarray(random.integers(0, 256, (9, 7, 3), np.uint8)).resize((500, 400), Image.Resampling.BICUBIC)
+    image.save(tmp_path / "x.png")
+    image.save(tmp_path / "x.jpg", quality=95)
+    wanted = torch.from_numpy(np.array(image)).permute(2, 0, 1)[None].float()
+    wanted = torch.nn.functional.interpolate(wanted, size=(64, 64), mode="bilinear", antialias=True)[0].permute(1, 2, 0)
+    for name, most in (("x.png", 1.0), ("x.jpg", 6.0)):  # a JPEG is decoded at half of its size
+        assert np.abs(square(tmp_path / name, "antialias", 64) - wanted.numpy()).mean() < most
 
 
 @pytest.mark.parametrize("content", [b"", b"not an image", "cut"])
@@ -169,7 +201,7 @@ def test_a_broken_image_is_named(tree, content):
         content = path.read_bytes()[:2000]
     path.write_bytes(content)
     with pytest.raises(DataError, match=r"train/a/broken\.png"):
-        decoded(scan(tree))
+        images_of(scan(tree), tree / ".cache")
 
 
 def test_no_folder_no_train_images_one_class_and_too_many_are_told_apart(tmp_path):
@@ -183,7 +215,16 @@ def test_no_folder_no_train_images_one_class_and_too_many_are_told_apart(tmp_pat
         check(scan(tmp_path), ROMAN)
     put(tmp_path / "train/b/1.png")
     check(scan(tmp_path), replace(ROMAN, max_images=3))
-    with pytest.raises(DataError, match="2 images in train and 1 in val; roman-resnet50 allows 2"):
+    counts = r"3 images in train and val; roman-resnet50 allows 2: .* \(train 2: a 1, b 1; val 1: a 1\)"
+    with pytest.raises(DataError, match=counts):
+        check(scan(tmp_path), replace(ROMAN, max_images=2))
+
+
+def test_of_many_classes_the_largest_are_told(tmp_path):
+    for number in range(23):
+        put(tmp_path / f"train/{number:02d}/1.png")
+    put(tmp_path / "train/22/2.png")
+    with pytest.raises(DataError, match=r"\(train 24: 22 2, 00 1, .*, 18 1, 3 more classes 3\)"):
         check(scan(tmp_path), replace(ROMAN, max_images=2))
 
 
@@ -191,7 +232,7 @@ def test_a_very_wide_image_takes_no_more_memory_than_its_pixels():
     image = np.zeros((2, 1_000_000, 3), np.uint8)
     tracemalloc.start()
     try:
-        assert resize(image, 32).shape == (3, 32, 32)
+        assert plain(image, 32).shape == (32, 32, 3)
         peak = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()

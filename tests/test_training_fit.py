@@ -44,8 +44,8 @@ def test_normalisation_has_keras_numbers():
 def colours():
     random = np.random.default_rng(0)
     targets = np.arange(48) % 3
-    images = random.uniform(0, 90, (48, 3, 32, 32)).astype(np.float32)
-    images[np.arange(48), targets] += 150
+    images = random.uniform(0, 90, (48, 32, 32, 3)).astype(np.float32)
+    images[np.arange(48), :, :, targets] += 150
     return images, targets
 
 

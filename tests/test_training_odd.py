@@ -17,6 +17,7 @@ from training_tree import (
     folder_of,
     furnish,
     lines,
+    made_in,
     metrics_of,
     rows_of,
     save,
@@ -101,7 +102,7 @@ def test_data_that_cannot_be_trained_on_is_told_in_one_sentence(tmp_path, place,
     assert result.returncode == 1
     assert words in result.stderr
     assert result.stderr.count("\n") == 1
-    assert not list(tmp_path.glob("runs/*"))
+    assert not made_in(tmp_path / "runs")
 
 
 @pytest.mark.parametrize(
@@ -181,13 +182,10 @@ def test_killed_midway_it_leaves_no_run_and_the_next_one_works(tmp_path, place):
         process.send_signal(signal.SIGKILL)
         process.wait()
         wait_until_gone(workers)
-    (unfinished,) = [path.name for path in runs.iterdir()]
+    (unfinished,) = made_in(runs)
     assert unfinished.startswith(".tmp-")
 
     result = train(place / "data", place / "tiny.json", runs, "--json", "--workers", 2, "--id", "mine")
     assert folder_of(result) == runs / "mine"
-    assert {path.name for path in runs.iterdir()} == {
-        "mine",
-        unfinished,
-    }  # of another recipe, which may be gone on with
+    assert made_in(runs) == {"mine", unfinished}  # of another recipe, which may be gone on with
     assert {path.name for path in (runs / "mine").iterdir()} == FILES

@@ -14,12 +14,13 @@ import pytest
 import torch
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
-from training_tree import TINY, command, folder_of, furnish, lines, metrics_of, train, write_recipe
+from training_tree import TINY, command, folder_of, furnish, lines, made_in, metrics_of, train, write_recipe
 
 from training import fit
 from training.checkpoint import Checkpoint
 from training.crossval import Bench, Job, run_job
 from training.errors import TrainingError
+from training.pixels import Store
 from training.trainer import Trainer, predict
 from training.workspace import workspace
 
@@ -36,8 +37,8 @@ class Stop(Exception):
 def colours():
     random = np.random.default_rng(0)
     targets = np.arange(48) % 3
-    images = random.uniform(0, 90, (48, 3, 32, 32)).astype(np.float32)
-    images[np.arange(48), targets] += 9
+    images = random.uniform(0, 90, (48, 32, 32, 3)).astype(np.float32)
+    images[np.arange(48), :, :, targets] += 9
     return images, targets
 
 
@@ -156,10 +157,12 @@ def test_tensors_of_another_shape_are_not_used(tmp_path, colours):
 
 def outcome(folder, images, targets, *, recipe=RECIPE, data="one", name="fold 1", seed=0, kept=None):
     """What a job that learns from all images says of five of them."""
-    np.save(folder / "images.npy", images)
+    digests = tuple(f"{number:064x}" for number in range(len(images)))
+    store = Store(folder / "cache", "plain", 32, digests)
+    store.shelf.fill(digests, lambda positions: images[positions], 99, lambda _: None)
     everyone, none = np.arange(len(images)), np.zeros(0, np.int64)
     key = {"data": data, "recipe": recipe.digest}
-    bench = Bench(recipe, folder / "images.npy", targets, 3, folder / "weights", kept, key)
+    bench = Bench(recipe, store, targets, 3, folder / "weights", kept, key)
     return run_job(bench, Job(name, seed, everyone, none, everyone[:5]), lambda _: None).others.tobytes()
 
 
@@ -251,15 +254,15 @@ def test_a_run_that_is_stopped_in_every_way_ends_like_one_that_was_not(place):
     between = sitting(place, lambda line: line["stage"] == "folds", signal.SIGTERM, os.kill)
     assert between == (130, stopped)
     assert sitting(place, lambda line: line["message"].startswith("fold 2: loss"), signal.SIGKILL, os.killpg)[0] < 0
-    (unfinished,) = (place / "runs").iterdir()
-    before = json.loads((unfinished / "sittings.json").read_text())
+    (unfinished,) = made_in(place / "runs")
+    before = json.loads((place / "runs" / unfinished / "sittings.json").read_text())
 
     last = train(place / "data", place / "long.json", place / "runs", "--json", "--workers", 2)
     folder = folder_of(last)
     notes = [line["message"] for line in lines(last)[:-1] if line["stage"] == "note"]
     assert {"main: goes on after epoch 20 of 20", "fold 1: goes on after epoch 20 of 20"} <= set(notes)
     assert len([note for note in notes if note.startswith("fold 2: goes on after epoch ")]) == 1
-    assert list((place / "runs").iterdir()) == [folder]
+    assert made_in(place / "runs") == {folder.name}
     for name in SAME:
         assert (folder / name).read_bytes() == (whole / name).read_bytes(), name
     found, wanted = metrics_of(folder), metrics_of(whole)
@@ -289,7 +292,7 @@ def test_two_cannot_work_at_the_same(tmp_path):
 def test_only_what_can_be_gone_on_with_is_left_behind(tmp_path, kept):
     def stopped():
         with workspace(tmp_path, "a-r", "one") as folder:
-            made = ["images.npy", "main.safetensors.123", "sittings.json", "run/probs.npy"]
+            made = ["main.safetensors.123", "sittings.json", "run/probs.npy"]
             for name in (*made, *["main.safetensors"] * kept):
                 (folder / name).touch()
             raise KeyboardInterrupt
@@ -311,8 +314,8 @@ from training.errors import TrainingError
 from training.recipe import RECIPES
 
 recipe = replace(RECIPES["roman-resnet50"], epochs=1, batch=6)
-images, targets = np.zeros((6, 3, 512, 512), np.float32), np.arange(6) % 3
-fit.fit(recipe, images[:, :, :32, :32].copy(), targets, 3, 0)  # all is loaded
+images, targets = np.zeros((6, 512, 512, 3), np.float32), np.arange(6) % 3
+fit.fit(recipe, images[:, :32, :32].copy(), targets, 3, 0)  # all is loaded
 pages = int(open("/proc/self/statm").read().split()[0])
 limit = pages * resource.getpagesize() + 30 * 2**20
 resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
@@ -365,14 +368,14 @@ def test_how_small_the_parts_became_is_kept(tmp_path, colours):
 def test_parts_make_one_step_with_the_mean_gradient_of_the_batch(colours):
     whole, parts = (Trainer(replace(RECIPE, batch=8), *colours, 3, 0) for _ in range(2))
     parts.at_once = 3
-    chosen = torch.arange(8)
+    chosen, batch = torch.arange(8), torch.from_numpy(colours[0][:8]).permute(0, 3, 1, 2)
     grads = []
     for some in (chosen[:3], chosen[3:6], chosen[6:]):
         whole.optimiser.zero_grad()
-        logits = whole.model(whole.images[some])
+        logits = whole.model(batch[some])
         torch.nn.functional.cross_entropy(logits, whole.targets[some], reduction="sum").backward()
         grads.append([each.grad.clone() for each in whole.model.parameters()])
-    parts.step(0, chosen)
+    parts.step(0, batch, chosen)
     for each, *three in zip(parts.model.parameters(), *grads, strict=True):
         torch.testing.assert_close(each.grad, sum(three) / 8, rtol=1e-4, atol=1e-6)
     assert {int(state["step"]) for state in parts.optimiser.state.values()} == {1}
@@ -381,4 +384,4 @@ def test_parts_make_one_step_with_the_mean_gradient_of_the_batch(colours):
 def test_another_error_is_not_taken_for_a_lack_of_memory(colours):
     images, targets = colours
     with pytest.raises(RuntimeError, match="size of tensor"):
-        fit.fit(RECIPE, images.repeat(2, axis=1), targets, 3, 0)
+        fit.fit(RECIPE, images.repeat(2, axis=3), targets, 3, 0)

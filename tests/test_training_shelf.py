@@ -78,12 +78,23 @@ def test_rows_without_digests_are_written_over(tmp_path):
 
 
 def test_who_has_mapped_rows_keeps_them_while_more_come_and_all_go(tmp_path):
-    fill(tmp_path, [1, 2])
+    numbers = list(range(STALE + 2))
+    fill(tmp_path, numbers, group=len(numbers))
     rows, places = shelf(tmp_path).take([digest(2)])
-    fill(tmp_path, [3])
     shelf(tmp_path).forget([])
-    (tmp_path / "shelf/digests.bin").unlink(missing_ok=True)
+    assert fill(tmp_path, [3, 4]) == [3, 4]
     assert rows[places][0, 0, 0] == 2
+
+
+def test_nothing_goes_while_it_is_in_use(tmp_path):
+    numbers = list(range(STALE + 2))
+    fill(tmp_path, numbers, group=len(numbers))
+    with shelf(tmp_path).in_use():
+        shelf(tmp_path).forget([])
+        fill(tmp_path, [-1])
+        assert values(tmp_path, [-1, 3]) == [-1, 3]
+    shelf(tmp_path).forget([])
+    assert fill(tmp_path, [3]) == [3]
 
 
 def test_what_nobody_asks_for_any_more_goes_when_it_is_most_of_it(tmp_path):

@@ -71,6 +71,11 @@ def folder_of(result):
     return Path(lines(result)[-1]["run"])
 
 
+def made_in(runs):
+    """The names in a folder of runs, but for its cache."""
+    return {path.name for path in runs.glob("*")} - {".cache"}
+
+
 def rows_of(folder):
     with (folder / "predictions.csv").open(newline="", encoding="utf-8") as file:
         return list(csv.DictReader(file))

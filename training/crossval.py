@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from training.data import Dataset, Floats, Ints
+from training.pixels import Store
 from training.recipe import Recipe
 from training.score import Epoch
 from training.workers import Tell, run_all
@@ -56,12 +57,13 @@ class Bench:
     """Where the jobs of a run find what they share."""
 
     recipe: Recipe
-    images: Path  # .npy, (N, 3, H, W)
+    images: Store
     targets: Ints  # (N,)
     classes: int
     weights: Path  # where the main model goes
     kept: Path | None = None  # the folder in which a job leaves how far it has come, and goes on from there
     key: Mapping[str, str] = field(default_factory=dict)  # which images and recipe that is about
+    start: Path | None = None  # the recipe's pretrained weights
 
 
 def assign_folds(digests: Sequence[str], labels: Sequence[str], folds: int, seed: int) -> Ints:
@@ -110,11 +112,11 @@ def run_job(bench: Bench, job: Job, tell: Tell) -> Outcome:
     from training import fit, trainer
 
     main = job.name == MAIN
-    images = np.load(bench.images, mmap_mode="r")  # not decoded again, and not held in memory as a whole
-    held, truth = np.array(images[job.held]), bench.targets[job.held]
+    images = bench.images.open()
+    held, truth = images.only(job.held), bench.targets[job.held]
     fitted = fit.fit(
         bench.recipe,
-        np.array(images[job.train]),
+        images.only(job.train),
         bench.targets[job.train],
         bench.classes,
         job.seed,
@@ -122,16 +124,17 @@ def run_job(bench: Bench, job: Job, tell: Tell) -> Outcome:
         held_out=None if main else held,
         tell=tell,
         kept=_checkpoint(bench, job),
+        start=bench.start,
     )
     if main:
         trainer.save(fitted.model, bench.weights)
     return Outcome(
         held=trainer.predict(fitted.model, held, bench.recipe) if fitted.averaged is None else fitted.averaged,
-        others=trainer.predict(fitted.model, np.array(images[job.others]), bench.recipe),
+        others=trainer.predict(fitted.model, images.only(job.others), bench.recipe),
         best_epoch=fitted.best_epoch,
         history=fitted.history,
         micro_batch=fitted.micro_batch,
-        machine=trainer.machine(),
+        machine=trainer.machine(bench.recipe),
     )
 
 
@@ -140,5 +143,5 @@ def _checkpoint(bench: Bench, job: Job) -> Checkpoint | None:
 
     if bench.kept is None:
         return None
-    key = {**bench.key, "job": job.name, **trainer.machine()}
+    key = {**bench.key, "job": job.name, **trainer.machine(bench.recipe)}
     return checkpoint.Checkpoint(bench.kept / f"{job.name}{checkpoint.SUFFIX}", key)

@@ -1,4 +1,4 @@
-"""Find the images of a dataset folder and turn them into one array.
+"""Find the images of a dataset folder, and turn each into a square of numbers.
 
     <root>/train/<label>/*.png    val/<label>/*    test/<label>/*    unlabelled/*
 
@@ -11,8 +11,9 @@ from __future__ import annotations
 import hashlib
 import os
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -141,22 +142,42 @@ def check(data: Dataset, recipe: Recipe) -> None:
         raise DataError(f"{data.root}: train has one class only ({only}); a classifier needs two or more")
     if sizes["train"] + sizes["val"] > recipe.max_images:
         raise DataError(
-            f"{data.root}: {sizes['train']} images in train and {sizes['val']} in val; "
-            f"{recipe.name} allows {recipe.max_images} together"
+            f"{data.root}: {sizes['train'] + sizes['val']} images in train and val; {recipe.name} allows "
+            f"{recipe.max_images}: take some out ({_listed(data.counts())})"
         )
 
 
-def decode(data: Dataset, into: Floats, done: Callable[[int], None] = lambda _: None) -> None:
-    """Fill `into`, (N, 3, size, size), with the images in RGB, 0..255, on all cores.
+def _listed(counts: dict[str, dict[str, int]], most: int = 20) -> str:
+    """Images of each class, the largest first, for the splits that a limit is about."""
+    return "; ".join(
+        f"{split} {sum(counts[split].values())}: " + ", ".join(f"{label} {n}" for label, n in _largest(found, most))
+        for split in ("train", "val")
+        if (found := Counter(counts[split]))
+    )
 
-    Raises DataError with the path of an image that cannot be decoded.
+
+def _largest(found: Counter[str], most: int) -> list[tuple[str, int]]:
+    rest = sum(found.values()) - sum(n for _, n in found.most_common(most))
+    others = [(f"{len(found) - most} more classes", rest)] if rest else []
+    return found.most_common(most) + others
+
+
+def square(path: Path, resize: str, size: int) -> Floats | Bytes:
+    """An image file as (size, size, 3) RGB, 0..255, its aspect ratio not kept; `resize` as in a recipe.
+
+    "plain" gives float32, "antialias" bytes. Raises DataError with the path of a file that Pillow cannot decode.
     """
-    size = into.shape[-1]
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        paths = [data.root / sample.path for sample in data.samples]
-        for number, pixels in enumerate(pool.map(lambda path: resize(read(path), size), paths)):
-            into[number] = pixels
-            done(number + 1)
+    return plain(read(path), size) if resize == "plain" else shrink(path, size)
+
+
+def shrink(path: Path, size: int) -> Bytes:
+    """An image file as (size, size, 3) RGB by antialiased bilinear sampling; see `square`.
+
+    A large JPEG is decoded at the smallest of its eighths that is not smaller than `size`: that is 1.7 times faster.
+    """
+    with _opened(path) as image:
+        image.draft("RGB", (size, size))
+        return np.asarray(_rgb(image).resize((size, size), Image.Resampling.BILINEAR))
 
 
 def read(path: Path) -> Bytes:
@@ -164,9 +185,15 @@ def read(path: Path) -> Bytes:
 
     Raises DataError with the path of a file that Pillow cannot decode.
     """
+    with _opened(path) as image:
+        return np.asarray(_rgb(image))
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Image.Image]:
     try:
         with Image.open(path) as image:
-            return np.asarray(_rgb(image))
+            yield image
     except (OSError, ValueError, SyntaxError, EOFError, Image.DecompressionBombError) as error:
         raise DataError(f"{path}: the image cannot be decoded ({error})") from error
 
@@ -180,8 +207,8 @@ def _rgb(image: Image.Image) -> Image.Image:
     return Image.alpha_composite(Image.new("RGBA", layer.size, "white"), layer).convert("RGB")
 
 
-def resize(image: Bytes, size: int) -> Floats:
-    """(height, width, 3) to (3, size, size) by plain bilinear sampling, not rounded, aspect ratio not kept.
+def plain(image: Bytes, size: int) -> Floats:
+    """(height, width, 3) to (size, size, 3) by plain bilinear sampling, not rounded, aspect ratio not kept.
 
     No antialiasing: each value mixes the four pixels nearest to its centre, however large the image. The
     same as tf.image.resize, and as torch's interpolate(mode="bilinear", align_corners=False).
@@ -192,7 +219,7 @@ def resize(image: Bytes, size: int) -> Floats:
     def column(places: Ints) -> Floats:  # (size, size, 3), of the pixels needed alone: an image may be very wide
         return _mix(image[np.ix_(top, places)], image[np.ix_(bottom, places)], down[:, None, None])
 
-    return _mix(column(left), column(right), across[:, None]).transpose(2, 0, 1)
+    return _mix(column(left), column(right), across[:, None])
 
 
 def _taps(length: int, size: int) -> tuple[Ints, Ints, Floats]:

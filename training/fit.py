@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,8 @@ import torch
 
 from training.checkpoint import Checkpoint, State
 from training.data import Floats, Ints
-from training.model import TruncatedResNet50
+from training.model import Network
+from training.pixels import Images
 from training.recipe import Recipe
 from training.score import Epoch
 from training.trainer import Trainer, copy
@@ -21,7 +23,7 @@ from training.trainer import Trainer, copy
 class Fitted:
     """A model at its best epoch, how it got there, and the mean probabilities of the held-out images."""
 
-    model: TruncatedResNet50
+    model: Network
     best_epoch: int
     history: tuple[Epoch, ...]
     averaged: Floats | None  # (H, K)
@@ -30,21 +32,24 @@ class Fitted:
 
 def fit(
     recipe: Recipe,
-    images: Floats,  # (N, 3, H, W)
+    images: Images,  # (N, H, W, 3)
     targets: Ints,  # (N,)
     classes: int,
     seed: int,
     *,
-    val: tuple[Floats, Ints] | None = None,
-    held_out: Floats | None = None,
+    val: tuple[Images, Ints] | None = None,
+    held_out: Images | None = None,
     tell: Callable[[Epoch | str], None] = lambda _: None,
     kept: Checkpoint | None = None,
+    start: Path | None = None,
 ) -> Fitted:
     """Train one model.
 
     With `val` (not empty), the weights of the epoch that gets most of it right are kept, the first of
-    equals; without, those of the last epoch. `held_out` images, (H, 3, H, W), are predicted after every epoch
+    equals; without, those of the last epoch. `held_out` images are predicted after every epoch
     from `recipe.first_averaged` on, and the mean of these probabilities is given back.
+
+    `start` is the file of the recipe's pretrained weights, where it has any.
 
     What `kept` holds of an earlier call with the same arguments is gone on from, to the same bits. `tell` hears
     every epoch, those of earlier calls too, and words on what is out of the ordinary.
@@ -52,7 +57,7 @@ def fit(
     Raises TrainingError when the loss is not a finite number, when the memory is too small for a single image, and
     when `kept` cannot be written.
     """
-    course = _Course(Trainer(recipe, images, targets, classes, seed), val, held_out, tell)
+    course = _Course(Trainer(recipe, images, targets, classes, seed, start), val, held_out, tell)
     if kept is not None:
         course.resume(kept)
     for number in range(len(course.history) + 1, recipe.epochs + 1):
@@ -69,8 +74,8 @@ class _Course:
     def __init__(
         self,
         trainer: Trainer,
-        val: tuple[Floats, Ints] | None,
-        held_out: Floats | None,
+        val: tuple[Images, Ints] | None,
+        held_out: Images | None,
         tell: Callable[[Epoch | str], None],
     ) -> None:
         self.trainer, self.val, self.held_out, self.tell = trainer, val, held_out, tell

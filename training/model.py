@@ -1,16 +1,21 @@
-"""The fixed network: ResNet-50 cut at the end of its stage conv2, as Keras builds it, for small images.
+"""The fixed networks: RGB images in, logits out; the preprocessing is part of each.
 
-He et al., "Deep residual learning for image recognition", 2015; layer by layer the same as
-`keras.applications.ResNet50(weights=None)` up to `conv2_block3_out`, then global average pooling and a dense
-layer. With 32 x 32 pixels: stem 16 x 16 x 64, pooled 8 x 8 x 64, three blocks 8 x 8 x 256, vector 256.
+`resnet50-conv2`: ResNet-50 (He et al., "Deep residual learning for image recognition", 2015) cut at the end of its
+stage conv2, as Keras builds it, for small images. Layer by layer the same as
+`keras.applications.ResNet50(weights=None)` up to `conv2_block3_out`, then global average pooling and a dense layer.
+With 32 x 32 pixels: stem 16 x 16 x 64, pooled 8 x 8 x 64, three blocks 8 x 8 x 256, vector 256.
+
+`resnet50`: all of it, as torchvision builds it, where the stride of a stage is in its 3 x 3 convolution.
 """
 
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Mapping
 from typing import cast
 
 import torch
+import torchvision
 from torch import Tensor, nn
 
 from training.recipe import Recipe
@@ -18,6 +23,7 @@ from training.recipe import Recipe
 FEATURES = 256
 WIDTH = 64
 IMAGENET_MEANS = (103.939, 116.779, 123.68)  # blue, green, red; 0..255
+IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))  # red, green, blue; 0..1; means, deviations
 
 
 class Bottleneck(nn.Module):
@@ -37,8 +43,26 @@ class Bottleneck(nn.Module):
         return cast("Tensor", (self.up(inner) + self.shortcut(x)).relu())
 
 
-class TruncatedResNet50(nn.Module):
-    """RGB images (N, 3, H, W), 0..255, to logits (N, classes). The preprocessing is inside."""
+class Network(nn.Module):
+    """RGB images (N, 3, H, W), 0..255, to logits (N, classes), by way of a vector and a dense layer."""
+
+    dense: nn.Linear
+
+    def embed(self, x: Tensor) -> Tensor:
+        """The vector before the dense layer, (N, F)."""
+        raise NotImplementedError
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, 3, H, W) to logits (N, classes)."""
+        return cast("Tensor", self.dense(self.embed(x)))
+
+    def take_over(self, state: Mapping[str, Tensor]) -> None:
+        """Take over pretrained weights, named as in their file, but for those of the dense layer."""
+        raise NotImplementedError
+
+
+class TruncatedResNet50(Network):
+    """`resnet50-conv2`."""
 
     means: Tensor
 
@@ -63,9 +87,38 @@ class TruncatedResNet50(nn.Module):
         x = self.block3(self.block2(self.block1(x)))
         return x.mean((2, 3))
 
-    def forward(self, x: Tensor) -> Tensor:
-        """(N, 3, H, W) to logits (N, classes)."""
-        return cast("Tensor", self.dense(self.embed(x)))
+
+class ResNet50(Network):
+    """`resnet50`."""
+
+    means: Tensor
+    deviations: Tensor
+
+    def __init__(self, classes: int, momentum: float) -> None:
+        super().__init__()
+        for name, values in zip(("means", "deviations"), IMAGENET, strict=True):
+            self.register_buffer(name, torch.tensor(values).view(1, 3, 1, 1), persistent=False)
+        with torch.device("meta"):  # no random numbers are drawn only to be thrown away
+            self.body = torchvision.models.resnet50()
+        self.body.to_empty(device="cpu")
+        self.body.fc = nn.Identity()
+        for layer in self.body.modules():
+            if isinstance(layer, nn.BatchNorm2d):
+                layer.momentum = momentum
+                layer.reset_parameters()
+        self.dense = nn.Linear(2048, classes)
+
+    def preprocess(self, x: Tensor) -> Tensor:
+        """Each channel less the mean of ImageNet, by its deviation. (N, 3, H, W) to the same shape."""
+        return (x / 255 - self.means) / self.deviations
+
+    def embed(self, x: Tensor) -> Tensor:
+        """The vector before the dense layer, (N, 2048), all of it >= 0."""
+        return cast("Tensor", self.body(self.preprocess(x)))
+
+    def take_over(self, state: Mapping[str, Tensor]) -> None:
+        """Take over torchvision's weights."""
+        self.body.load_state_dict({name: value for name, value in state.items() if not name.startswith("fc.")})
 
 
 def _conv(inputs: int, outputs: int, kernel: int, momentum: float, stride: int = 1) -> nn.Sequential:
@@ -75,12 +128,19 @@ def _conv(inputs: int, outputs: int, kernel: int, momentum: float, stride: int =
     return nn.Sequential(OrderedDict(conv=conv, norm=norm))
 
 
-def build(recipe: Recipe, classes: int, generator: torch.Generator | None = None) -> TruncatedResNet50:
+NETWORKS: dict[str, type[TruncatedResNet50 | ResNet50]] = {
+    "resnet50-conv2": TruncatedResNet50,
+    "resnet50": ResNet50,
+}
+
+
+def build(recipe: Recipe, classes: int, generator: torch.Generator | None = None) -> Network:
     """A fresh model. With a generator: Glorot-uniform kernels drawn from it and zero biases, as in Keras."""
-    model = TruncatedResNet50(classes, recipe.norm_momentum)
+    model = NETWORKS[recipe.network](classes, recipe.norm_momentum)
     if generator is not None:
         for layer in model.modules():
             if isinstance(layer, nn.Conv2d | nn.Linear):
                 nn.init.xavier_uniform_(layer.weight, generator=generator)
-                nn.init.zeros_(cast("Tensor", layer.bias))
+                if layer.bias is not None:
+                    nn.init.zeros_(layer.bias)
     return model

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from training import console, recipe, run
-from training.data import SPLITS, UNLABELLED, decode, scan
+from training.data import SPLITS, UNLABELLED, scan
 from training.errors import TrainingError
+from training.pixels import CACHE, decoded
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -29,14 +30,13 @@ def predict(trained: Path, dataset: Path, split: str, report: console.Report) ->
     """
     chosen, classes = _read(trained)
     data = scan(dataset, [split])
-    count, size = len(data.samples), chosen.image_size
-    images = np.zeros((count, 3, size, size), np.float32)
-    decode(data, images, console.every(100, report, "decode", count))
+    count = len(data.samples)
 
     from training import trainer
 
     model = trainer.load(trained / run.WEIGHTS, chosen, len(classes))
-    probs = trainer.predict(model, images, chosen)  # (N, K)
+    with decoded(data, chosen, trained.parent / CACHE, report) as images:
+        probs = trainer.predict(model, images.open(), chosen)  # (N, K)
     report("predict", count, count, "")
     return run.table(data.samples, classes, probs, np.full(count, -1, np.int64))[COLUMNS]
 

@@ -11,18 +11,23 @@ import json
 import math
 import sys
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
 from training.errors import RecipeError
 
 CHOICES = {
-    "network": ("resnet50-conv2",),
-    "preprocess": ("caffe",),
+    "network": ("resnet50-conv2", "resnet50", "efficientnet-lite0"),
+    "weights": ("", "imagenet1k-v1", "efficientnet-lite0"),
+    "resize": ("plain", "antialias"),
+    "augment": ("none", "crop-flip"),
     "schedule": ("constant", "cosine"),
     "precision": ("fp32", "bf16"),
 }
+SMALLEST = {"resnet50-conv2": 8, "resnet50": 32, "efficientnet-lite0": 32}  # a side, for a network halves it so often
+LARGEST = 1024
+PRETRAINED = {"resnet50-conv2": "", "resnet50": "imagenet1k-v1", "efficientnet-lite0": "efficientnet-lite0"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,19 +35,24 @@ class Recipe:
     """All that a training run depends on besides the images, their splits and their labels."""
 
     name: str
-    network: str  # "resnet50-conv2": ResNet-50 up to the end of its stage conv2, see model.py
-    preprocess: str  # "caffe": RGB to BGR, minus the ImageNet means, not scaled
+    network: str  # "resnet50-conv2": ResNet-50 up to the end of its stage conv2, "resnet50", ...; see model.py
+    weights: str  # what it starts from: "" = random numbers, else pretrained weights, see weights.py
+    resize: str  # "plain": a value mixes the four pixels nearest to it; "antialias": all that it covers; see data.py
     image_size: int  # pixels a side; images are resized to a square of it
+    augment: str  # "none", or "crop-flip": what is learned from is a random part, half of the time mirrored
+    crop_area: float  # the smallest part of an image's area that "crop-flip" takes
+    crop_size: int  # pixels a side that such a part is resized to
     batch: int  # images a step
     epochs: int
     learning_rate: float  # of Adam, at its highest
     beta1: float  # of Adam
     beta2: float  # of Adam
     epsilon: float  # of Adam
+    weight_decay: float  # of kernels, apart from the gradient, as AdamW does
     schedule: str  # "constant", or "cosine" down to 0 at the last step
     warmup: float  # share of all steps in which the learning rate rises from 0
     norm_momentum: float  # weight of the newest batch in BatchNorm's running mean and variance
-    precision: str  # "fp32", or "bf16": mixed, by autocast
+    precision: str  # "fp32", or "bf16": mixed, by autocast, on hardware that has it; else fp32
     channels_last: bool  # memory format; faster, and changes the last bits
     folds: int  # cross-validation of the train images; below 2 = none
     average_from: float  # share of the epochs after which the folds' probabilities are averaged
@@ -77,11 +87,14 @@ def _problems(recipe: Recipe) -> Iterator[str]:
     for key in ("batch", "epochs", "max_images", "learning_rate", "epsilon"):
         if not 0 < getattr(recipe, key) < math.inf:
             yield f"{key} must be above 0"
-    for key in ("beta1", "beta2", "warmup", "norm_momentum", "average_from"):
+    for key in ("beta1", "beta2", "warmup", "norm_momentum", "average_from", "crop_area", "weight_decay"):
         if not 0 <= getattr(recipe, key) <= 1:
             yield f"{key} must lie between 0 and 1"
-    if recipe.image_size < 8:
-        yield "image_size must be at least 8, for the network halves it twice"
+    for key in ("image_size", "crop_size"):
+        if not SMALLEST[recipe.network] <= getattr(recipe, key) <= LARGEST:
+            yield f"{key} must lie between {SMALLEST[recipe.network]} and {LARGEST} for {recipe.network}"
+    if recipe.weights not in ("", PRETRAINED[recipe.network]):
+        yield f"weights {recipe.weights!r} are of another network than {recipe.network}"
 
 
 RECIPES = {
@@ -92,14 +105,19 @@ RECIPES = {
         Recipe(
             name="roman-resnet50",
             network="resnet50-conv2",
-            preprocess="caffe",  # what Keras's ResNet-50 does with its input
+            weights="",
+            resize="plain",  # tf.image.resize's bilinear, and its values are not rounded
             image_size=32,
+            augment="none",
+            crop_area=1.0,
+            crop_size=32,
             batch=8,
             epochs=100,
             learning_rate=1e-4,
             beta1=0.9,
             beta2=0.999,
             epsilon=1e-7,  # Keras's default; PyTorch's is 1e-8
+            weight_decay=0.0,
             schedule="constant",
             warmup=0.0,
             norm_momentum=0.01,  # Keras writes the same as 0.99
@@ -116,14 +134,19 @@ RECIPES = {
         Recipe(
             name="demo-resnet50",
             network="resnet50-conv2",
-            preprocess="caffe",
+            weights="",
+            resize="plain",
             image_size=32,
+            augment="none",
+            crop_area=1.0,
+            crop_size=32,
             batch=64,  # with bf16, 1.7 times the images a second of batch 8 in fp32
             epochs=6,  # 4: val .964, AP .996, 45 s; 8: val .964, AP .999, 73 s
             learning_rate=3e-3,  # at batch 64 and with the schedule below
             beta1=0.9,
             beta2=0.999,
             epsilon=1e-7,
+            weight_decay=0.0,
             schedule="cosine",  # constant 1e-3: val .946, AP .993
             warmup=0.1,
             norm_momentum=0.1,  # 0.01 is too slow for 138 steps: val .492, AP .134
@@ -134,6 +157,34 @@ RECIPES = {
             max_images=10_000,
             seed=0,
         ),
+        # Photographs: the whole network, from what it learned of ImageNet. A schedule that is short on few images, for
+        # pretrained weights need few steps, and long on many.
+        Recipe(
+            name="resnet50",
+            network="resnet50",
+            weights="imagenet1k-v1",  # v2 learned with smoothed labels, which makes vectors that transfer worse:
+            resize="antialias",  # Kornblith et al., "Why do better loss functions lead to less transferable features?"
+            image_size=224,  # what the weights were trained at
+            augment="crop-flip",
+            crop_area=0.35,
+            crop_size=176,  # a random part shows things larger than the whole does: torchvision's own recipe takes 176
+            batch=32,  # for 224 (Touvron et al., "Fixing the train-test resolution discrepancy", 2019)
+            epochs=12,
+            learning_rate=3e-4,
+            beta1=0.9,
+            beta2=0.999,
+            epsilon=1e-8,
+            weight_decay=0.05,
+            schedule="cosine",
+            warmup=0.1,
+            norm_momentum=0.1,
+            precision="bf16",
+            channels_last=True,
+            folds=5,
+            average_from=0.4,
+            max_images=100_000,
+            seed=0,
+        ),
     )
 }
 
@@ -141,8 +192,14 @@ RECIPES = {
 def load(name: str) -> Recipe:
     """The recipe of this name, or the one in this .toml or .json file.
 
+    `@N` after either is the same recipe with its seed raised by N, as `roman-resnet50@1`.
+
     Raises RecipeError for an unknown name, a file that cannot be read, and fields missing or unknown.
     """
+    base, _, more = name.rpartition("@")
+    if base and more.isdecimal():
+        found = load(base)
+        return replace(found, name=f"{found.name}@{more}", seed=found.seed + int(more))
     if name in RECIPES:
         return RECIPES[name]
     if not name.endswith((".toml", ".json")):

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 WEIGHTS = "model.safetensors"
+PACKAGES = ("torch", "torchvision", "numpy", "pillow")
 COLUMNS = ("file", "split", "label", "prediction", "confidence", "self_confidence", "fold")
 
 
@@ -99,10 +100,9 @@ def metrics(data: Dataset, recipe: Recipe, probs: Floats, main: Outcome) -> dict
         "best_epoch": main.best_epoch,
         "epochs": [asdict(epoch) for epoch in main.history],
         **{name: _score(data, split, probs) for name, split in scored.items()},
-        "precision": recipe.precision,
         "seed": recipe.seed,
         **main.machine,
-        "versions": {"python": python_version()} | {name: version(name) for name in ("torch", "torchvision", "numpy")},
+        "versions": {"python": python_version()} | {name: version(name) for name in PACKAGES},
     }
 
 

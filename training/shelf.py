@@ -10,9 +10,9 @@ from __future__ import annotations
 import fcntl
 import os
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -78,12 +78,18 @@ class Shelf:
             return np.memmap(self._rows, self.dtype, "r", shape=(len(known), *self.shape)), places
 
     def forget(self, digests: Sequence[str]) -> None:
-        """Begin anew when most of what is kept is of none of these digests. Who has mapped rows keeps them."""
+        """Begin anew when most of what is kept is of none of these digests, and nobody is using it."""
         wanted = set(map(bytes.fromhex, digests))
-        with self._locked():
+        with suppress(BlockingIOError), self._using(fcntl.LOCK_EX | fcntl.LOCK_NB), self._locked():
             if sum(digest not in wanted for digest in self._known()) > len(wanted) + STALE:
                 self._digests.unlink()
                 self._rows.unlink()
+
+    @contextmanager
+    def in_use(self) -> Iterator[None]:
+        """In the block rows stay where they are, whoever asks for what."""
+        with self._using(fcntl.LOCK_SH):
+            yield
 
     def _known(self) -> list[bytes]:
         """The digests of the rows that are whole."""
@@ -93,15 +99,28 @@ class Shelf:
         count = min(len(content) // DIGEST, self._rows.stat().st_size // self._bytes)
         return [content[i * DIGEST : (i + 1) * DIGEST] for i in range(count)]
 
-    @contextmanager
-    def _locked(self) -> Iterator[None]:
-        self._folder.mkdir(parents=True, exist_ok=True)
-        handle = os.open(self._folder, os.O_RDONLY)
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX)
-            yield
-        finally:
-            os.close(handle)
+    def _locked(self) -> AbstractContextManager[None]:
+        """In the block nobody else changes the files."""
+        return _lock(self._folder / "change.lock", fcntl.LOCK_EX)
+
+    def _using(self, how: int) -> AbstractContextManager[None]:
+        return _lock(self._folder / "use.lock", how)
+
+
+@contextmanager
+def _lock(path: Path, how: int) -> Iterator[None]:
+    """Hold a file; the system lets go of it when this process ends, however it ends."""
+    with _opened(path) as file:
+        fcntl.flock(file, how)
+        yield
+
+
+def _opened(path: Path) -> IO[str]:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return path.open("w")
+    except OSError as error:
+        raise TrainingError(f"{path.parent}: cannot be written ({error.strerror})") from error
 
 
 def _write(path: Path, start: int, content: bytes) -> None:

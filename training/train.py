@@ -9,14 +9,16 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from training import console, recipe, run, workspace
+from training import console, recipe, run, weights, workspace
 from training.crossval import MAIN, Bench, Job, assign_folds, plan_jobs, run_jobs
-from training.data import Dataset, check, decode, scan
+from training.data import Dataset, check, scan
+from training.pixels import CACHE, decoded, shelf
 from training.recipe import Recipe
 
 HELP = """\
@@ -43,12 +45,21 @@ recipe's.
 STOPPED = "stopped; the same command goes on from there"
 
 
-def train(
-    dataset: Path, chosen: Recipe, runs: Path, name: str | None, workers: int | None, report: console.Report
-) -> Path:
-    """Make a run directory, or find it made; gives its path.
+@dataclass(frozen=True, slots=True)
+class Ways:
+    """How a training is made, which changes none of its numbers.
 
-    `name` None = an id from the images and the recipe. `workers` None = one a core, or one for a GPU.
+    `workers` models at a time, None = one a core, or one for a GPU; pretrained weights lie at `weights`, None = in
+    PyTorch's cache.
+    """
+
+    workers: int | None = None
+    weights: Path | None = None
+
+
+def train(dataset: Path, chosen: Recipe, runs: Path, name: str | None, report: console.Report, ways: Ways) -> Path:
+    """Make a run directory, or find it made; gives its path. `name` None = an id from the images and the recipe.
+
     Raises TrainingError for what the user can mend.
     """
     start = time.monotonic()
@@ -65,7 +76,7 @@ def train(
             sittings.note()  # also a process that is killed has said how long it took
             report(stage, done, total, message)
 
-        result = _train(data, chosen, place, workers or _workers(), noted)
+        result = _train(data, chosen, place, noted, ways)
         run.write_json(_times(sittings.note()) | result, place / workspace.RUN / "metrics.json")
     return folder
 
@@ -75,24 +86,18 @@ def _times(seconds: list[float]) -> dict[str, Any]:
     return {"created": run.now(), "seconds": round(sum(seconds), 3)} | sittings
 
 
-def _train(data: Dataset, chosen: Recipe, place: Path, workers: int, report: console.Report) -> dict[str, Any]:
+def _train(data: Dataset, chosen: Recipe, place: Path, report: console.Report, ways: Ways) -> dict[str, Any]:
     if data.untrained():
         report("warning", 0, 0, f"no train images of {', '.join(data.untrained())}: the model cannot learn them")
-    images, folder = place / workspace.IMAGES, place / workspace.RUN
-    _decode(data, chosen.image_size, images, report)
-    fold = _folds(data, chosen)
+    fold, folder = _folds(data, chosen), place / workspace.RUN
     jobs = plan_jobs(data, fold, chosen.seed)
     key = {"data": data.digest, "recipe": chosen.digest}
-    bench = Bench(chosen, images, data.targets(), len(data.classes), folder / run.WEIGHTS, place, key)
-    outcomes = run_jobs(bench, jobs, workers, _listener(jobs, chosen.epochs, report))
+    shelf(place.parent / CACHE, chosen.resize, chosen.image_size).forget([sample.digest for sample in data.samples])
+    start = weights.fetch(chosen.weights, ways.weights, report) if chosen.weights else None
+    with decoded(data, chosen, place.parent / CACHE, report) as images:
+        bench = Bench(chosen, images, data.targets(), len(data.classes), folder / run.WEIGHTS, place, key, start)
+        outcomes = run_jobs(bench, jobs, ways.workers or _workers(), _listener(jobs, chosen.epochs, report))
     return run.write(folder, data, chosen, jobs, outcomes)
-
-
-def _decode(data: Dataset, size: int, path: Path, report: console.Report) -> None:
-    count = len(data.samples)
-    images = np.lib.format.open_memmap(path, "w+", np.float32, (count, 3, size, size))
-    decode(data, images, console.every(100, report, "decode", count))
-    images.flush()
 
 
 def _folds(data: Dataset, chosen: Recipe) -> np.ndarray[Any, np.dtype[np.int64]]:
@@ -125,7 +130,8 @@ def _workers() -> int:
 def _command(options: argparse.Namespace) -> None:
     chosen = recipe.load(options.recipe)
     with console.reporting(as_json=options.json) as report:
-        folder = train(options.dataset, chosen, options.runs, options.id, options.workers, report)
+        ways = Ways(options.workers, options.weights)
+        folder = train(options.dataset, chosen, options.runs, options.id, report, ways)
     console.say({"run": str(folder)}, str(folder), as_json=options.json)
 
 
@@ -138,6 +144,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--runs", type=Path, required=True, metavar="DIR", help="where run directories go")
     parser.add_argument("--id", type=_id, help="name of the run (default: from the images and the recipe)")
     parser.add_argument("--workers", type=_count, help="models trained at a time (default: one a core; one on a GPU)")
+    weights.add_option(parser)
     console.add_common(parser)
     return parser
 

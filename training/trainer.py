@@ -25,13 +25,19 @@ from safetensors.torch import save as serialise
 from torch import Tensor, nn
 from torch.utils import deterministic
 
+from training import weights
+from training.augment import crop_flip
 from training.checkpoint import State
 from training.data import Floats, Ints
 from training.errors import TrainingError
-from training.model import TruncatedResNet50, build
+from training.feed import Feed
+from training.model import Network, build
+from training.pixels import Images
 from training.recipe import Recipe
+from training.shelf import Rows
 
-AT_ONCE = 256  # images a step when nothing is learned; part of what fixes the bits
+AT_ONCE = 256  # images a step when nothing is learned, fewer of large ones; part of what fixes the bits
+PIXELS = 4_000_000  # a step when nothing is learned
 FULL = (  # what PyTorch and oneDNN say when memory lacks
     "can't allocate memory",
     "not enough memory",
@@ -47,29 +53,42 @@ def prepare() -> torch.device:
     torch.set_num_threads(1)  # more spin and lose as soon as another process wants a core
     torch.use_deterministic_algorithms(mode=True)
     deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]  # nothing reads such memory
+    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False  # fp32 means fp32
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def precision(recipe: Recipe) -> str:
+    """The precision that a recipe gets from this machine: "bf16" only where it is faster than "fp32"."""
+    if torch.cuda.is_available():
+        able = torch.cuda.is_bf16_supported(including_emulation=False)
+    else:
+        capabilities: dict[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()
+        able = bool(capabilities.get("avx512_bf16"))
+    return "bf16" if recipe.precision == "bf16" and able else "fp32"
 
 
 class Trainer:
     """What changes while training: a model, its optimiser, the generator that shuffles, how many images at once."""
 
-    def __init__(self, recipe: Recipe, images: Floats, targets: Ints, classes: int, seed: int) -> None:
-        device = prepare()
+    def __init__(
+        self, recipe: Recipe, images: Images, targets: Ints, classes: int, seed: int, start: Path | None = None
+    ) -> None:
+        self.device = prepare()
         self.recipe = recipe
         self.generator = torch.Generator().manual_seed(seed)
-        self.model = place(build(recipe, classes, self.generator), recipe, device)
-        self.images = torch.from_numpy(images).to(device)
-        self.targets = torch.from_numpy(targets).to(device)
+        self.model = place(begin(recipe, classes, self.generator, start), recipe, self.device)
+        self.feed = Feed(images, self.device)
+        self.targets = torch.from_numpy(targets).to(self.device)
         self.steps = math.ceil(len(images) / recipe.batch)  # an epoch
-        self.optimiser = torch.optim.Adam(
-            self.model.parameters(),
+        self.optimiser = torch.optim.AdamW(
+            _decayed(self.model, recipe.weight_decay),
             lr=recipe.learning_rate,
             betas=(recipe.beta1, recipe.beta2),
             eps=recipe.epsilon,
             fused=True,
         )
         for each in self.model.parameters():  # as Adam would in its first step; here so that `tensors` is always whole
-            step = torch.zeros((), device=device)
+            step = torch.zeros((), device=self.device)
             moments = {"exp_avg": torch.zeros_like(each), "exp_avg_sq": torch.zeros_like(each)}
             self.optimiser.state[each] = {"step": step, **moments}
         self.at_once = recipe.batch
@@ -105,35 +124,43 @@ class Trainer:
     def once_over(self, number: int) -> float:
         """An epoch, if the memory suffices."""
         self.model.train()
-        order = torch.randperm(len(self.images), generator=self.generator).to(self.images.device)
-        total = torch.zeros((), device=self.images.device)
-        for step, chosen in enumerate(torch.split(order, self.recipe.batch), (number - 1) * self.steps):
-            total += self.step(step, chosen) * len(chosen)
+        order = torch.randperm(len(self.targets), generator=self.generator).numpy()
+        chosen = [order[start : start + self.recipe.batch] for start in range(0, len(order), self.recipe.batch)]
+        total = torch.zeros((), device=self.device)
+        for step, (positions, images) in enumerate(
+            zip(chosen, self.feed.batches(chosen), strict=True), (number - 1) * self.steps
+        ):
+            total += self.step(step, images, torch.from_numpy(positions)) * len(positions)
         loss = float(total) / len(order)
         if not math.isfinite(loss):
             raise TrainingError(f"the loss became {loss} in epoch {number}; {_slower(self.recipe)}")
         return loss
 
-    def step(self, step: int, chosen: Tensor) -> Tensor:
-        """Learn from one batch; gives its mean loss, before what it changed."""
+    def step(self, step: int, images: Tensor, positions: Tensor) -> Tensor:
+        """Learn from the images (B, 3, H, W) at these positions; gives their mean loss, before what it changed."""
+        recipe = self.recipe
         for group in self.optimiser.param_groups:
-            group["lr"] = learning_rate(self.recipe, step, self.steps * self.recipe.epochs)
+            group["lr"] = learning_rate(recipe, step, self.steps * recipe.epochs)
         self.optimiser.zero_grad()
-        loss = torch.zeros((), device=self.images.device)
-        for part in torch.split(chosen, self.at_once):
-            loss += self.learn(part, len(part) / len(chosen))
+        if recipe.augment == "crop-flip":
+            images = crop_flip(images, recipe.crop_size, recipe.crop_area, self.generator)
+        targets = self.targets[positions.to(self.device)]
+        loss = torch.zeros((), device=self.device)
+        parts = torch.split(images, self.at_once), torch.split(targets, self.at_once)
+        for part, truth in zip(*parts, strict=True):
+            loss += self.learn(part, truth, len(part) / len(images))
         self.optimiser.step()
         return loss
 
-    def learn(self, part: Tensor, share: float) -> Tensor:
+    def learn(self, images: Tensor, targets: Tensor, share: float) -> Tensor:
         """Add this share of the gradient of images' mean loss to what is there; gives this share of the loss."""
-        with _precision(self.recipe, self.images.device):
-            logits = self.model(_format(self.images[part], self.recipe))  # (P, K)
-        loss = nn.functional.cross_entropy(logits.float(), self.targets[part]) * share
+        with _precision(self.recipe, self.device):
+            logits = self.model(_format(images, self.recipe))  # (P, K)
+        loss = nn.functional.cross_entropy(logits.float(), targets) * share
         loss.backward()  # type: ignore[no-untyped-call]
         return loss.detach()
 
-    def predict(self, images: Floats) -> Floats:
+    def predict(self, images: Images) -> Floats:
         """See `predict` below."""
         return predict(self.model, images, self.recipe)
 
@@ -148,15 +175,16 @@ def learning_rate(recipe: Recipe, step: int, steps: int) -> float:
     return recipe.learning_rate * (1 + math.cos(math.pi * (step - rising) / (steps - rising))) / 2
 
 
-def predict(model: TruncatedResNet50, images: Floats, recipe: Recipe) -> Floats:
-    """The probabilities of images (N, 3, H, W), as (N, K) float32. The model is left in evaluation mode.
+def predict(model: Network, images: Images, recipe: Recipe) -> Floats:
+    """The probabilities of images (N, H, W, 3), as (N, K) float32. The model is left in evaluation mode.
 
     Where the memory is too small they are taken in smaller groups, which may change the last bits.
 
     Raises TrainingError when they are not finite numbers.
     """
     model.eval()
-    found, start, at_once = [np.zeros((0, model.dense.out_features), np.float32)], 0, AT_ONCE
+    found, start = [np.zeros((0, model.dense.out_features), np.float32)], 0
+    at_once = max(1, min(AT_ONCE, PIXELS // recipe.image_size**2))
     while start < len(images):
         try:
             found.append(_probabilities(model, images[start : start + at_once], recipe))
@@ -170,10 +198,11 @@ def predict(model: TruncatedResNet50, images: Floats, recipe: Recipe) -> Floats:
 
 
 @torch.inference_mode()
-def _probabilities(model: TruncatedResNet50, images: Floats, recipe: Recipe) -> Floats:
-    device = model.means.device
+def _probabilities(model: Network, images: Rows, recipe: Recipe) -> Floats:
+    device = model.dense.weight.device
     with _precision(recipe, device):
-        logits = model(_format(torch.from_numpy(images).to(device), recipe))  # (N, K)
+        batch = torch.from_numpy(images).to(device).permute(0, 3, 1, 2)
+        logits = model(_format(batch, recipe))  # (N, K)
     found: Floats = logits.float().softmax(1).cpu().numpy()
     return found
 
@@ -195,7 +224,27 @@ def _slower(recipe: Recipe) -> str:
     return f"lower learning_rate ({recipe.learning_rate:g}) in the recipe"
 
 
-def place(model: TruncatedResNet50, recipe: Recipe, device: torch.device) -> TruncatedResNet50:
+def begin(recipe: Recipe, classes: int, generator: torch.Generator, start: Path | None) -> Network:
+    """The model that a training starts from: random numbers, or the pretrained weights in a file.
+
+    The dense layer above pretrained ones is zero, so that the first steps do not pull at them at random (Kolesnikov et
+    al., "Big Transfer", 2020).
+    """
+    model = build(recipe, classes, generator)
+    if start is not None:
+        model.take_over(weights.load(recipe.weights, start))
+        nn.init.zeros_(model.dense.weight)
+    return model
+
+
+def _decayed(model: nn.Module, decay: float) -> list[dict[str, Any]]:
+    """Kernels shrink by weight decay; biases and normalisation do not (He et al., "Bag of tricks", 2019)."""
+    kernels = [each for each in model.parameters() if each.ndim > 1]
+    others = [each for each in model.parameters() if each.ndim <= 1]
+    return [{"params": kernels, "weight_decay": decay}, {"params": others, "weight_decay": 0.0}]
+
+
+def place(model: Network, recipe: Recipe, device: torch.device) -> Network:
     """The model on a device, in the recipe's memory format."""
     return model.to(device).to(memory_format=_layout(recipe))
 
@@ -205,11 +254,11 @@ def _layout(recipe: Recipe) -> torch.memory_format:
 
 
 def _format(batch: Tensor, recipe: Recipe) -> Tensor:
-    return batch.contiguous(memory_format=_layout(recipe))
+    return batch.float().contiguous(memory_format=_layout(recipe))
 
 
 def _precision(recipe: Recipe, device: torch.device) -> torch.autocast:
-    return torch.autocast(device.type, torch.bfloat16, enabled=recipe.precision == "bf16")
+    return torch.autocast(device.type, torch.bfloat16, enabled=precision(recipe) == "bf16")
 
 
 def copy(model: nn.Module) -> State:
@@ -217,12 +266,12 @@ def copy(model: nn.Module) -> State:
     return {name: value.detach().clone() for name, value in model.state_dict().items()}
 
 
-def save(model: TruncatedResNet50, path: Path) -> None:
+def save(model: Network, path: Path) -> None:
     """Write a model's weights, named as in model.py, as safetensors."""
     path.write_bytes(serialise({name: value.cpu().contiguous() for name, value in model.state_dict().items()}))
 
 
-def load(path: Path, recipe: Recipe, classes: int) -> TruncatedResNet50:
+def load(path: Path, recipe: Recipe, classes: int) -> Network:
     """The model that `save` wrote, on this process's device. Raises TrainingError if it is not that."""
     device = prepare()
     model = build(recipe, classes)
@@ -233,7 +282,7 @@ def load(path: Path, recipe: Recipe, classes: int) -> TruncatedResNet50:
     return place(model, recipe, device)
 
 
-def machine() -> dict[str, Any]:
+def machine(recipe: Recipe) -> dict[str, Any]:
     """What the bits of a run depend on besides its recipe and its images; prepares the process as for a training."""
     prepare()
     cuda = torch.cuda.is_available()
@@ -241,4 +290,5 @@ def machine() -> dict[str, Any]:
         "device": torch.cuda.get_device_name() if cuda else "cpu",
         "processor": torch.backends.cpu.get_cpu_capability(),
         "threads": torch.get_num_threads(),
+        "precision": precision(recipe),
     }

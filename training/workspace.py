@@ -2,7 +2,6 @@
 
 runs/.tmp-<images>-<recipe>/    locked by the process that works at it
     run/                        becomes runs/<id>, in one step
-    images.npy                  the decoded images
     <job>.safetensors           how far each model has come, see checkpoint.py
     sittings.json               the seconds of each sitting
 
@@ -23,7 +22,6 @@ from pathlib import Path
 
 from training.errors import TrainingError
 
-IMAGES = "images.npy"
 RUN = "run"
 SITTINGS = "sittings.json"
 KEPT = "*.safetensors"
