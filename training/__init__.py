@@ -2,5 +2,5 @@
 
 Knows folders only: a tree `<split>/<label>/<image>` goes in, a run directory comes out. `python -m
 training.train --help` shows how. The files, in reading order: recipe, data, model, trainer, fit, checkpoint,
-crossval, workers, score, run, workspace, train, predict.
+crossval, workers, score, run, workspace, train, predict; then weights, efficientnet, head, embed, provisional.
 """
