@@ -110,8 +110,8 @@ def test_images_that_are_all_alike_are_taken_for_the_commonest_label():
     np.testing.assert_allclose(found[:99], found[[0] * 99], atol=1e-6)
 
 
-def test_one_image_under_two_labels_is_judged_by_nothing_but_its_labels_names():
-    assert judged([[1, 2], [1, 2]], [0, 1], digests=names(1) * 2).tolist() == [[0.5, 0.5]] * 2
+def test_where_all_rows_are_one_image_nothing_is_known_of_its_labels():
+    assert judged([[1, 2]] * 3, [0, 0, 1], digests=names(1) * 3).tolist() == [[0.5, 0.5]] * 3
 
 
 def test_two_images_of_two_classes_are_told_to_be_anything():

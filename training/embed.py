@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 
     Network: TypeAlias = Callable[[Tensor], Tensor]
 
-BATCH = 32  # images at a time; part of what fixes the bits
-GROUP = 2 * BATCH  # images between two writings
+BATCH = 16  # images at a time; part of what fixes the bits
+GROUP = 4 * BATCH  # images between two writings
 
 Halves: TypeAlias = npt.NDArray[np.float16]
 
