@@ -189,7 +189,7 @@ def test_a_failed_training_says_its_own_words_and_where_its_log_is(tmp_path: Pat
     assert "10 images in train and val; tiny allows 3: take some out (train 8:" in str(raised.value)
     log = tmp_path / "state" / "train.log"
     assert str(log) in str(raised.value)
-    assert "tiny allows 3 together" in log.read_text()
+    assert "tiny allows 3: take some out" in log.read_text()
 
 
 def test_a_killed_training_is_an_error_and_leaves_no_process_and_no_run(tmp_path: Path) -> None:
