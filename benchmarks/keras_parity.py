@@ -10,7 +10,7 @@ Both networks get the same weights, normalisation and biases included, and then 
     layers    of each layer of Keras's its parameters and the shape of its output, and ours; `apart` is the largest
               difference between the outputs, for 64 random images. The last line are the logits
     written   what tests/keras_oracle.py says that Keras gives, by which the tests know it without Keras
-    pixels    training.data.resize and tf.image.resize; and files, as training.data reads and resizes them, and as
+    pixels    training.data.plain and tf.image.resize; and files, as training.data reads and resizes them, and as
               keras.utils.image_dataset_from_directory does
     learning  20 batches of 8, each once, in the same order. In float32, with no bound: Keras; ours by training.trainer,
               as it comes; ours with Adam as Keras computes it (see `learn` in tests/keras_oracle.py); and Keras from
@@ -25,6 +25,7 @@ from __future__ import annotations
 import os
 import sys
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -51,7 +52,7 @@ from keras_oracle import (
 )
 from PIL import Image
 
-from training.data import Floats, Ints, read, resize
+from training.data import Floats, Ints, plain, square
 from training.model import TruncatedResNet50, build
 from training.recipe import RECIPES
 from training.trainer import Trainer, prepare
@@ -187,7 +188,7 @@ def pixels(random: np.random.Generator) -> None:
         for width, height in SIZES:
             image = random.integers(0, 256, (height, width, 3), np.uint8)
             theirs = tf.image.resize(image[None], (32, 32), "bilinear", antialias=False).numpy()
-            bound(f"pixels of {width} x {height}, by tf.image.resize", apart(resize(image, 32), ours(theirs)[0]), 1e-3)
+            bound(f"pixels of {width} x {height}, by tf.image.resize", apart(plain(image, 32), theirs[0]), 1e-3)
             for kind in ("png", "jpg"):
                 path = Path(folder, kind, "a", f"{width:03}x{height:03}.{kind}")
                 path.parent.mkdir(parents=True, exist_ok=True)
@@ -195,10 +196,8 @@ def pixels(random: np.random.Generator) -> None:
         for kind, most in (("png", 1e-3), ("jpg", 8)):  # decoders of JPEG differ, most where all is noise as here
             files = keras.utils.image_dataset_from_directory(Path(folder, kind), image_size=(32, 32), shuffle=False)
             theirs = next(iter(files))[0].numpy()
-            mine = [resize(read(path), 32) for path in sorted(Path(folder, kind, "a").iterdir())]
-            bound(
-                f"pixels of {len(mine)} {kind} files, by image_dataset_from_directory", apart(mine, ours(theirs)), most
-            )
+            mine = [square(path, "plain", 32) for path in sorted(Path(folder, kind, "a").iterdir())]
+            bound(f"pixels of {len(mine)} {kind} files, by image_dataset_from_directory", apart(mine, theirs), most)
 
 
 def learning_exactly(weights: Weights, images: Floats, targets: Ints) -> None:
@@ -236,10 +235,11 @@ def kinds(first: dict[str, torch.Tensor], second: dict[str, torch.Tensor]) -> di
 
 def learning_as_it_comes(weights: Weights, images: Floats, targets: Ints) -> None:
     """In float32, by our trainer."""
-    trainer = Trainer(RECIPE, ours(images), targets, CLASSES, 0)
+    trainer = Trainer(replace(RECIPE, channels_last=False), images, targets, CLASSES, 0)  # rounds as the others do
     load(trainer.model, weights)
     trainer.model.train()
-    mine = [float(trainer.step(i, some)) for i, some in enumerate(torch.arange(len(images)).split(RECIPE.batch))]
+    batches = (each.split(RECIPE.batch) for each in (torch.from_numpy(ours(images)), torch.arange(len(images))))
+    mine = [float(trainer.step(i, *batch)) for i, batch in enumerate(zip(*batches, strict=True))]
     theirs, noisy, exact = filled(weights), filled(weights, 1e-7), same(weights)
     losses, others = train(theirs, images, targets), train(noisy, images, targets)
     columns = (losses, mine, learn(exact, RECIPE, ours(images), targets), others)

@@ -47,7 +47,7 @@ class Recipe:
     learning_rate: float  # of Adam, at its highest
     beta1: float  # of Adam
     beta2: float  # of Adam
-    epsilon: float  # of Adam
+    epsilon: float  # of Adam, added before the bias of its start is taken out, as in Keras
     weight_decay: float  # of kernels, apart from the gradient, as AdamW does
     schedule: str  # "constant", or "cosine" down to 0 at the last step
     warmup: float  # share of all steps in which the learning rate rises from 0

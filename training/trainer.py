@@ -141,6 +141,7 @@ class Trainer:
         recipe = self.recipe
         for group in self.optimiser.param_groups:
             group["lr"] = learning_rate(recipe, step, self.steps * recipe.epochs)
+            group["eps"] = recipe.epsilon / math.sqrt(1 - recipe.beta2 ** (step + 1))  # Keras's, as PyTorch counts it
         self.optimiser.zero_grad()
         if recipe.augment == "crop-flip":
             images = crop_flip(images, recipe.crop_size, recipe.crop_area, self.generator)
