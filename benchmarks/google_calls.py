@@ -8,6 +8,8 @@ process of its own, and passes run over it with a trainer that takes no time and
     one      one row was labelled otherwise
     idle     nothing was
 
+All but the last write twice: what is provisional, and what the model says.
+
 One line a pass, most of it from the pass's own report. `body` is the longest request; `said` are the bytes of all
 answers, and `sent` the same as they go over the line, packed; `MiB` is the most memory so far of the process that
 runs the passes. Seconds depend on the machine and are there to be compared with each other.
@@ -39,7 +41,7 @@ from sheetsync.sheets.google import GoogleSheet
 
 SIZES = (3_000, 100_000)
 PASSES = {"first": 0, "full": 100, "one": 1, "idle": 0}  # and how many rows are labelled otherwise before each
-STAGES = ("read", "mirror", "train", "review", "write")
+STAGES = ("read", "mirror", "provisional", "train", "review", "write")
 SCOPE = "https://www.googleapis.com/auth/spreadsheets"
 URL = "https://images.example.org/manuscripts/page-{:07}.png"
 
@@ -120,7 +122,7 @@ def main() -> None:
     if len(sys.argv) == 2:
         measure(int(sys.argv[1]))
         return
-    stages = " ".join(f"{stage:>7}" for stage in STAGES)
+    stages = " ".join(f"{stage[:7]:>7}" for stage in STAGES)
     print(f"{'rows':>7} pass   reads writes   cells body MB said MB sent MB {stages}    MiB", flush=True)
     for rows in sys.argv[1:] or map(str, SIZES):
         subprocess.run([sys.executable, __file__, rows], check=True)

@@ -81,6 +81,12 @@ class DownloadLimits(_Section):
     allow_private: bool = False
 
 
+class TrainingChoices(_Section):
+    """[training]: what a pass does beside the recipe's own training."""
+
+    provisional: bool = True
+
+
 class GoogleAccess(_Section):
     """[google]: how a Google Sheet is reached. `endpoint` is a server on this machine, for tests."""
 
@@ -101,6 +107,7 @@ class Settings(BaseSettings):
     slices: tuple[Header, ...] = ()
     columns: ColumnNames = ColumnNames()
     splits: SplitShares = SplitShares()
+    training: TrainingChoices = TrainingChoices()
     download: DownloadLimits = DownloadLimits()
     google: GoogleAccess = GoogleAccess()
 

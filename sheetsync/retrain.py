@@ -1,18 +1,14 @@
 """The model, reached through files: start a training, find its run directories, read what they say.
 
-Training is a process of its own, so a crash, a cancel or a full GPU cannot take this one down; it ends when
-this process does.
+Training is a process of its own, so a crash, a cancel or a full GPU cannot take this one down.
 """
 
 from __future__ import annotations
 
-import csv
 import json
-import subprocess
-import sys
 import tomllib
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
@@ -20,10 +16,11 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from sheetsync import history
+from sheetsync.answers import read_labels, read_predictions, said_of
 from sheetsync.errors import ConfigError, TrainingError
-from sheetsync.records import UNLABELLED, Entry, Manifest, Prediction, Progress, RunInfo
+from sheetsync.programs import ask, last_line, why, work
+from sheetsync.records import UNLABELLED, Manifest, Prediction, Progress, RunInfo
 
-STOP_SECONDS = 3.0  # for a training to tidy up; then its stdin closes, which ends it at once
 DEVICE_SECONDS = 50.0  # importing PyTorch from a cold disk takes its time
 
 
@@ -41,6 +38,9 @@ class Trainer(Protocol):
 
     def train(self, revision: str, progress: Progress) -> RunInfo:
         """Train on the mirror as it is. Raises `TrainingError`."""
+
+    def provisional(self, manifest: Manifest, progress: Progress) -> list[Prediction]:
+        """What can be said of every image of the mirror at once, out of sample. Raises `TrainingError`."""
 
     def predictions(self, run: RunInfo, manifest: Manifest, progress: Progress) -> list[Prediction]:
         """What the run says of every image of the mirror, out of sample. Raises `TrainingError`."""
@@ -82,10 +82,9 @@ class ProcessTrainer:
 
     @cached_property
     def _recipe(self) -> Mapping[str, Any]:
-        command = _command("training.recipe", self.recipe)
-        done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603
+        done = ask("training.recipe", self.recipe)
         if done.returncode:
-            raise ConfigError(f"'recipe' = {self.recipe!r} in sheetsync.toml: {_last_line(done.stderr)}")
+            raise ConfigError(f"'recipe' = {self.recipe!r} in sheetsync.toml: {last_line(done.stderr)}")
         recipe: Mapping[str, Any] = json.loads(done.stdout)
         return recipe
 
@@ -119,8 +118,15 @@ class ProcessTrainer:
         """Train on the dataset folder as it is. Raises `TrainingError`."""
         run = self._run_id(revision)
         options = ("--recipe", self.recipe, "--runs", str(self._runs), "--id", run)
-        self._work("training.train", str(self.dataset), *options, progress=progress)
+        work(self.state, "training.train", str(self.dataset), *options, progress=progress)
         return self._read(self._runs / run)
+
+    def provisional(self, manifest: Manifest, progress: Progress) -> list[Prediction]:
+        """What can be said of every image of the mirror at once, out of sample. Raises `TrainingError`."""
+        out = self.state / "provisional.csv"
+        options = ("--recipe", self.recipe, "--runs", str(self._runs), "--out", str(out))
+        work(self.state, "training.provisional", str(self.dataset), *options, progress=progress)
+        return said_of(manifest, read_predictions(out))
 
     def predictions(self, run: RunInfo, manifest: Manifest, progress: Progress) -> list[Prediction]:
         """What the run says of every image of the mirror, out of sample.
@@ -128,12 +134,11 @@ class ProcessTrainer:
         Images without a label may have come after the run: these are predicted now and kept beside it.
         """
         later = self._later(run)
-        said = _read_predictions(self._main(run))
+        said = read_predictions(self._main(run))
         files = {(entry.key, entry.digest) for entry in manifest if entry.split == UNLABELLED}
-        if not files <= said.keys() and not files <= (said | _read_predictions(later)).keys():
+        if not files <= said.keys() and not files <= (said | read_predictions(later)).keys():
             self._ask(run, UNLABELLED, later, progress)
-        said = _read_predictions(later) | said
-        return [said[entry.key, entry.digest] for entry in manifest if (entry.key, entry.digest) in said]
+        return said_of(manifest, read_predictions(later) | said)
 
     def judged(self, run: RunInfo) -> dict[str, str]:
         """Content digest -> the label that a model of the run which never learned from this image gives it.
@@ -141,11 +146,11 @@ class ProcessTrainer:
         A fold speaks of what the main model learned from, wherever else the same image stands. "" where every
         model of the run learned from it. Looks only. Raises `TrainingError` for a run that cannot be read.
         """
-        lines = _read_labels(self._main(run))
+        lines = read_labels(self._main(run))
         others = {digest: label for split, digest, label in lines if split != "train"}
         trained = {digest: label for split, digest, label in lines if split == "train"}
         later = [path for path in (self._later(run), self._asked(run)) if path.exists()]
-        asked = {digest: label for path in later for _, digest, label in _read_labels(path)}
+        asked = {digest: label for path in later for _, digest, label in read_labels(path)}
         return asked | others | trained
 
     def ask(self, run: RunInfo, progress: Progress) -> None:
@@ -158,7 +163,7 @@ class ProcessTrainer:
     def _ask(self, run: RunInfo, split: str, out: Path, progress: Progress) -> None:
         out.parent.mkdir(parents=True, exist_ok=True)
         folders = (str(self._runs / run.id), str(self.dataset))
-        self._work("training.predict", *folders, "--split", split, "--out", str(out), progress=progress)
+        work(self.state, "training.predict", *folders, "--split", split, "--out", str(out), progress=progress)
 
     def _main(self, run: RunInfo) -> Path:
         path = self._runs / run.id / "predictions.csv"
@@ -185,83 +190,17 @@ class ProcessTrainer:
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise TrainingError(f"the run in {folder} cannot be read ({error}): delete this folder") from error
 
-    def _work(self, module: str, *options: str, progress: Progress) -> None:
-        log = self.state / f"{module.rpartition('.')[2]}.log"
-        command = _command(module, *options, "--json", "--with-parent")
-        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}  # it ends when stdin closes
-        with (
-            log.open("w+", encoding="utf-8") as errors,
-            subprocess.Popen(command, **pipes, stderr=errors, text=True) as process,  # type: ignore[call-overload]  # noqa: S603
-        ):
-            try:
-                for message in _messages(process.stdout):
-                    progress(message["stage"], message["done"], message["total"], message["message"])
-            except BaseException:
-                process.terminate()
-                with suppress(subprocess.TimeoutExpired):
-                    process.wait(STOP_SECONDS)
-                raise
-            if process.wait():
-                errors.seek(0)
-                words = _why(process.returncode, errors.read())
-                what = "training" if module == "training.train" else "asking its model"
-                raise TrainingError(f"{what} failed: {words} (its full words are in {log})")
-
 
 def device(seconds: float = DEVICE_SECONDS) -> Mapping[str, Any]:
     """What a training here would run on: see `training/device.py`. Raises `TrainingError` if PyTorch does not load."""
-    command = _command("training.device")
     try:
-        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=seconds)  # noqa: S603
-    except subprocess.TimeoutExpired as error:
+        done = ask("training.device", seconds=seconds)
+    except TimeoutError as error:
         raise TrainingError(f"PyTorch did not load within {seconds:g} s: try again, the disk may be slow") from error
     if done.returncode:
-        raise TrainingError(f"PyTorch does not load: {_why(done.returncode, done.stderr)}; install sheetsync again")
+        raise TrainingError(f"PyTorch does not load: {why(done.returncode, done.stderr)}; install sheetsync again")
     found: Mapping[str, Any] = json.loads(done.stdout)
     return found
-
-
-def _command(module: str, *options: str) -> list[str]:
-    # -P: a folder of the user's that is called training must not be taken for ours
-    return [sys.executable, "-P", "-m", module, *options]
-
-
-def _messages(lines: Iterable[str]) -> Iterator[Mapping[str, Any]]:
-    messages = (json.loads(line) for line in lines if line.startswith("{"))
-    return (message for message in messages if "stage" in message)
-
-
-def _why(code: int, words: str) -> str:
-    if code < 0:
-        return f"it was ended by signal {-code}; if nobody did that, the memory may be full"
-    return _last_line(words) or f"it ended with code {code}"
-
-
-def _last_line(words: str) -> str:
-    return next((line.strip() for line in reversed(words.splitlines()) if line.strip()), "")
-
-
-def _read_predictions(path: Path) -> dict[tuple[str, str], Prediction]:
-    if not path.exists():
-        return {}
-    with path.open(encoding="utf-8", newline="") as file:
-        rows = ((Entry.at(row["file"]), row) for row in csv.DictReader(file))
-        # A line without a prediction is an image that every model of the run learned from.
-        said = ((entry, row) for entry, row in rows if entry and row["prediction"])
-        return {(entry.key, entry.digest): _prediction(entry.key, row) for entry, row in said}
-
-
-def _read_labels(path: Path) -> list[tuple[str, str, str]]:
-    """Split of then, content digest and predicted label of every line, "" without one. Raises `TrainingError`."""
-    try:
-        with path.open(encoding="utf-8", newline="") as file:
-            lines = csv.reader(file)
-            header = next(lines)
-            file_name, label = header.index("file"), header.index("prediction")
-            found = ((Entry.at(line[file_name]), line[label]) for line in lines)
-            return [(entry.split, entry.digest, said) for entry, said in found if entry]
-    except (ValueError, IndexError, StopIteration, csv.Error) as error:
-        raise TrainingError(f"{path} cannot be read ({error}): delete the folder or file of this run") from error
 
 
 def _recipe_file(recipe: str) -> Mapping[str, Any] | None:
@@ -279,8 +218,3 @@ def _recipe_file(recipe: str) -> Mapping[str, Any] | None:
 def _numbers(recipe: Mapping[str, Any]) -> dict[str, Any]:
     """All of a recipe but its names: what decides whether two runs can be compared."""
     return {name: value for name, value in recipe.items() if name not in ("name", "digest")}
-
-
-def _prediction(key: str, row: Mapping[str, str]) -> Prediction:
-    quality = row["self_confidence"]
-    return Prediction(key, row["prediction"], float(row["confidence"]), float(quality) if quality else None)

@@ -11,6 +11,9 @@ from sheetsync.records import SKIP, Entry, Failure, Manifest, Prediction, Snapsh
 from sheetsync.tables import Value
 
 DIGITS = 4  # of a probability: more would make cells differ that mean the same
+OK = "ok"
+MARK = "predictions are provisional"
+PROVISIONAL = f"{OK}, {MARK}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,11 +25,17 @@ class Verdict:
 
 
 def verdicts(
-    snapshot: Snapshot, manifest: Manifest, failures: Iterable[Failure], predictions: Iterable[Prediction]
+    snapshot: Snapshot,
+    manifest: Manifest,
+    failures: Iterable[Failure],
+    predictions: Iterable[Prediction],
+    *,
+    provisional: bool = False,
 ) -> dict[str, Verdict]:
     """Key -> what the machine says of the image. A column that is absent stays empty on its row.
 
-    Depends on the images alone, not on where their rows are.
+    Depends on the images alone, not on where their rows are. The status of a row with a `provisional` prediction
+    says so.
     """
     said = {prediction.key: prediction for prediction in predictions}
     broken = {failure.key: failure.reason for failure in failures}
@@ -35,15 +44,21 @@ def verdicts(
     reasons = _reasons(manifest, said)
     values: dict[str, dict[str, Value]] = {}
     for row in snapshot.rows:
-        values[row.key] = {"status": broken.get(row.key, "ok")}
+        values[row.key] = {"status": broken.get(row.key, OK)}
         if row.split == SKIP:
             values[row.key]["used_split"] = SKIP
         elif row.key in held:
             values[row.key] |= {"used_split": held[row.key].split}
             values[row.key] |= _said(said.get(row.key))
+            values[row.key] |= {"status": PROVISIONAL} if provisional and row.key in said else {}
             values[row.key] |= {"review": "; ".join(reasons[row.key])} if row.key in reasons else {}
             values[row.key] |= {"review_rank": ranks[row.key]} if row.key in ranks else {}
     return {row.key: Verdict(row.label, values[row.key]) for row in snapshot.rows}
+
+
+def warned(status: Value, warning: str) -> Value:
+    """The status of a row that can be used and has something to be told of as well."""
+    return {OK: warning, PROVISIONAL: f"{warning}; {MARK}"}.get(str(status), status)
 
 
 def ranked(predictions: Iterable[Prediction]) -> list[str]:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import chain
 from pathlib import Path
 
@@ -14,7 +16,7 @@ from filelock import FileLock, Timeout
 from sheetsync import history, writeback
 from sheetsync.config import Project
 from sheetsync.download import Fetch, at_hand, download
-from sheetsync.errors import Busy, SheetChanged, SheetError, Shrunk
+from sheetsync.errors import Busy, SheetChanged, SheetError, Shrunk, TrainingError
 from sheetsync.mirror import Mirror
 from sheetsync.objects import Objects, write_text
 from sheetsync.plan import guard, make_plan
@@ -43,17 +45,18 @@ class World:
 
 @dataclass(frozen=True)
 class Pass:
-    """One pass over one project, and how long its stages took."""
+    """One pass over one project, how long its stages took, and what it did."""
 
     project: Project
     world: World
     seconds: dict[str, float] = field(default_factory=dict)
+    done: Counter[str] = field(default_factory=Counter)
 
     def run(self, *, allow_shrink: bool = False) -> Report:
         """Bring dataset, model and sheet up to date with what people wrote.
 
-        Raises `SheetsyncError`; until the last stage, writing, nothing was written to the sheet then. What was
-        done on disk is used next time.
+        Raises `SheetsyncError`; until the last stage, writing, nothing but provisional predictions was written to
+        the sheet then. What was done on disk is used next time.
         """
         with locked(self.project.state):
             self.world.trainer.check()
@@ -61,14 +64,16 @@ class Pass:
                 book, snapshot = self._read()
             with self._stage("mirror"):
                 mirrored = self._mirror(snapshot, allow_shrink)
+            with self._stage("provisional"):
+                self._foretell(book, snapshot, mirrored)
             with self._stage("train"):
                 run, trained = self._train(mirrored.manifest)
             with self._stage("review"):
                 said = self._review(snapshot, mirrored, run)
             with self._stage("write"):
-                cells = self._write(book, said, run, mirrored.manifest)
+                self._write(None if trained else book, said, run, mirrored.manifest)
                 self._offer(snapshot)
-        return self._report(snapshot, mirrored, run, trained=trained, cells=cells)
+        return self._report(snapshot, mirrored, run, trained=trained)
 
     def look(self) -> tuple[Snapshot, Plan, str]:
         """What a pass would do to the dataset, and why it would refuse to ("" = it would not); changes nothing."""
@@ -106,6 +111,23 @@ class Pass:
         failures.sort(key=lambda failure: failure.key)
         return Mirrored(plan, len(restored), tuple(failures), self._tree.scan())
 
+    def _foretell(self, book: Book, snapshot: Snapshot, mirrored: Mirrored) -> None:
+        """Where a training will take its time, what a quick model says stands in the sheet meanwhile, marked.
+
+        Nobody waits for it: where it fails, the pass goes on.
+        """
+        manifest, told = mirrored.manifest, partial(self.world.progress, "provisional", 0, 0)
+        known = untrainable(manifest) or self.world.trainer.find(history.revision(manifest))
+        if known or not self.project.settings.training.provisional:
+            return
+        try:
+            predictions = self.world.trainer.provisional(manifest, self.world.progress)
+            said = verdicts(snapshot, manifest, mirrored.failures, predictions, provisional=True)
+            self._write(book, said, None, manifest)
+            told("predictions are in the sheet; the full training goes on")
+        except (TrainingError, SheetError) as error:
+            told(f"none before the full training: {error}")
+
     def _train(self, manifest: Manifest) -> tuple[RunInfo | None, bool]:
         name = self._versions.remember(manifest)
         if untrainable(manifest):
@@ -120,7 +142,8 @@ class Pass:
         self._tree.describe(manifest, snapshot.rows, {key: verdict.values for key, verdict in said.items()})
         return said
 
-    def _write(self, first: Book, said: Mapping[str, Verdict], run: RunInfo | None, manifest: Manifest) -> int:
+    def _write(self, first: Book | None, said: Mapping[str, Verdict], run: RunInfo | None, manifest: Manifest) -> None:
+        """Write what is not there. `first` = the first reading, if nothing was written since."""
         columns, local = self.project.columns, self.project.local
         since = self._versions.changes(run) if run else Changes()
 
@@ -132,7 +155,8 @@ class Pass:
             return changes + scores
 
         # What the first reading has right already needs no other: an idle pass costs one.
-        return write_back(self.world.sheet, wanted) if wanted(first) else 0
+        if first is None or wanted(first):
+            self.done["cells"] += write_back(self.world.sheet, wanted)
 
     def _offer(self, snapshot: Snapshot) -> None:
         """People who relabel pick from the labels there are; where this fails, the next pass does it."""
@@ -141,9 +165,7 @@ class Pass:
             with suppress(SheetError):
                 dresser.keep_up(usual_labels(snapshot))
 
-    def _report(
-        self, snapshot: Snapshot, mirrored: Mirrored, run: RunInfo | None, *, trained: bool, cells: int
-    ) -> Report:
+    def _report(self, snapshot: Snapshot, mirrored: Mirrored, run: RunInfo | None, *, trained: bool) -> Report:
         plan, manifest = mirrored.plan, mirrored.manifest
         usable = {row.key for row in snapshot.rows}
         return Report(
@@ -161,7 +183,7 @@ class Pass:
             revision=history.revision(manifest),
             run=run.id if run else "",
             score=history.score(run) if run else {},
-            cells=cells,
+            cells=self.done["cells"],
             calls=self.world.sheet.calls,
             seconds=self.seconds,
             version=self._versions.name(run) if run else "",

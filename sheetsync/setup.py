@@ -43,6 +43,9 @@ dataset = "dataset"              # the ImageFolder that is kept equal to the she
 # val = 0.2
 # test = 0.0
 
+[training]
+# provisional = true             # a quick answer in the sheet first, marked in `status`, until the model is trained
+
 [download]
 # workers = 16                   # images at a time
 # timeout = 20.0                 # seconds without a byte

@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterator, Mapping
 
 from sheetsync.errors import SheetError
 from sheetsync.records import Snapshot
-from sheetsync.review import Verdict
+from sheetsync.review import Verdict, warned
 from sheetsync.rows import Columns, column_letter, layout, parse
 from sheetsync.tables import AddColumns, Book, CellUpdate, Change, Table, Value, same
 
@@ -53,8 +53,8 @@ def _wanted(snapshot: Snapshot, verdicts: Mapping[str, Verdict]) -> dict[int, di
     for issue in snapshot.issues:
         if not issue.warning:
             wanted[issue.number] = {"status": issue.problem}
-        elif wanted[issue.number].get("status") == "ok":
-            wanted[issue.number]["status"] = issue.problem
+        elif status := wanted[issue.number].get("status"):
+            wanted[issue.number]["status"] = warned(status, issue.problem)
     return wanted
 
 

@@ -13,7 +13,9 @@ from typing import BinaryIO
 
 from PIL import Image
 
-from sheetsync.config import Project, Settings
+from sheetsync.config import Project, Settings, TrainingChoices
+from sheetsync.errors import TrainingError
+from sheetsync.history import revision
 from sheetsync.records import Manifest, Prediction, Progress, RunInfo
 from sheetsync.service import Pass, World
 from sheetsync.sheets import Sheet
@@ -58,6 +60,8 @@ class QuickTrainer:
     trained: list[str] = field(default_factory=list)
     said: dict[str, dict[str, str]] = field(default_factory=dict)
     error: Exception | None = None
+    foretold: list[str] = field(default_factory=list)
+    backbone: bool = True
 
     def check(self) -> None:
         pass
@@ -79,6 +83,12 @@ class QuickTrainer:
         self.finished[revision] = RunInfo(f"{revision}-quick", revision, self.recipe, metrics)
         return self.finished[revision]
 
+    def provisional(self, manifest: Manifest, progress: Progress) -> list[Prediction]:
+        if not self.backbone:
+            raise TrainingError("no backbone")
+        self.foretold.append(revision(manifest))
+        return [hasty_prediction(entry.key, entry.digest, entry.label) for entry in manifest]
+
     def predictions(self, run: RunInfo, manifest: Manifest, progress: Progress) -> list[Prediction]:
         said = [quick_prediction(entry.key, entry.digest, entry.label) for entry in manifest]
         self.said[run.id] = {entry.digest: each.label for entry, each in zip(manifest, said, strict=True)}
@@ -96,6 +106,20 @@ def quick_prediction(key: str, digest: str, label: str) -> Prediction:
     return Prediction(key, guess, confidence, quality)
 
 
+def hasty_prediction(key: str, digest: str, label: str) -> Prediction:
+    """What is said of an image before the quick model is trained: something else, and never as surely."""
+    said = quick_prediction(key, digest, label)
+    guess = CLASSES[(CLASSES.index(said.label) + 1) % len(CLASSES)]
+    quality = None if not label else said.confidence / 2 if guess == label else said.confidence / 4
+    return Prediction(key, guess, said.confidence / 2, quality)
+
+
+def hasty_words(content: bytes) -> tuple[str, str]:
+    """Prediction and confidence that stand on the row of an image with this content until the model is trained."""
+    said = hasty_prediction("", hashlib.sha256(content).hexdigest(), "")
+    return said.label, f"{round(said.confidence, 4):.10g}"
+
+
 def quick_words(content: bytes) -> tuple[str, str]:
     """Prediction and confidence that belong on the row of an image with this content."""
     said = quick_prediction("", hashlib.sha256(content).hexdigest(), "")
@@ -105,6 +129,11 @@ def quick_words(content: bytes) -> tuple[str, str]:
 def project(root: Path, sheet: str = "labels.csv", **settings: object) -> Project:
     """A project with settings given here instead of in a file."""
     return Project(root, Settings.model_construct(**{"sheet": sheet, **settings}))
+
+
+def of_one_write(root: Path) -> Project:
+    """A project whose passes write nothing provisional, so that the moments of the one write are known."""
+    return project(root, training=TrainingChoices(provisional=False))
 
 
 def a_pass(where: Project, sheet: Sheet, fetch: Web, trainer: QuickTrainer) -> Pass:

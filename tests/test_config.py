@@ -56,6 +56,8 @@ WRONG = {
     'sheet = "a.csv"\n[download]\nmax_megabytes = inf': ["'download.max_megabytes' = inf: "],
     'sheet = "a.csv"\n[download]\nmax_megapixels = nan': ["'download.max_megapixels' = nan: "],
     'sheet = "a.csv"\n[download]\nallow_private = "maybe"': ["'download.allow_private' = 'maybe': "],
+    'sheet = "a.csv"\n[training]\nprovisional = "maybe"': ["'training.provisional' = 'maybe': ", "valid boolean"],
+    'sheet = "a.csv"\n[training]\nseed = 2': ["unknown key 'training.seed'"],
     'sheet = "a.csv"\ndataset = ".."': ["'dataset' = '..': must be a folder inside the project's"],
     'sheet = "a.csv"\ndataset = "."': ["'dataset' = '.': must be a folder inside the project's"],
     'sheet = "a.csv"\ndataset = "/tmp/x"': ["'dataset' = '/tmp/x': must be a folder inside the project's"],
@@ -146,7 +148,7 @@ def test_what_the_file_shows_as_defaults_are_the_defaults(tmp_path: Path) -> Non
     assert load(written(tmp_path, shown)).settings.model_dump() == DEFAULTS.model_dump()
     sections = tomllib.loads(shown)
     assert sections.keys() == Settings.model_fields.keys()
-    for name in ("columns", "splits", "download"):
+    for name in ("columns", "splits", "training", "download"):
         assert sections[name].keys() == type(getattr(DEFAULTS, name)).model_fields.keys()
 
 

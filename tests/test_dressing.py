@@ -478,8 +478,8 @@ def test_a_column_of_people_is_not_deleted_when_it_came_to_where_ours_was(scene:
 def test_a_pass_keeps_the_drop_down_up_to_date(google: GoogleServer, tmp_path: Path) -> None:
     with client(google) as made:
         scene = Scene(google, made, tmp_path)
-        folder = project(tmp_path)
-        run = lambda: a_pass(folder, GoogleSheet(made, scene.id), Web(GOOD), QuickTrainer()).run()  # noqa: E731
+        folder, trainer = project(tmp_path), QuickTrainer()
+        run = lambda: a_pass(folder, GoogleSheet(made, scene.id), Web(GOOD), trainer).run()  # noqa: E731
         run()
         assert scene.offered() is None, "nobody asked for one"
         dress_project(scene, folder.state)

@@ -150,7 +150,7 @@ def test_a_pass_on_a_google_sheet_costs_few_calls(google: GoogleServer, tmp_path
         idle = a_pass(project(tmp_path), GoogleSheet(made, book), Web(GOOD), trainer).run()
     assert first.trained
     assert full.trained
-    assert (full.calls.reads - first.calls.reads, full.calls.writes - first.calls.writes) == (4, 2)
+    assert (full.calls.reads - first.calls.reads, full.calls.writes - first.calls.writes) == (6, 3)
     assert (idle.calls.reads - full.calls.reads, idle.calls.writes - full.calls.writes, idle.cells) == (2, 0, 0)
     values = google.book(book).values("scores")
     assert [row[0] for row in values] == ["when", "2026-01-01T00:00:00000", "2026-01-01T00:00:00001"]

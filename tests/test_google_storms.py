@@ -19,7 +19,7 @@ from threading import Event
 import pytest
 from googleserver import GoogleServer, faults
 from googleserver.faults import Fault, Quota
-from support import CLASSES, MACHINE, QuickTrainer, Web, a_pass, machine_cells, project, quick_words
+from support import CLASSES, MACHINE, QuickTrainer, Web, a_pass, machine_cells, of_one_write, quick_words
 from test_google import client
 from test_laws import GOOD, HEADER
 
@@ -88,7 +88,7 @@ class Place:
     def run(self) -> Report:
         """A pass as the command line makes one: with a client of its own."""
         with self.client() as made:
-            return a_pass(project(self.root), GoogleSheet(made, self.book), Web(GOOD), self.trainer).run()
+            return a_pass(of_one_write(self.root), GoogleSheet(made, self.book), Web(GOOD), self.trainer).run()
 
     def client(self) -> AbstractContextManager[Client]:
         return client(self.server, clock=self.clock, sleep=self.clock.sleep, timeout=self.timeout)

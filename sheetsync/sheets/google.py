@@ -13,7 +13,19 @@ from sheetsync.cells import shown
 from sheetsync.errors import SheetChanged, SheetError
 from sheetsync.sheets.client import Client
 from sheetsync.sheets.gridrequests import BYTES, Additions, column_data, in_requests
-from sheetsync.sheets.gridview import CELLS, ROWS_A_READ, SCORES_TAB, TABS, Grid, View, Wrote, parse, ranges, strays
+from sheetsync.sheets.gridview import (
+    CELLS,
+    ROWS_A_READ,
+    SCORES_TAB,
+    TABS,
+    Grid,
+    View,
+    Wrote,
+    outgrown,
+    parse,
+    ranges,
+    strays,
+)
 from sheetsync.sheets.marks import id_of
 from sheetsync.sheets.spreadsheet import Spreadsheet
 from sheetsync.tables import Book, Calls, CellUpdate, Change, Tab, Value
@@ -70,7 +82,7 @@ class GoogleSheet:
                 view = parse(self.spreadsheet.get(fields=CELLS, ranges=each) for each in parts)
             except SheetChanged:  # a tab was renamed or became smaller since it was seen
                 continue
-            if rows and rows.sheet in view.grids:
+            if rows and rows.sheet in view.grids and not outgrown((rows, scores), view, self._rows_a_read):
                 self._view = view
                 if not self._take_back():
                     tables = view.table(rows.sheet), view.table(scores.sheet if scores else None)
@@ -99,7 +111,8 @@ class GoogleSheet:
         self._set((names[each], cells) for each, cells in updates.items())
 
     def _add(self, growing: Additions) -> None:
-        self._known = set(growing.grids) == set(self.grids())  # also where the answer is lost
+        short = all(grid.rows <= self._rows_a_read for grid in growing.grids.values())
+        self._known = short and set(growing.grids) == set(self.grids())  # also where the answer is lost
         self._anchored = False
         self.spreadsheet.batch(growing.requests)
         self._anchored = True

@@ -125,6 +125,12 @@ def ranges(rows: Grid | None, scores: Grid | None, most: int = ROWS_A_READ) -> l
     return [first, *([part] for parts in asked for part in parts[1:])]
 
 
+def outgrown(asked: Iterable[Grid | None], view: View, most: int = ROWS_A_READ) -> bool:
+    """Whether a tab that was read in parts has columns by now that were not asked for."""
+    parted = [grid for grid in asked if grid and grid.rows > most and grid.sheet in view.grids]
+    return any(view.grids[grid.sheet].columns > grid.columns for grid in parted)
+
+
 def quoted(title: str) -> str:
     """The title of a tab as a range begins with it."""
     return "'" + title.replace("'", "''") + "'"

@@ -6,12 +6,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from sheetsync.review import OK, PROVISIONAL
+
 Json = dict[str, Any]
 
 PREVIEW = "preview"
 
 NOTES = {
-    "status": "ok, or what is wrong with this row. Written by sheetsync.",
+    "status": "ok, or what is wrong with this row; provisional = a model is still in training. Written by sheetsync.",
     "prediction": "What a model that did not train on this image takes it for. Written by sheetsync.",
     "confidence": "How sure the model is of its prediction, 0 to 1. Written by sheetsync.",
     "label_quality": "The probability the model gives to your label, 0 to 1: low = look at it. Written by sheetsync.",
@@ -49,7 +51,7 @@ LOOKS = (
     ),
     Look("Unlike their class", {"outlier": _SET}, "outlier", descending=True),
     Look("New since last run", {"image": _SET, "status": _UNSET}),
-    Look("Errors", {"status": {"hiddenValues": ["ok", ""]}}, "status"),
+    Look("Errors", {"status": {"hiddenValues": [OK, PROVISIONAL, ""]}}, "status"),
 )
 
 
