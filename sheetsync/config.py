@@ -5,7 +5,7 @@ from __future__ import annotations
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
@@ -85,6 +85,7 @@ class TrainingChoices(_Section):
     """[training]: what a pass does beside the recipe's own training."""
 
     provisional: bool = True
+    when_edited: Literal["finish", "restart"] = "finish"
 
 
 class GoogleAccess(_Section):

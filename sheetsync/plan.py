@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
 from sheetsync.errors import Shrunk
@@ -55,6 +55,13 @@ def make_plan(rows: Iterable[Row], manifest: Manifest, shares: Shares) -> Plan:
         deletes += [Delete(entry) for entry in entries if entry != source]
     deletes += [Delete(entry) for entries in held.values() for entry in entries]
     return Plan(tuple(sorted(deletes, key=lambda delete: delete.entry)), tuple(moves), tuple(downloads))
+
+
+def wakes(plan: Plan, lost: Collection[str]) -> bool:
+    """Whether a plan changes what a model sees: the images with a label, but for `lost` keys that cannot be had."""
+    deleted = any(delete.entry.label for delete in plan.deletes)
+    moved = any(move.source.label or move.target.label for move in plan.moves)
+    return deleted or moved or any(each.row.label and each.row.key not in lost for each in plan.downloads)
 
 
 def guard(plan: Plan, manifest: Manifest, usable: int) -> None:

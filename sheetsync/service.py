@@ -16,20 +16,20 @@ from filelock import FileLock, Timeout
 from sheetsync import history, writeback
 from sheetsync.config import Project
 from sheetsync.download import Fetch, at_hand, download
-from sheetsync.errors import Busy, SheetChanged, SheetError, Shrunk, TrainingError
+from sheetsync.errors import Busy, SheetError, Shrunk, TrainingError
+from sheetsync.lookout import RESTARTS, Edited, watched
 from sheetsync.mirror import Mirror
 from sheetsync.objects import Objects, write_text
-from sheetsync.plan import guard, make_plan
+from sheetsync.plan import guard, make_plan, wakes
 from sheetsync.records import Failure, Manifest, Plan, Progress, Report, RunInfo, Snapshot
 from sheetsync.retrain import Trainer, untrainable
 from sheetsync.review import Verdict, verdicts
 from sheetsync.rows import parse, usual_labels
 from sheetsync.sheets import Sheet, dresser_of
 from sheetsync.steps import Changes
-from sheetsync.tables import AddColumns, AddRow, Book, Change
+from sheetsync.tables import AddColumns, Book, Change
 from sheetsync.versions import Versions
-
-TRIES = 10  # how often a sheet that people keep changing is read again before giving up
+from sheetsync.writing import write_back
 
 
 @dataclass(frozen=True)
@@ -58,21 +58,33 @@ class Pass:
         Raises `SheetsyncError`; until the last stage, writing, nothing but provisional predictions was written to
         the sheet then. What was done on disk is used next time.
         """
+        watch = self.project.settings.training.when_edited == "restart"
         with locked(self.project.state):
             self.world.trainer.check()
-            with self._stage("read"):
-                book, snapshot = self._read()
-            with self._stage("mirror"):
-                mirrored = self._mirror(snapshot, allow_shrink)
-            with self._stage("provisional"):
-                self._foretell(book, snapshot, mirrored)
-            with self._stage("train"):
-                run, trained = self._train(mirrored.manifest)
-            with self._stage("review"):
-                said = self._review(snapshot, mirrored, run)
-            with self._stage("write"):
-                self._write(None if trained else book, said, run, mirrored.manifest)
-                self._offer(snapshot)
+            for left in reversed(range(RESTARTS)):
+                try:
+                    return self._once(allow_shrink=allow_shrink, watch=watch)
+                except Edited:
+                    last = "" if left else ", for the last time"
+                    words = f"the sheet was edited, so this training is stopped and the pass begins again{last}"
+                    self.world.progress("train", 0, 0, words)
+            return self._once(allow_shrink=allow_shrink, watch=False)
+
+    def _once(self, *, allow_shrink: bool, watch: bool) -> Report:
+        """From reading to writing. Raises `Edited` where a training is stopped that is under `watch`."""
+        with self._stage("read"):
+            book, snapshot = self._read()
+        with self._stage("mirror"):
+            mirrored = self._mirror(snapshot, allow_shrink)
+        with self._stage("provisional"):
+            self._foretell(book, snapshot, mirrored)
+        with self._stage("train"):
+            run, trained = self._train(mirrored, watch)
+        with self._stage("review"):
+            said = self._review(snapshot, mirrored, run)
+        with self._stage("write"):
+            self._write(None if trained else book, said, run, mirrored.manifest)
+            self._offer(snapshot)
         return self._report(snapshot, mirrored, run, trained=trained)
 
     def look(self) -> tuple[Snapshot, Plan, str]:
@@ -109,7 +121,10 @@ class Pass:
             failures += [result] if isinstance(result, Failure) else []
             self.world.progress("download", done, len(plan.downloads), "")
         failures.sort(key=lambda failure: failure.key)
-        return Mirrored(plan, len(restored), tuple(failures), self._tree.scan())
+        downloaded = len(plan.downloads) - len(restored) - len(failures)
+        self.done.update(downloaded=downloaded, restored=len(restored))
+        self.done.update(moved=len(plan.moves), deleted=len(plan.deletes))
+        return Mirrored(tuple(failures), self._tree.scan())
 
     def _foretell(self, book: Book, snapshot: Snapshot, mirrored: Mirrored) -> None:
         """Where a training will take its time, what a quick model says stands in the sheet meanwhile, marked.
@@ -128,12 +143,24 @@ class Pass:
         except (TrainingError, SheetError) as error:
             told(f"none before the full training: {error}")
 
-    def _train(self, manifest: Manifest) -> tuple[RunInfo | None, bool]:
-        name = self._versions.remember(manifest)
-        if untrainable(manifest):
+    def _train(self, mirrored: Mirrored, watch: bool) -> tuple[RunInfo | None, bool]:
+        name = self._versions.remember(mirrored.manifest)
+        if untrainable(mirrored.manifest):
             return None, False
         run = self.world.trainer.find(name)
-        return (run, False) if run else (self.world.trainer.train(name, self.world.progress), True)
+        if run:
+            return run, False
+        every = self.project.settings.every_minutes * 60
+        edited = partial(self._edited, mirrored)
+        progress = watched(self.world.progress, edited, self.world.clock, every) if watch else self.world.progress
+        return self.world.trainer.train(name, progress), True
+
+    def _edited(self, mirrored: Mirrored) -> bool:
+        """Whether a pass that began now would train on something else."""
+        _, snapshot = self._read()
+        plan = make_plan(snapshot.rows, mirrored.manifest, self.project.shares)
+        guard(plan, mirrored.manifest, len(snapshot.rows))
+        return wakes(plan, {failure.key for failure in mirrored.failures})
 
     def _review(self, snapshot: Snapshot, mirrored: Mirrored, run: RunInfo | None) -> dict[str, Verdict]:
         trainer, manifest = self.world.trainer, mirrored.manifest
@@ -166,17 +193,17 @@ class Pass:
                 dresser.keep_up(usual_labels(snapshot))
 
     def _report(self, snapshot: Snapshot, mirrored: Mirrored, run: RunInfo | None, *, trained: bool) -> Report:
-        plan, manifest = mirrored.plan, mirrored.manifest
+        manifest = mirrored.manifest
         usable = {row.key for row in snapshot.rows}
         return Report(
             sheet=self.world.sheet.name,
             rows=sum(key in usable for key in snapshot.keys.values()),
             issues=snapshot.issues,
             failures=mirrored.failures,
-            downloaded=len(plan.downloads) - mirrored.restored - len(mirrored.failures),
-            restored=mirrored.restored,
-            moved=len(plan.moves),
-            deleted=len(plan.deletes),
+            downloaded=self.done["downloaded"],
+            restored=self.done["restored"],
+            moved=self.done["moved"],
+            deleted=self.done["deleted"],
             images=history.sizes(manifest),
             trained=trained,
             untrained=untrainable(manifest),
@@ -219,16 +246,16 @@ class Pass:
     @contextmanager
     def _stage(self, name: str) -> Iterator[None]:
         started = self.world.clock()
-        yield
-        self.seconds[name] = round(self.world.clock() - started, 3)
+        try:
+            yield
+        finally:
+            self.seconds[name] = round(self.seconds.get(name, 0.0) + self.world.clock() - started, 3)
 
 
 @dataclass(frozen=True, slots=True)
 class Mirrored:
-    """What the mirror stage did, and what the mirror holds now."""
+    """What the mirror holds now, and what it lacks."""
 
-    plan: Plan
-    restored: int
     failures: tuple[Failure, ...]
     manifest: Manifest
 
@@ -244,30 +271,6 @@ def _remembered(kept: Path) -> set[str]:
 
 def _columns_file(state: Path, sheet: Sheet) -> Path:
     return state / "columns" / f"{hashlib.sha256(sheet.identity.encode()).hexdigest()[:16]}.txt"
-
-
-def write_back(sheet: Sheet, wanted: Callable[[Book], tuple[Change, ...]]) -> int:
-    """Write until a fresh reading shows nothing left to write; gives the number of cells written.
-
-    Rows may move between any two calls, so what to write is planned from a reading made right before the
-    write, and the next reading shows what it hit. Raises `SheetError` when people keep changing the sheet.
-    """
-    cells = 0
-    for _ in range(TRIES):
-        with suppress(SheetChanged):
-            book = sheet.read()
-            changes = wanted(book)
-            if not changes:
-                return cells
-            sheet.write(book, changes)
-            cells += sum(map(_cells, changes))
-    raise SheetError(f"{sheet.name} kept changing while results were written: run `sheetsync sync` again")
-
-
-def _cells(change: Change) -> int:
-    if isinstance(change, AddColumns):
-        return len(change.names)
-    return sum(value != "" for value in change.values) if isinstance(change, AddRow) else 1
 
 
 @contextmanager

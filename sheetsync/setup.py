@@ -45,6 +45,7 @@ dataset = "dataset"              # the ImageFolder that is kept equal to the she
 
 [training]
 # provisional = true             # a quick answer in the sheet first, marked in `status`, until the model is trained
+# when_edited = "finish"         # the training that runs, though people edit meanwhile; or "restart" the pass
 
 [download]
 # workers = 16                   # images at a time

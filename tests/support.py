@@ -6,7 +6,7 @@ import hashlib
 import io
 import json
 import struct
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO
@@ -62,6 +62,9 @@ class QuickTrainer:
     error: Exception | None = None
     foretold: list[str] = field(default_factory=list)
     backbone: bool = True
+    epochs: int = 2
+    meanwhile: Callable[[str], object] = lambda _: None
+    """What happens in an epoch, by the revision that is trained."""
 
     def check(self) -> None:
         pass
@@ -75,6 +78,9 @@ class QuickTrainer:
     def train(self, revision: str, progress: Progress) -> RunInfo:
         if self.error:
             raise self.error
+        for epoch in range(1, self.epochs + 1):
+            self.meanwhile(revision)
+            progress("train", epoch, self.epochs, "")
         self.trained.append(revision)
         metrics = {
             "created": f"2026-01-01T00:00:{len(self.finished):05d}",

@@ -57,6 +57,7 @@ WRONG = {
     'sheet = "a.csv"\n[download]\nmax_megapixels = nan': ["'download.max_megapixels' = nan: "],
     'sheet = "a.csv"\n[download]\nallow_private = "maybe"': ["'download.allow_private' = 'maybe': "],
     'sheet = "a.csv"\n[training]\nprovisional = "maybe"': ["'training.provisional' = 'maybe': ", "valid boolean"],
+    'sheet = "a.csv"\n[training]\nwhen_edited = "stop"': ["'training.when_edited' = 'stop': ", "'finish' or 'restart'"],
     'sheet = "a.csv"\n[training]\nseed = 2': ["unknown key 'training.seed'"],
     'sheet = "a.csv"\ndataset = ".."': ["'dataset' = '..': must be a folder inside the project's"],
     'sheet = "a.csv"\ndataset = "."': ["'dataset' = '.': must be a folder inside the project's"],

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from random import Random
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import pytest
 from googlepeople import DEEDS, ROWS, Team
@@ -38,7 +38,7 @@ from support import (
 from test_google import client
 from test_laws import BROKEN, GOOD, HEADER, IMAGES, LABELS, SPLITS, _as_table, _full, expected_tree
 
-from sheetsync.config import Project
+from sheetsync.config import Project, TrainingChoices
 from sheetsync.errors import SheetError, SheetsyncError, TrainingError
 from sheetsync.records import Manifest, Prediction, Progress, Report, RunInfo
 from sheetsync.sheets.client import Client
@@ -92,12 +92,13 @@ class GoogleLaws(RuleBasedStateMachine):
     server: ClassVar[GoogleServer]
     client: ClassVar[Client]
 
-    @initialize(seed=st.integers(0, 999), rows=st.integers(4, 12))
-    def start(self, seed: int, rows: int) -> None:
+    @initialize(seed=st.integers(0, 999), rows=st.integers(4, 12), choice=st.sampled_from(["finish", "restart"]))
+    def start(self, seed: int, rows: int, choice: Literal["finish", "restart"]) -> None:
         rng = Random(seed)
         self.folder = Path(tempfile.mkdtemp())
         self.team = Team(self.server, self.server.create("Images"), new_row)
-        self.web, self.trainer, self.project = Web(GOOD | BROKEN), QuickTrainer(), project(self.folder)
+        self.web, self.trainer = Web(GOOD | BROKEN), QuickTrainer()
+        self.project = project(self.folder, training=TrainingChoices(when_edited=choice), every_minutes=0.01)
         base = [["Ada", url, CLASSES[n % 2], "train"] for n, url in enumerate(list(GOOD)[:4])]
         self.team.book.type("Sheet1", "A1", [HEADER, *base, *(list(new_row(rng).values()) for _ in range(rows))])
         self.tidy = True

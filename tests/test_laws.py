@@ -10,7 +10,7 @@ import tempfile
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -183,12 +183,13 @@ class Laws(RuleBasedStateMachine):
     observed: ClassVar[Any] = Observed
     idle_reads = 1
 
-    @initialize(rows=st.lists(row_values, min_size=4, max_size=12))
-    def start(self, rows: list[tuple[str, ...]]) -> None:
+    @initialize(rows=st.lists(row_values, min_size=4, max_size=12), choice=st.sampled_from(["finish", "restart"]))
+    def start(self, rows: list[tuple[str, ...]], choice: Literal["finish", "restart"]) -> None:
+        """Where a training may be stopped, the sheet is looked at in each epoch, and edits fall there too."""
         self.folder = Path(tempfile.mkdtemp())
         self.shared = self.shared_type(self.folder)
         self.web, self.trainer = Web(GOOD | BROKEN), QuickTrainer()
-        self.project = project(self.folder)
+        self.project = project(self.folder, training=TrainingChoices(when_edited=choice), every_minutes=0.01)
         self.waiting: list[Any] = []
         base = [["Ada", url, CLASSES[n % 2], "train"] for n, url in enumerate(list(GOOD)[:4])]
         self.shared.put([HEADER, *base, *map(list, rows)])
