@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 
 from sheetsync.errors import ConfigError
+from sheetsync.history import MOST_SEEDS
 from sheetsync.plan import Shares
 from sheetsync.records import MACHINE_COLUMNS
 from sheetsync.rows import Columns
@@ -86,6 +87,7 @@ class TrainingChoices(_Section):
 
     provisional: bool = True
     when_edited: Literal["finish", "restart"] = "finish"
+    seeds: int = Field(default=1, ge=1, le=MOST_SEEDS)
 
 
 class GoogleAccess(_Section):

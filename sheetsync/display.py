@@ -141,7 +141,9 @@ def training_words(report: Report) -> str:
 
 
 def score_words(score: Mapping[str, Any]) -> str:
-    """`0.953 (0.927 to 0.971)`: validation accuracy and its 95 % interval."""
+    """Validation accuracy, `0.953 (0.927 to 0.971)` with its 95 % interval, or `0.842 ± 0.011 (3 seeds)`."""
+    if score.get("val_spread") is not None:
+        return f"{score['val_mean']:.3f} ± {score['val_spread']:.3f} ({score['seeds']} seeds)"
     return f"{score['val_accuracy']:.3f} ({score['val_low']:.3f} to {score['val_high']:.3f})"
 
 

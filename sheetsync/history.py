@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
+from statistics import fmean, stdev
 from typing import Any
 
 from sheetsync.cells import listed, shown
@@ -18,8 +19,12 @@ SCORE_COLUMNS = (
     "added", "removed", "relabelled", "moved",
     "train", "val", "test",
     "val_accuracy", "val_low", "val_high", "val_macro_f1", "test_accuracy",
+    "seeds", "val_mean", "val_spread",
     "note",
 )  # fmt: skip
+
+
+MOST_SEEDS = 20  # trainings of one version
 
 
 def revision_text(manifest: Manifest) -> str:
@@ -80,8 +85,30 @@ def when(run: RunInfo) -> tuple[str, str]:
     return str(run.metrics["created"]), run.id
 
 
-def score(run: RunInfo) -> dict[str, Any]:
-    """The figures of a run that people compare; None where a split is empty."""
+def reseeded(run: RunInfo, runs: Iterable[RunInfo]) -> dict[int, RunInfo]:
+    """The runs on the same revision that differ by a raised seed alone: by how much -> run. The run itself is 0."""
+    first, rest = _seed(run)
+    same = [other for other in runs if other.revision == run.revision and _seed(other)[1] == rest]
+    raised = {_seed(other)[0] - first: other for other in same}
+    return {0: run} | {seed: raised[seed] for seed in range(1, MOST_SEEDS) if seed in raised}
+
+
+def _seed(run: RunInfo) -> tuple[int, Mapping[str, Any]]:
+    """The seed of a run, and all else that was chosen for it."""
+    seed = run.choices.get("seed")
+    rest = {name: value for name, value in run.choices.items() if name not in ("name", "digest", "seed")}
+    return seed if isinstance(seed, int) else 0, rest
+
+
+def score(run: RunInfo, seeds: Collection[RunInfo] = ()) -> dict[str, Any]:
+    """The figures of a run that people compare; None where a split is empty.
+
+    `seeds` are the runs of all seeds, this one among them, whose validation accuracies have a mean and, if they are
+    several, a standard deviation (of n - 1).
+    """
+    seeds = seeds or [run]
+    vals = [each.metrics.get("val") or {} for each in seeds]
+    accuracies = [val["accuracy"] for val in vals if val.get("accuracy") is not None]
     val, test = (run.metrics.get(split) or {} for split in ("val", "test"))
     low, high = val.get("interval") or (None, None)
     return {
@@ -90,6 +117,9 @@ def score(run: RunInfo) -> dict[str, Any]:
         "val_high": high,
         "val_macro_f1": val.get("macro_f1"),
         "test_accuracy": test.get("accuracy"),
+        "seeds": len(seeds),
+        "val_mean": fmean(accuracies) if accuracies else None,
+        "val_spread": stdev(accuracies) if len(accuracies) > 1 else None,
     }
 
 
@@ -105,8 +135,10 @@ def check_scores(table: Table) -> None:
         )
 
 
-def score_changes(table: Table, run: RunInfo, since: Changes, sizes: Mapping[str, int]) -> tuple[Change, ...]:
-    """What brings the row of a run into the scores tab: nothing when it is there.
+def score_changes(
+    table: Table, run: RunInfo, since: Changes, sizes: Mapping[str, int], seeds: Collection[RunInfo] = ()
+) -> tuple[Change, ...]:
+    """What brings the row of a run, and of its `seeds`, into the scores tab: nothing when it is there.
 
     The columns may stand in any order among others; the row of a run, once written, belongs to people. Raises as
     `check_scores` does.
@@ -119,7 +151,7 @@ def score_changes(table: Table, run: RunInfo, since: Changes, sizes: Mapping[str
     if any(run.id in cells for cells in table.rows):  # in any column, for people may move a header alone
         return ()
     values: dict[str, Any] = {"when": run.metrics["created"], "run": run.id, "revision": run.revision}
-    values |= {"recipe": run.recipe, **{split: sizes[split] for split in SPLITS}, **score(run)}
+    values |= {"recipe": run.recipe, **{split: sizes[split] for split in SPLITS}, **score(run, seeds)}
     values |= {name: getattr(since, name) for name in Changes.__slots__}
     cells = {places[name]: _cell(value) for name, value in values.items()}
     return (AddRow("scores", tuple(cells.get(place, "") for place in range(len(table.header)))),)

@@ -36,8 +36,8 @@ class Trainer(Protocol):
     def find(self, revision: str) -> RunInfo | None:
         """The run of this recipe on a revision, if there is one."""
 
-    def train(self, revision: str, progress: Progress) -> RunInfo:
-        """Train on the mirror as it is. Raises `TrainingError`."""
+    def train(self, revision: str, progress: Progress, seed: int = 0) -> RunInfo:
+        """Train on the mirror as it is, with the seed of the recipe raised by `seed`. Raises `TrainingError`."""
 
     def provisional(self, manifest: Manifest, progress: Progress) -> list[Prediction]:
         """What can be said of every image of the mirror at once, out of sample. Raises `TrainingError`."""
@@ -82,14 +82,7 @@ class ProcessTrainer:
 
     @cached_property
     def _recipe(self) -> Mapping[str, Any]:
-        done = ask("training.recipe", self.recipe)
-        if done.returncode:
-            raise ConfigError(f"'recipe' = {self.recipe!r} in sheetsync.toml: {last_line(done.stderr)}")
-        recipe: Mapping[str, Any] = json.loads(done.stdout)
-        return recipe
-
-    def _run_id(self, revision: str) -> str:
-        return f"{revision}-{self._recipe['digest'][:8]}"
+        return _choices(self.recipe)
 
     def runs(self) -> list[RunInfo]:
         """Every finished run, of every recipe, in no order."""
@@ -101,7 +94,7 @@ class ProcessTrainer:
 
     def find(self, revision: str) -> RunInfo | None:
         """The run of this recipe on a revision, if there is one."""
-        folder = self._runs / self._run_id(revision)
+        folder = self._runs / _run_id(revision, self._recipe)
         return self._read(folder) if (folder / "metrics.json").exists() else None
 
     def of_recipe(self) -> list[RunInfo]:
@@ -114,10 +107,14 @@ class ProcessTrainer:
         same = [run for run in runs if (run.recipe == self.recipe if file is None else _numbers(run.choices) == file)]
         return history.lineage(same[-1], runs) if same else []
 
-    def train(self, revision: str, progress: Progress) -> RunInfo:
-        """Train on the dataset folder as it is. Raises `TrainingError`."""
-        run = self._run_id(revision)
-        options = ("--recipe", self.recipe, "--runs", str(self._runs), "--id", run)
+    def train(self, revision: str, progress: Progress, seed: int = 0) -> RunInfo:
+        """Train on the dataset folder as it is, with the seed of the recipe raised by `seed`.
+
+        Such a recipe is called `roman-resnet50@1`, and has a digest of its own. Raises `TrainingError`.
+        """
+        recipe = f"{self.recipe}@{seed}" if seed else self.recipe
+        run = _run_id(revision, _choices(recipe) if seed else self._recipe)
+        options = ("--recipe", recipe, "--runs", str(self._runs), "--id", run)
         work(self.state, "training.train", str(self.dataset), *options, progress=progress)
         return self._read(self._runs / run)
 
@@ -201,6 +198,19 @@ def device(seconds: float = DEVICE_SECONDS) -> Mapping[str, Any]:
         raise TrainingError(f"PyTorch does not load: {why(done.returncode, done.stderr)}; install sheetsync again")
     found: Mapping[str, Any] = json.loads(done.stdout)
     return found
+
+
+def _choices(recipe: str) -> Mapping[str, Any]:
+    """What a recipe says, field by field, and its digest. Raises `ConfigError`."""
+    done = ask("training.recipe", recipe)
+    if done.returncode:
+        raise ConfigError(f"'recipe' = {recipe!r} in sheetsync.toml: {last_line(done.stderr)}")
+    found: Mapping[str, Any] = json.loads(done.stdout)
+    return found
+
+
+def _run_id(revision: str, recipe: Mapping[str, Any]) -> str:
+    return f"{revision}-{recipe['digest'][:8]}"
 
 
 def _recipe_file(recipe: str) -> Mapping[str, Any] | None:

@@ -25,6 +25,7 @@ from sheetsync.records import Failure, Manifest, Plan, Progress, Report, RunInfo
 from sheetsync.retrain import Trainer, untrainable
 from sheetsync.review import Verdict, verdicts
 from sheetsync.rows import parse, usual_labels
+from sheetsync.seeds import Seeds
 from sheetsync.sheets import Sheet, dresser_of
 from sheetsync.steps import Changes
 from sheetsync.tables import AddColumns, Book, Change
@@ -85,6 +86,11 @@ class Pass:
         with self._stage("write"):
             self._write(None if trained else book, said, run, mirrored.manifest)
             self._offer(snapshot)
+        if run and self._seeds.missing(run):
+            with self._stage("train"):
+                trained = bool(list(self._seeds.train(run, self._progress(mirrored, watch))))
+            with self._stage("write"):
+                self._write(None, said, run, mirrored.manifest)
         return self._report(snapshot, mirrored, run, trained=trained)
 
     def look(self) -> tuple[Snapshot, Plan, str]:
@@ -148,12 +154,12 @@ class Pass:
         if untrainable(mirrored.manifest):
             return None, False
         run = self.world.trainer.find(name)
-        if run:
-            return run, False
-        every = self.project.settings.every_minutes * 60
-        edited = partial(self._edited, mirrored)
-        progress = watched(self.world.progress, edited, self.world.clock, every) if watch else self.world.progress
-        return self.world.trainer.train(name, progress), True
+        return (run, False) if run else (self.world.trainer.train(name, self._progress(mirrored, watch)), True)
+
+    def _progress(self, mirrored: Mirrored, watch: bool) -> Progress:
+        """Of a training."""
+        every, edited = self.project.settings.every_minutes * 60, partial(self._edited, mirrored)
+        return watched(self.world.progress, edited, self.world.clock, every) if watch else self.world.progress
 
     def _edited(self, mirrored: Mirrored) -> bool:
         """Whether a pass that began now would train on something else."""
@@ -173,9 +179,12 @@ class Pass:
         """Write what is not there. `first` = the first reading, if nothing was written since."""
         columns, local = self.project.columns, self.project.local
         since = self._versions.changes(run) if run else Changes()
+        seeds = self._seeds.runs(run).values() if run else ()
+        scored = run if len(seeds) == self._seeds.wanted else None
 
         def wanted(book: Book) -> tuple[Change, ...]:
-            scores = history.score_changes(book.scores, run, since, history.sizes(manifest)) if run else ()
+            sizes = history.sizes(manifest)
+            scores = history.score_changes(book.scores, scored, since, sizes, seeds) if scored else ()
             changes = writeback.row_changes(book, columns, said, self._ours(book), local=local)
             if not any(isinstance(change, AddColumns) for change in changes):
                 self._own(writeback.headers(book.rows, columns))  # before their cells are written
@@ -209,7 +218,7 @@ class Pass:
             untrained=untrainable(manifest),
             revision=history.revision(manifest),
             run=run.id if run else "",
-            score=history.score(run) if run else {},
+            score=self._seeds.score(run) if run else {},
             cells=self.done["cells"],
             calls=self.world.sheet.calls,
             seconds=self.seconds,
@@ -242,6 +251,10 @@ class Pass:
     @property
     def _versions(self) -> Versions:
         return Versions(self.project.state, self.world.trainer)
+
+    @property
+    def _seeds(self) -> Seeds:
+        return Seeds(self.world.trainer, self.project.settings.training.seeds)
 
     @contextmanager
     def _stage(self, name: str) -> Iterator[None]:

@@ -118,10 +118,10 @@ def past(trainer: ProcessTrainer, recipe: str) -> Past:
 
     `recipe` is what the recipe is called in the answer. Raises `ConfigError` for a recipe that cannot be read.
     """
-    runs, kept = trainer.of_recipe(), Versions(trainer.state, trainer)
+    runs, kept, every = trainer.of_recipe(), Versions(trainer.state, trainer), trainer.runs()
     pairs = pairwise(chain([None], map(kept.look, runs)))  # two at a time: they are large
-    versions = tuple(_version(after, step(before, after, runs)) for before, after in pairs if after)
-    return Past(recipe, versions, len(trainer.runs()) - len(runs))
+    versions = tuple(_version(after, every, step(before, after, runs)) for before, after in pairs if after)
+    return Past(recipe, versions, _others(runs, every))
 
 
 def rescored(trainer: ProcessTrainer, recipe: str, today: Manifest, progress: Progress) -> Past:
@@ -132,15 +132,21 @@ def rescored(trainer: ProcessTrainer, recipe: str, today: Manifest, progress: Pr
     word in the answer.
     """
     images = _val(today)
-    runs, kept = trainer.of_recipe(), Versions(trainer.state, trainer)
+    runs, kept, every = trainer.of_recipe(), Versions(trainer.state, trainer), trainer.runs()
     failed = _ask_all(trainer, runs, {entry.digest for entry in images}, progress)
     pairs = pairwise(chain([None], map(kept.look, runs)))
     versions = [
-        _version(after, step(before, after, runs, images), *_today(after, images, failed))
+        _version(after, every, step(before, after, runs, images), *_today(after, images, failed))
         for before, after in pairs
         if after
     ]
-    return Past(recipe, tuple(versions), len(trainer.runs()) - len(runs), rescored=True, images=len(images))
+    return Past(recipe, tuple(versions), _others(runs, every), rescored=True, images=len(images))
+
+
+def _others(runs: Iterable[RunInfo], every: Sequence[RunInfo]) -> int:
+    """How many runs are of other recipes: neither these, nor these with another seed."""
+    known = {same.id for run in runs for same in history.reseeded(run, every).values()}
+    return sum(run.id not in known for run in every)
 
 
 def _ask_all(
@@ -168,6 +174,7 @@ def _today(known: Known, images: Sequence[Entry], failed: Mapping[str, str]) -> 
     return judged, why or ("" if judged else "no validation image of today that it can be judged on")
 
 
-def _version(known: Known, step: Step, today: Judged | None = None, why: str = "") -> Version:
+def _version(known: Known, every: Iterable[RunInfo], step: Step, today: Judged | None = None, why: str = "") -> Version:
     run, when = known.run, str(known.run.metrics["created"])
-    return Version(step.after, run.id, run.revision, when, history.score(run), step, today, why)
+    score = history.score(run, history.reseeded(run, every).values())
+    return Version(step.after, run.id, run.revision, when, score, step, today, why)

@@ -75,7 +75,7 @@ class QuickTrainer:
     def find(self, revision: str) -> RunInfo | None:
         return self.finished.get(revision)
 
-    def train(self, revision: str, progress: Progress) -> RunInfo:
+    def train(self, revision: str, progress: Progress, seed: int = 0) -> RunInfo:
         if self.error:
             raise self.error
         for epoch in range(1, self.epochs + 1):
@@ -84,10 +84,11 @@ class QuickTrainer:
         self.trained.append(revision)
         metrics = {
             "created": f"2026-01-01T00:00:{len(self.finished):05d}",
-            "val": {"accuracy": 0.5, "interval": [0.25, 0.75], "macro_f1": 0.4},
+            "val": {"accuracy": 0.5 + seed / 10, "interval": [0.25, 0.75], "macro_f1": 0.4},
         }
-        self.finished[revision] = RunInfo(f"{revision}-quick", revision, self.recipe, metrics)
-        return self.finished[revision]
+        name, more = (revision, "") if not seed else (f"{revision}@{seed}", f"{seed}")
+        self.finished[name] = RunInfo(f"{revision}-quick{more}", revision, self.recipe, metrics, {"seed": 7 + seed})
+        return self.finished[name]
 
     def provisional(self, manifest: Manifest, progress: Progress) -> list[Prediction]:
         if not self.backbone:

@@ -58,6 +58,8 @@ WRONG = {
     'sheet = "a.csv"\n[download]\nallow_private = "maybe"': ["'download.allow_private' = 'maybe': "],
     'sheet = "a.csv"\n[training]\nprovisional = "maybe"': ["'training.provisional' = 'maybe': ", "valid boolean"],
     'sheet = "a.csv"\n[training]\nwhen_edited = "stop"': ["'training.when_edited' = 'stop': ", "'finish' or 'restart'"],
+    'sheet = "a.csv"\n[training]\nseeds = 0': ["'training.seeds' = 0: ", "greater than or equal to 1"],
+    'sheet = "a.csv"\n[training]\nseeds = 21': ["'training.seeds' = 21: ", "less than or equal to 20"],
     'sheet = "a.csv"\n[training]\nseed = 2': ["unknown key 'training.seed'"],
     'sheet = "a.csv"\ndataset = ".."': ["'dataset' = '..': must be a folder inside the project's"],
     'sheet = "a.csv"\ndataset = "."': ["'dataset' = '.': must be a folder inside the project's"],

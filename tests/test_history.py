@@ -154,6 +154,9 @@ def test_a_run_is_one_row_whatever_the_order_of_the_columns(header: list[str]) -
         "val_high": 0.97,
         "val_macro_f1": 0.5,
         "test_accuracy": "",
+        "seeds": 1,
+        "val_mean": 0.9533,
+        "val_spread": "",
         "note": "",
         "who": "",
         "": "",
@@ -193,4 +196,4 @@ def test_a_run_without_validation_images_has_no_score(val: object) -> None:
     (change,) = score_changes(table(header=SCORE_COLUMNS), run(val=val), Changes(), COUNTS)
     assert isinstance(change, AddRow)
     said = dict(zip(SCORE_COLUMNS, change.values, strict=True))
-    assert [said[name] for name in SCORE_COLUMNS if name.startswith(("val_", "test_"))] == [""] * 5
+    assert [said[name] for name in SCORE_COLUMNS if name.startswith(("val_", "test_"))] == [""] * 7

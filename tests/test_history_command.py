@@ -19,7 +19,7 @@ from support import project as quick_project
 from test_cli import ok, pictures, project, sheetsync, write_rows
 
 from sheetsync.compare import interval, judge
-from sheetsync.display import comparison_words, step_words, training_words
+from sheetsync.display import comparison_words, score_words, step_words, training_words
 from sheetsync.errors import ConfigError, TrainingError
 from sheetsync.history import revision
 from sheetsync.records import Entry, Manifest, Report, RunInfo
@@ -255,6 +255,20 @@ def test_the_name_of_a_built_in_recipe_is_that_of_its_last_run(runs: Runs, tmp_p
     named = ProcessTrainer(tmp_path / "dataset", "mine", runs.state)
     assert [run.id.rpartition("-")[2] for run in named.of_recipe()] == ["bbbbbbbb"]
     assert ProcessTrainer(tmp_path / "dataset", "unheard-of", runs.state).of_recipe() == []
+
+
+@pytest.mark.parametrize("called", ["mine", "mine@1"])
+def test_further_seeds_are_no_versions_and_no_other_recipes(runs: Runs, tmp_path: Path, called: str) -> None:
+    runs.add(saying(ten(), 1, 2), seed=5)
+    runs.add(saying(ten(), 1, 2, 3, 4), "bbbbbbbb", seed=6, name=called)
+    runs.add(saying([*ten(), image(20, "ii", "train")], 1), seed=5)
+    runs.recipe.write_text(json.dumps({"name": "mine", "epochs": 3, "seed": 5}))
+    found = runs.past()
+    assert [(version.name, version.score["seeds"]) for version in found.versions] == [("v1", 2), ("v2", 1)]
+    assert (found.versions[0].score["val_mean"], found.others) == (pytest.approx(0.7), 0)
+    assert score_words(found.versions[0].score) == "0.700 ± 0.141 (2 seeds)"
+    named = ProcessTrainer(tmp_path / "dataset", "mine", runs.state)
+    assert [version.name for version in past(named, "mine").versions] == ["v1", "v2"]
 
 
 def test_a_recipe_file_that_got_another_name_is_the_same_recipe(runs: Runs) -> None:

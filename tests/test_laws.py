@@ -183,13 +183,19 @@ class Laws(RuleBasedStateMachine):
     observed: ClassVar[Any] = Observed
     idle_reads = 1
 
-    @initialize(rows=st.lists(row_values, min_size=4, max_size=12), choice=st.sampled_from(["finish", "restart"]))
-    def start(self, rows: list[tuple[str, ...]], choice: Literal["finish", "restart"]) -> None:
+    @initialize(
+        rows=st.lists(row_values, min_size=4, max_size=12),
+        choice=st.sampled_from(["finish", "restart"]),
+        seeds=st.sampled_from([1, 1, 3]),
+    )
+    def start(self, rows: list[tuple[str, ...]], choice: Literal["finish", "restart"], seeds: int) -> None:
         """Where a training may be stopped, the sheet is looked at in each epoch, and edits fall there too."""
         self.folder = Path(tempfile.mkdtemp())
         self.shared = self.shared_type(self.folder)
         self.web, self.trainer = Web(GOOD | BROKEN), QuickTrainer()
-        self.project = project(self.folder, training=TrainingChoices(when_edited=choice), every_minutes=0.01)
+        self.project = project(
+            self.folder, training=TrainingChoices(when_edited=choice, seeds=seeds), every_minutes=0.01
+        )
         self.waiting: list[Any] = []
         base = [["Ada", url, CLASSES[n % 2], "train"] for n, url in enumerate(list(GOOD)[:4])]
         self.shared.put([HEADER, *base, *map(list, rows)])

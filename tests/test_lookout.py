@@ -141,7 +141,7 @@ def test_a_team_that_never_rests_gets_scores_as_well(tmp_path: Path) -> None:
     assert scene.run().trained, "the last edit"
 
 
-@pytest.mark.parametrize(("minutes", "looks"), [(0.01, 4), (1000.0, 0)])
+@pytest.mark.parametrize(("minutes", "looks"), [(0.01, 4), (0.025, 2), (1000.0, 0)])
 def test_the_sheet_is_looked_at_no_more_often_than_passes_come(tmp_path: Path, minutes: float, looks: int) -> None:
     finish, restart = (
         Scene(tmp_path / choice, [], choice=choice, minutes=minutes).run() for choice in ("finish", "restart")
