@@ -88,6 +88,7 @@ class TrainingChoices(_Section):
     provisional: bool = True
     when_edited: Literal["finish", "restart"] = "finish"
     seeds: int = Field(default=1, ge=1, le=MOST_SEEDS)
+    weights: str = ""
 
 
 class GoogleAccess(_Section):
@@ -162,6 +163,12 @@ class Project:
         """The name of a built-in recipe, or the path of a recipe file of the team's own."""
         file = self.root / self.settings.recipe
         return str(file) if file.is_file() else self.settings.recipe
+
+    @property
+    def weights(self) -> str:
+        """Where the pretrained weights of the recipe are: a file, or a folder that holds it; "" = not given."""
+        given = self.settings.training.weights
+        return str(self.root / given) if given else ""
 
     @property
     def columns(self) -> Columns:

@@ -21,7 +21,7 @@ from sheetsync.errors import SheetsyncError
 from sheetsync.mirror import Mirror
 from sheetsync.objects import Objects
 from sheetsync.records import Answer, Finding
-from sheetsync.retrain import ProcessTrainer, device
+from sheetsync.retrain import ProcessTrainer, device, weights
 from sheetsync.rows import column_letter, layout, parse
 from sheetsync.service import our_columns
 from sheetsync.sheets import Sheet, open_probe, open_sheet
@@ -44,14 +44,15 @@ class Recipe(Protocol):
 class Surroundings:
     """Everything outside that is looked at, handed in.
 
-    `device` says what training would run on (see `retrain.device`), `free` gives the bytes left on the disk of a
-    folder, `link` makes a hard link.
+    `device` says what training would run on (see `retrain.device`), `weights` what it would start from (see
+    `retrain.weights`), `free` gives the bytes left on the disk of a folder, `link` makes a hard link.
     """
 
     trainer: Callable[[Project], Recipe]
     device: Callable[[], Mapping[str, Any]]
     free: Callable[[Path], int]
     environ: Mapping[str, str]
+    weights: Callable[[Project], Answer] = lambda project: weights(project.recipe, project.weights)
     link: Callable[[Path, Path], None] = os.link
     patience: float = PATIENCE
 
@@ -152,7 +153,7 @@ class Visit:
         """Every check in order. Which there are depends on what the first of them finds."""
         yield Check("configuration", self._configuration)
         yield Check("recipe", self._recipe, ("configuration",))
-        yield Check("weights", self._weights, ("recipe",))
+        yield Check("weights", self._weights, ("recipe",), times=3)
         yield from self._machine()
         yield Check("dataset", self._dataset, ("configuration",))
         yield from self._google(self.probe) if self.probe else self._file()
@@ -204,8 +205,7 @@ class Visit:
         return "ok", f"{words}, at most {self.recipe['max_images']} images", ""
 
     def _weights(self) -> Answer:
-        # No recipe has a field for weights: every network there is starts from random numbers.
-        return "ok", f"the recipe {self.recipe['name']} starts from nothing: no weights are needed", ""
+        return self.world.weights(self._known)
 
     def _dataset(self) -> Answer:
         dataset = self._known.dataset

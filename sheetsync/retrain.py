@@ -19,7 +19,7 @@ from sheetsync import history
 from sheetsync.answers import read_labels, read_predictions, said_of
 from sheetsync.errors import ConfigError, TrainingError
 from sheetsync.programs import ask, last_line, why, work
-from sheetsync.records import UNLABELLED, Manifest, Prediction, Progress, RunInfo
+from sheetsync.records import UNLABELLED, Answer, Manifest, Prediction, Progress, RunInfo
 
 DEVICE_SECONDS = 50.0  # importing PyTorch from a cold disk takes its time
 
@@ -65,12 +65,14 @@ def untrainable(manifest: Manifest) -> str:
 class ProcessTrainer:
     """Runs `python -m training.train` on a dataset folder.
 
-    `recipe` is the name of a built-in recipe or the path of a recipe file; `state` is where runs are kept.
+    `recipe` is the name of a built-in recipe or the path of a recipe file; `state` is where runs are kept. `weights`
+    is where pretrained weights are, "" for wherever the training looks for them itself.
     """
 
     dataset: Path
     recipe: str
     state: Path
+    weights: str = ""
 
     def check(self) -> None:
         """Look that the recipe can be used, before anything else is done. Raises `ConfigError`."""
@@ -114,14 +116,14 @@ class ProcessTrainer:
         """
         recipe = f"{self.recipe}@{seed}" if seed else self.recipe
         run = _run_id(revision, _choices(recipe) if seed else self._recipe)
-        options = ("--recipe", recipe, "--runs", str(self._runs), "--id", run)
+        options = ("--recipe", recipe, "--runs", str(self._runs), "--id", run, *_given(self.weights))
         work(self.state, "training.train", str(self.dataset), *options, progress=progress)
         return self._read(self._runs / run)
 
     def provisional(self, manifest: Manifest, progress: Progress) -> list[Prediction]:
         """What can be said of every image of the mirror at once, out of sample. Raises `TrainingError`."""
         out = self.state / "provisional.csv"
-        options = ("--recipe", self.recipe, "--runs", str(self._runs), "--out", str(out))
+        options = ("--recipe", self.recipe, "--runs", str(self._runs), "--out", str(out), *_given(self.weights))
         work(self.state, "training.provisional", str(self.dataset), *options, progress=progress)
         return said_of(manifest, read_predictions(out))
 
@@ -198,6 +200,26 @@ def device(seconds: float = DEVICE_SECONDS) -> Mapping[str, Any]:
         raise TrainingError(f"PyTorch does not load: {why(done.returncode, done.stderr)}; install sheetsync again")
     found: Mapping[str, Any] = json.loads(done.stdout)
     return found
+
+
+def weights(recipe: str, given: str, seconds: float = DEVICE_SECONDS) -> Answer:
+    """What a training would find of the weights that a recipe starts from, and what to do about it; fetches nothing.
+
+    `given` as in `ProcessTrainer`. Raises `TrainingError` where nothing can be said.
+    """
+    try:
+        done = ask("training.weights", recipe, *_given(given), seconds=seconds)
+        found = json.loads(done.stdout) if not done.returncode else {}
+        return found["state"], found["said"], found["todo"]
+    except TimeoutError as error:
+        raise TrainingError(f"not looked at within {seconds:g} s: try again, the disk may be slow") from error
+    except (ValueError, KeyError) as error:
+        words = why(done.returncode, done.stderr)
+        raise TrainingError(f"cannot be looked at: {words}; install sheetsync again") from error
+
+
+def _given(weights: str) -> tuple[str, ...]:
+    return ("--weights", weights) if weights else ()
 
 
 def _choices(recipe: str) -> Mapping[str, Any]:

@@ -47,6 +47,7 @@ dataset = "dataset"              # the ImageFolder that is kept equal to the she
 # provisional = true             # a quick answer in the sheet first, marked in `status`, until the model is trained
 # when_edited = "finish"         # the training that runs, though people edit meanwhile; or "restart" the pass
 # seeds = 1                      # trainings of each version, with a seed each: the scores tell mean and spread
+# weights = ""                   # pretrained weights, for a machine without a network: their file, or its folder
 
 [download]
 # workers = 16                   # images at a time

@@ -48,4 +48,4 @@ def real_past(project: Project, progress: Progress, *, rescore: bool) -> Past:
 
 
 def _trainer(project: Project) -> ProcessTrainer:
-    return ProcessTrainer(project.dataset, project.recipe, project.state)
+    return ProcessTrainer(project.dataset, project.recipe, project.state, project.weights)

@@ -134,6 +134,14 @@ def test_a_recipe_is_a_file_of_the_project_or_a_name(tmp_path: Path) -> None:
     assert project.recipe == str(tmp_path / "own.json")
 
 
+def test_weights_are_looked_for_in_the_project(tmp_path: Path) -> None:
+    assert load(written(tmp_path, 'sheet = "a.csv"')).weights == ""
+    given = load(written(tmp_path, 'sheet = "a.csv"\n[training]\nweights = "models/net.pth"'))
+    assert given.weights == str(tmp_path / "models" / "net.pth")
+    given = load(written(tmp_path, 'sheet = "a.csv"\n[training]\nweights = "/models"'))
+    assert given.weights == "/models"
+
+
 # --- init -----------------------------------------------------------------------------------------
 
 

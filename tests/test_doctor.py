@@ -23,13 +23,14 @@ from support import png, tree
 from test_cli import until
 
 from sheetsync import retrain
-from sheetsync.doctor import Late, Surroundings, examine, within
+from sheetsync.doctor import Late, Surroundings, examine, this_machine, within
 from sheetsync.errors import TrainingError
 from sheetsync.records import Finding
 from sheetsync.sheets import SIGN_IN
 from sheetsync.sheets.keyfile import SCOPE
 from sheetsync.sheets.usertoken import store
 from training.device import describe
+from training.recipe import RECIPES
 
 SHEETSYNC = str(Path(sys.executable).with_name("sheetsync"))
 CPU = {"torch": "2.9", "cores": 2, "gpu": None, "said": ""}
@@ -41,7 +42,8 @@ ROWS = [["image", "label", "split"], ["http://x/1.png", "i", ""], ["http://x/2.p
 
 def look(folder: Path, **world: Any) -> dict[str, Finding]:
     """What the doctor finds, on a machine that has no GPU and much room."""
-    given: dict[str, Any] = {"device": lambda: CPU, "free": lambda _: 10**12, "environ": {}} | world
+    given: dict[str, Any] = {"device": lambda: CPU, "free": lambda _: 10**12, "environ": {}}
+    given |= {"weights": lambda _: ("ok", "there", "")} | world
     surroundings = Surroundings(
         lambda project: retrain.ProcessTrainer(project.dataset, project.recipe, project.state), **given
     )
@@ -72,7 +74,6 @@ def test_a_healthy_project_has_no_problem(csv: Path) -> None:
     assert list(found) == [*LOCAL, *SHEET, "proxy"]
     assert names(found, "ok") == [name for name in found if name != "device"]
     assert found["recipe"].said.startswith("roman-resnet50: resnet50-conv2, 100 epochs")
-    assert found["weights"].said == "the recipe roman-resnet50 starts from nothing: no weights are needed"
     assert found["header"].said == "image in A, label in B, split in C"
     assert found["columns"].said.startswith("the first sync adds at the right: status, prediction, ")
     assert found["rows"].said == "2 rows, 2 usable, 0 not; 0 warnings"
@@ -232,6 +233,29 @@ def test_pytorch_is_asked_in_a_process_of_its_own_and_not_for_ever() -> None:
     assert found["cores"] == os.cpu_count()
     with pytest.raises(TrainingError, match=r"did not load within 0\.01 s"):
         retrain.device(0.01)
+
+
+def test_what_is_missing_of_the_weights_is_said_with_what_to_do_about_it(csv: Path) -> None:
+    found = look(csv, weights=lambda _: ("note", "it will be fetched", "without a network: put it there"))["weights"]
+    assert found == Finding("weights", "note", "it will be fetched", "without a network: put it there")
+
+
+def test_the_weights_are_looked_for_by_the_recipe_where_the_project_has_them(csv: Path) -> None:
+    """The training package is asked: it knows what its recipes start from."""
+    ask = this_machine().weights
+    assert look(csv, weights=ask)["weights"].state == "ok", "from random numbers"
+    recipe = next(name for name, each in RECIPES.items() if each.weights)
+    (csv / "sheetsync.toml").write_text(f'sheet = "labels.csv"\nrecipe = "{recipe}"\n[training]\nweights = "cut.pth"\n')
+    (csv / "cut.pth").write_bytes(b"half of it")
+    found = look(csv, weights=ask)["weights"]
+    assert (found.state, str(csv / "cut.pth") in found.said, bool(found.todo)) == ("problem", True, True), found
+
+
+def test_where_nothing_can_be_said_of_the_weights_that_is_a_sentence() -> None:
+    with pytest.raises(TrainingError, match=r"^cannot be looked at: there is no recipe 'none'.*; install sheetsync"):
+        retrain.weights("none", "")
+    with pytest.raises(TrainingError, match=r"^not looked at within 0\.01 s"):
+        retrain.weights("roman-resnet50", "", 0.01)
 
 
 def test_little_room_is_a_problem(csv: Path) -> None:

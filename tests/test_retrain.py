@@ -15,12 +15,13 @@ from test_objects import kept
 
 from sheetsync.cells import image_key
 from sheetsync.errors import ConfigError, TrainingError
-from sheetsync.history import revision
+from sheetsync.history import reseeded, revision
 from sheetsync.mirror import Mirror
 from sheetsync.objects import Objects
 from sheetsync.plan import Shares
 from sheetsync.records import Entry, Manifest, Row
 from sheetsync.retrain import ProcessTrainer, untrainable
+from training.recipe import RECIPES
 
 Told = list[tuple[str, int, int, str]]
 
@@ -166,6 +167,47 @@ def test_a_half_made_run_is_no_run(tmp_path: Path) -> None:
     half.mkdir(parents=True)
     (half / "metrics.json").write_text("{}")
     assert trainer(tmp_path).runs() == []
+
+
+def test_another_seed_is_a_run_of_its_own_beside_that_of_the_recipe(trained: Trained, tmp_path: Path) -> None:
+    shutil.copytree(trained.folder / "state", tmp_path / "state")
+    copied = ProcessTrainer(trained.folder / "dataset", trained.trainer.recipe, tmp_path / "state")
+    other = copied.train(trained.revision, silent, 2)
+    assert (other.revision, other.choices["seed"]) == (trained.revision, trained.run.choices["seed"] + 2)
+    assert copied.find(trained.revision) == trained.run
+    assert reseeded(trained.run, copied.runs()) == {0: trained.run, 2: other}
+    assert copied.of_recipe() == [trained.run], "versions are those of the recipe itself"
+    told: Told = []
+    assert copied.train(trained.revision, lambda *words: told.append(words), 2) == other
+    assert [stage for stage, *_ in told] == ["exists"]
+
+
+def test_weights_that_are_not_there_are_named_by_the_training_that_looks_for_them(tmp_path: Path) -> None:
+    """A recipe that starts from random numbers needs none, so it is another one that is asked for here."""
+    fill(tmp_path, ROWS)
+    (tmp_path / "state").mkdir(exist_ok=True)
+    recipe = next(name for name, each in RECIPES.items() if each.weights)
+    asked = ProcessTrainer(tmp_path / "dataset", recipe, tmp_path / "state", str(tmp_path / "net.pth"))
+    with pytest.raises(TrainingError, match=str(tmp_path / "net.pth")):
+        asked.train("0" * 16, silent)
+
+
+def test_a_quick_answer_is_out_of_sample_for_every_image_and_needs_no_run(trained: Trained, tmp_path: Path) -> None:
+    pytest.importorskip("training.provisional")
+    asked = ProcessTrainer(trained.folder / "dataset", trained.trainer.recipe, tmp_path)
+    said = asked.provisional(trained.manifest, silent)
+    assert {each.key for each in said} == {entry.key for entry in trained.manifest}
+    labels = {entry.key: entry.label for entry in trained.manifest}
+    assert {each.label for each in said} <= {"i", "größer, als"}
+    assert {each.key for each in said if each.quality is None} == {key for key, label in labels.items() if not label}
+    assert asked.runs() == []
+
+
+def test_a_quick_answer_that_fails_says_why_and_where_its_log_is(tmp_path: Path) -> None:
+    fill(tmp_path, [row(0, "i", "train")])
+    tiny_recipe(tmp_path / "tiny.json")
+    with pytest.raises(TrainingError, match=r"^a quick answer failed: .* \(its full words are in .*provisional\.log\)"):
+        trainer(tmp_path).provisional(Manifest(), silent)
 
 
 def test_an_unknown_recipe_names_the_ones_there_are(tmp_path: Path) -> None:
