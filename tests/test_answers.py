@@ -45,6 +45,7 @@ def test_a_file_that_is_not_there_says_nothing(tmp_path: Path) -> None:
         HEADER + LINES.replace("0.75", "nan"),
         HEADER + LINES.replace("0.25", "inf"),
         HEADER + LINES.replace("0.75", "1.5"),
+        HEADER + LINES.replace("0.75", "-0.5"),
         HEADER + LINES.replace("0.75", "much"),
         HEADER + f"{SEEN.path},train,i,ii\n",
         "file,label\n" + SEEN.path + ",i\n",

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ from support import CLASSES, QuickTrainer, Web, a_pass, human_cells, project
 from test_google import client
 from test_laws import GOOD, HEADER
 
-from sheetsync.errors import SheetError
+from sheetsync.errors import SheetError, TrainingError
 from sheetsync.records import MACHINE_COLUMNS
 from sheetsync.rows import Columns, column_letter
 from sheetsync.sheets.client import Client
@@ -128,6 +128,20 @@ def test_the_views_show_and_sort_by_the_columns_they_are_about(scene: Scene) -> 
             assert shown == {scene.column(role) for role in look.shows}
             order = [spec["dimensionIndex"] for spec in views[look.title].get("sortSpecs", [])]
             assert order == ([scene.column(look.sort)] if look.sort else [])
+
+
+def test_a_row_whose_predictions_are_provisional_is_no_error(scene: Scene, tmp_path: Path) -> None:
+    """Such a status hides a row from the view of errors, as ok does."""
+    scene.dresser().dress([])
+    (spec,) = next(view for view in scene.tab()["filterViews"] if view["title"] == "Errors")["filterSpecs"]
+    failing = QuickTrainer(error=TrainingError("no memory"))
+    for trainer in (failing, QuickTrainer()):
+        with suppress(TrainingError):
+            a_pass(project(tmp_path), GoogleSheet(scene.client, scene.id), Web(GOOD), trainer).run()
+        said = {cells[scene.column("status")] for cells in scene.book.values(scene.title)[1:]}
+        assert said & {*spec["filterCriteria"]["hiddenValues"]}
+        assert not [words for words in said - {*spec["filterCriteria"]["hiddenValues"]} if words.startswith("ok")]
+    assert failing.foretold
 
 
 def test_a_view_waits_for_its_column(scene: Scene) -> None:
