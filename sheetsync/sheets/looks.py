@@ -13,7 +13,7 @@ Json = dict[str, Any]
 PREVIEW = "preview"
 
 NOTES = {
-    "status": "ok, or what is wrong with this row; provisional = a model is still in training. Written by sheetsync.",
+    "status": "ok, or what is wrong with this row. Written by sheetsync.",
     "prediction": "What a model that did not train on this image takes it for. Written by sheetsync.",
     "confidence": "How sure the model is of its prediction, 0 to 1. Written by sheetsync.",
     "label_quality": "The probability the model gives to your label, 0 to 1: low = look at it. Written by sheetsync.",
