@@ -193,7 +193,6 @@ def test_weights_that_are_not_there_are_named_by_the_training_that_looks_for_the
 
 
 def test_a_quick_answer_is_out_of_sample_for_every_image_and_needs_no_run(trained: Trained, tmp_path: Path) -> None:
-    pytest.importorskip("training.provisional")
     asked = ProcessTrainer(trained.folder / "dataset", trained.trainer.recipe, tmp_path)
     said = asked.provisional(trained.manifest, silent)
     assert {each.key for each in said} == {entry.key for entry in trained.manifest}
