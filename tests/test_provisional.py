@@ -83,9 +83,9 @@ def test_asking_again_gives_the_same_and_wakes_no_network(asked):
 def test_a_vector_depends_on_nothing_but_its_image(asked):
     root, _ = asked
     network = embed._network(BACKBONE, weights.fetch(BACKBONE.weights, None, print))
-    images = np.stack([shrink(root / "data" / row["file"], BACKBONE.size) for row in rows(root)[:20]])
+    images = np.stack([shrink(root / "data" / row["file"], BACKBONE.size) for row in rows(root)[: embed.BATCH]])
     together = embed.vectors(network, images)
-    assert together.shape == (20, BACKBONE.features)
+    assert together.shape == (embed.BATCH, BACKBONE.features)
     assert (embed.vectors(network, images[7:8]) == together[7]).all()
     assert (embed.vectors(network, images[::-1]) == together[::-1]).all()
 

@@ -90,7 +90,8 @@ class EfficientNetLite0(nn.Module):
 
     def embed(self, x: Tensor) -> Tensor:
         """The vector before the dense layer, (N, 1280), each number 0..6."""
-        return cast("Tensor", self.head(self.blocks(self.stem(self.preprocess(x)))).mean((2, 3)))
+        maps: Tensor = self.head(self.blocks(self.stem(self.preprocess(x))))
+        return maps.mean((2, 3), dtype=torch.float32)  # also where the maps have fewer bits
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, 3, H, W) to logits (N, classes)."""
