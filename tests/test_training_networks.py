@@ -1,14 +1,16 @@
 """ResNet-50 for photographs: what is in it, what it starts from, and how it trains."""
 
-from dataclasses import replace
+import json
+from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
 import torch
 import torchvision
 from torch import nn
+from training_tree import folder_of, furnish, made_in, train
 
-from training import fit, trainer
+from training import fit, trainer, weights
 from training.model import build
 from training.pixels import Pixels
 from training.recipe import RECIPES
@@ -102,3 +104,39 @@ def test_large_images_are_predicted_in_smaller_groups(photos):
     model.body.conv1.register_forward_hook(lambda _, given, __: sizes.append(len(given[0])))
     trainer.predict(model, photos[0], replace(SMALL, image_size=632))  # 10 of that size are 4 million pixels
     assert sizes == [10, 10, 4]
+
+
+LITE = replace(SMALL, network="efficientnet-lite0", weights="efficientnet-lite0", epochs=1, folds=0)
+
+
+def test_a_run_of_a_pretrained_recipe_starts_from_its_weights(tmp_path):
+    furnish(tmp_path)
+    (tmp_path / "lite.json").write_text(json.dumps(asdict(replace(LITE, learning_rate=1e-9))))
+    folder = folder_of(train(tmp_path / "data", tmp_path / "lite.json", tmp_path / "runs", "--json"))
+    found = trainer.load(folder / "model.safetensors", LITE, 3)
+    source = weights.source("efficientnet-lite0")
+    fresh = build(LITE, 3)
+    fresh.take_over(weights.read(weights.find(source, None), source))
+    for name, value in fresh.named_parameters():
+        if not name.startswith("dense."):
+            torch.testing.assert_close(found.state_dict()[name], value.detach(), atol=1e-6, rtol=0)
+    assert float(found.dense.weight.detach().abs().max()) < 1e-6  # it began at zero
+
+
+def test_pretrained_weights_learn_in_a_few_steps(photos):
+    source = weights.source("efficientnet-lite0")
+    fitted = fit.fit(replace(LITE, epochs=4), *photos, 3, 0, val=photos, start=weights.find(source, None))
+    assert max(epoch.val_accuracy for epoch in fitted.history) > 0.9
+
+
+def test_where_the_weights_should_be_and_are_not_is_told_before_anything_is_decoded(tmp_path):
+    furnish(tmp_path)
+    (tmp_path / "photo.json").write_text(json.dumps(asdict(replace(PHOTO, name="photo"))))
+    done = train(
+        tmp_path / "data", tmp_path / "photo.json", tmp_path / "runs", "--json", "--weights", tmp_path / "x.pth"
+    )
+    assert done.returncode == 1
+    assert f"{tmp_path}/x.pth" in done.stderr
+    assert done.stderr.count("\n") == 1
+    assert made_in(tmp_path / "runs") == set()
+    assert not (tmp_path / "runs/.cache").exists()

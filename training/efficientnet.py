@@ -18,6 +18,8 @@ from torch.nn import functional
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 from torchvision.ops import Conv2dNormActivation
 
+from training.network import Network
+
 FEATURES = 1280
 CLASSES = 1000  # of ImageNet, which the published weights know
 STAGES = (  # blocks, kernel, stride of the first block, expansion, outputs
@@ -62,7 +64,7 @@ class InvertedResidual(nn.Module):
         return cast("Tensor", inner + x if self.same else inner)
 
 
-class EfficientNetLite0(nn.Module):
+class EfficientNetLite0(Network):
     """RGB images (N, 3, H, W), 0..255, to logits (N, classes). The preprocessing is inside.
 
     Made for 224 x 224 pixels; other sizes do as well. `momentum` is BatchNorm's.
@@ -92,10 +94,6 @@ class EfficientNetLite0(nn.Module):
         """The vector before the dense layer, (N, 1280), each number 0..6."""
         maps: Tensor = self.head(self.blocks(self.stem(self.preprocess(x))))
         return maps.mean((2, 3), dtype=torch.float32)  # also where the maps have fewer bits
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(N, 3, H, W) to logits (N, classes)."""
-        return cast("Tensor", self.dense(self.embed(x)))
 
     def take_over(self, state: Mapping[str, Tensor]) -> None:
         """Take over the published weights, named as in their file, but for those of the dense layer."""

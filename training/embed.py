@@ -148,12 +148,11 @@ def _network(chosen: Backbone, path: Path) -> Network:
     """A backbone as a function from images (N, 3, H, W), 0..255, to vectors (N, F), on this process's device."""
     import torch
 
-    from training.efficientnet import EfficientNetLite0, fuse
+    from training.efficientnet import fuse
     from training.model import NETWORKS
     from training.trainer import prepare
 
-    kind = EfficientNetLite0 if chosen.network == LITE0.network else NETWORKS[chosen.network]
-    device, model = prepare(), kind(1, 0.1)
+    device, model = prepare(), NETWORKS[chosen.network](1, 0.1)
     model.take_over(weights.load(chosen.weights, path))
     fuse(model).to(device).to(memory_format=torch.channels_last)
 

@@ -12,7 +12,7 @@ import torch
 
 from training.checkpoint import Checkpoint, State
 from training.data import Floats, Ints
-from training.model import Network
+from training.network import Network
 from training.pixels import Images
 from training.recipe import Recipe
 from training.score import Epoch

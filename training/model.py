@@ -6,18 +6,22 @@ stage conv2, as Keras builds it, for small images. Layer by layer the same as
 With 32 x 32 pixels: stem 16 x 16 x 64, pooled 8 x 8 x 64, three blocks 8 x 8 x 256, vector 256.
 
 `resnet50`: all of it, as torchvision builds it, where the stride of a stage is in its 3 x 3 convolution.
+
+`efficientnet-lite0`: see efficientnet.py.
 """
 
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import cast
 
 import torch
 import torchvision
 from torch import Tensor, nn
 
+from training.efficientnet import EfficientNetLite0
+from training.network import Network
 from training.recipe import Recipe
 
 FEATURES = 256
@@ -41,24 +45,6 @@ class Bottleneck(nn.Module):
         """(N, inputs, H, W) to (N, 256, H, W)."""
         inner = self.middle(self.down(x).relu()).relu()
         return cast("Tensor", (self.up(inner) + self.shortcut(x)).relu())
-
-
-class Network(nn.Module):
-    """RGB images (N, 3, H, W), 0..255, to logits (N, classes), by way of a vector and a dense layer."""
-
-    dense: nn.Linear
-
-    def embed(self, x: Tensor) -> Tensor:
-        """The vector before the dense layer, (N, F)."""
-        raise NotImplementedError
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(N, 3, H, W) to logits (N, classes)."""
-        return cast("Tensor", self.dense(self.embed(x)))
-
-    def take_over(self, state: Mapping[str, Tensor]) -> None:
-        """Take over pretrained weights, named as in their file, but for those of the dense layer."""
-        raise NotImplementedError
 
 
 class TruncatedResNet50(Network):
@@ -128,9 +114,10 @@ def _conv(inputs: int, outputs: int, kernel: int, momentum: float, stride: int =
     return nn.Sequential(OrderedDict(conv=conv, norm=norm))
 
 
-NETWORKS: dict[str, type[TruncatedResNet50 | ResNet50]] = {
+NETWORKS: dict[str, Callable[[int, float], Network]] = {
     "resnet50-conv2": TruncatedResNet50,
     "resnet50": ResNet50,
+    "efficientnet-lite0": EfficientNetLite0,
 }
 
 

@@ -31,7 +31,8 @@ from training.checkpoint import State
 from training.data import Floats, Ints
 from training.errors import TrainingError
 from training.feed import Feed
-from training.model import Network, build
+from training.model import build
+from training.network import Network
 from training.pixels import Images
 from training.recipe import Recipe
 from training.shelf import Rows
