@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -25,7 +25,6 @@ from training.shelf import Shelf
 from training.workers import Tell, run_all
 
 if TYPE_CHECKING:
-    import torch
     from torch import Tensor
 
     Network: TypeAlias = Callable[[Tensor], Tensor]
@@ -150,24 +149,14 @@ def _network(chosen: Backbone, path: Path) -> Network:
 
     from training.efficientnet import fuse
     from training.model import NETWORKS
-    from training.trainer import prepare
+    from training.trainer import has_bf16, prepare
 
     device, model = prepare(), NETWORKS[chosen.network](1, 0.1)
     model.take_over(weights.load(chosen.weights, path))
     fuse(model).to(device).to(memory_format=torch.channels_last)
 
     def look(batch: Tensor) -> Tensor:
-        with torch.autocast(device.type, torch.bfloat16, enabled=_halves(device)):
+        with torch.autocast(device.type, torch.bfloat16, enabled=has_bf16()):
             return model.embed(batch).float()
 
     return look
-
-
-def _halves(device: torch.device) -> bool:
-    """Whether this machine is quicker in bf16, which finds as many wrong labels: .591 / .768 / .894."""
-    import torch
-
-    if device.type == "cuda":
-        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
-    capabilities: dict[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()
-    return bool(capabilities.get("avx512_bf16"))

@@ -92,8 +92,8 @@ def _train(data: Dataset, chosen: Recipe, place: Path, report: console.Report, w
     fold, folder = _folds(data, chosen), place / workspace.RUN
     jobs = plan_jobs(data, fold, chosen.seed)
     key = {"data": data.digest, "recipe": chosen.digest}
-    shelf(place.parent / CACHE, chosen.resize, chosen.image_size).forget([sample.digest for sample in data.samples])
     start = weights.fetch(chosen.weights, ways.weights, report) if chosen.weights else None
+    shelf(place.parent / CACHE, chosen.resize, chosen.image_size).forget([sample.digest for sample in data.samples])
     with decoded(data, chosen, place.parent / CACHE, report) as images:
         bench = Bench(chosen, images, data.targets(), len(data.classes), folder / run.WEIGHTS, place, key, start)
         outcomes = run_jobs(bench, jobs, ways.workers or _workers(), _listener(jobs, chosen.epochs, report))
