@@ -12,6 +12,7 @@ from training_tree import furnish, save, square
 
 from training import embed, weights
 from training.data import scan, shrink
+from training.errors import DataError
 from training.recipe import RECIPES
 
 COLUMNS = ["file", "split", "label", "prediction", "confidence", "self_confidence", "fold"]
@@ -192,6 +193,20 @@ def test_pretrained_recipes_are_asked_through_their_own_network():
     assert (chosen.network, chosen.weights, chosen.features) == ("resnet50", "imagenet1k-v1", 2048)
     assert chosen.size == RECIPES["resnet50"].image_size
     assert embed.backbone(RECIPES["roman-resnet50"]) == embed.LITE0
+
+
+def test_a_path_of_weights_is_that_of_the_recipes_own_and_of_no_other(tmp_path):
+    root = furnish(tmp_path)
+    told(ask(root, "--weights", root / "resnet50.pth"))
+    assert rows(root)
+
+
+def test_an_image_that_changes_after_it_was_found_is_not_kept_as_the_one_that_was_found(tmp_path):
+    path = furnish(tmp_path) / "data/train/red/3.png"
+    task = embed.Task(BACKBONE, tmp_path, weights.fetch(BACKBONE.weights, None, print), (path,), ("0" * 64,))
+    with pytest.raises(DataError, match="the image was changed"):
+        embed._work(task, print)
+    assert embed._shelf(tmp_path, BACKBONE).missing(["0" * 64]) == [0]
 
 
 def test_without_its_weights_a_pretrained_recipe_gives_one_sentence(tmp_path):

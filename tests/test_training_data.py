@@ -67,6 +67,16 @@ def test_what_is_no_image_or_hidden_is_left_aside(tree):
     assert scan(tree).samples == before.samples
 
 
+def test_an_image_that_changes_after_it_was_found_is_not_kept_as_the_one_that_was_found(tree):
+    data = scan(tree)
+    before = (tree / "train/b/1.png").read_bytes()
+    put(tree / "train/b/1.png", 99)
+    with pytest.raises(DataError, match=r"train/b/1\.png: the image was changed"):
+        images_of(data, tree / ".runs")
+    (tree / "train/b/1.png").write_bytes(before)
+    assert images_of(data, tree / ".runs")[2].max() == 0
+
+
 def test_train_has_the_images_that_imagefolder_finds(tree):
     put(tree / "train/b/deeper/6.png")
     wanted = ImageFolder(str(tree / "train"))

@@ -123,12 +123,24 @@ def _visible(folder: Path) -> list[Path]:
 
 
 def _sample(root: Path, path: Path, split: str, label: str) -> Sample:
-    name = path.relative_to(root).as_posix()
+    return Sample(path.relative_to(root).as_posix(), split, label, _digest(path))
+
+
+def _digest(path: Path) -> str:
     try:
         with path.open("rb") as file:
-            return Sample(name, split, label, hashlib.file_digest(file, "sha256").hexdigest())
+            return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
         raise DataError(f"{path}: the image cannot be read ({error.strerror})") from error
+
+
+def check_unchanged(path: Path, digest: str) -> None:
+    """Raise DataError where a file is no longer what it was when it was found.
+
+    To be asked after an image was read and before what was made of it is kept by its digest.
+    """
+    if _digest(path) != digest:
+        raise DataError(f"{path}: the image was changed while it was read; try again")
 
 
 def check(data: Dataset, recipe: Recipe) -> None:

@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from training import console, weights
-from training.data import Bytes, Dataset, Floats, shrink
+from training.data import Bytes, Dataset, Floats, check_unchanged, shrink
 from training.errors import TrainingError
 from training.pixels import CACHE
 from training.recipe import Recipe
@@ -121,10 +121,13 @@ def _workers() -> int:
 
 
 def _work(task: Task, tell: Tell) -> None:
-    network = _network(task.chosen, task.weights)
-    for start in range(0, len(task.paths), BATCH):
-        images = np.stack([shrink(path, task.chosen.size) for path in task.paths[start : start + BATCH]])
-        _shelf(task.runs, task.chosen).append(task.digests[start : start + BATCH], vectors(network, images))
+    network, images = _network(task.chosen, task.weights), []
+    for path, digest in zip(task.paths, task.digests, strict=True):
+        images.append(shrink(path, task.chosen.size))
+        check_unchanged(path, digest)
+    parts = [np.stack(images[start : start + BATCH]) for start in range(0, len(images), BATCH)]
+    found = np.concatenate([vectors(network, part) for part in parts])
+    _shelf(task.runs, task.chosen).append(task.digests, found)
     tell("done")
 
 

@@ -16,7 +16,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from training import console
-from training.data import Dataset, Ints, square
+from training.data import Bytes, Dataset, Floats, Ints, Sample, check_unchanged, square
 from training.recipe import Recipe
 from training.shelf import Rows, Shelf
 
@@ -82,16 +82,23 @@ def shelf(cache: Path, resize: str, size: int) -> Shelf:
 def decoded(data: Dataset, recipe: Recipe, cache: Path, report: console.Report) -> Iterator[Store]:
     """In the block the images of a dataset are there, decoded once; equal ones share theirs.
 
-    Raises DataError with the path of an image that cannot be decoded, and TrainingError when the disk is full; what was
-    decoded before that is kept.
+    Raises DataError with the path of an image that cannot be decoded or that changes meanwhile, and TrainingError when
+    the disk is full; what was decoded before that is kept.
     """
     digests = tuple(sample.digest for sample in data.samples)
     store = Store(cache, recipe.resize, recipe.image_size, digests)
     with store.shelf.in_use(), ThreadPoolExecutor(os.cpu_count()) as pool:
 
         def make(positions: list[int]) -> Rows:
-            paths = (data.root / data.samples[i].path for i in positions)
-            return np.stack(list(pool.map(lambda path: square(path, recipe.resize, recipe.image_size), paths)))
+            samples = (data.samples[i] for i in positions)
+            return np.stack(list(pool.map(lambda sample: _square(data.root, sample, recipe), samples)))
 
         store.shelf.fill(digests, make, GROUP, lambda done: report("decode", done, len(digests), ""))
         yield store
+
+
+def _square(root: Path, sample: Sample, recipe: Recipe) -> Floats | Bytes:
+    path = root / sample.path
+    found = square(path, recipe.resize, recipe.image_size)
+    check_unchanged(path, sample.digest)
+    return found

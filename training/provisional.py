@@ -31,11 +31,12 @@ def predict(
 ) -> tuple[pd.DataFrame, float | None]:
     """What the head says of every image, as `run.table` has it, and the accuracy on val, None where that is empty.
 
-    `given` is where the weights are, see weights.py. Raises TrainingError for what the user can mend.
+    `given` is where the recipe's weights are, see weights.py. Raises TrainingError for what the user can mend.
     """
     data = scan(dataset)
     check(data, chosen)
-    features = embed(data, backbone(chosen), runs, given, report)
+    own = given if chosen.weights else None  # else they are of a network that is not the recipe's
+    features = embed(data, backbone(chosen), runs, own, report)
     digests = [sample.digest for sample in data.samples]
     probs = out_of_sample(features, digests, data.targets(), data.where("train"), len(data.classes))
     frame = run.table(data.samples, data.classes, probs, np.full(len(digests), -1, np.int64))
