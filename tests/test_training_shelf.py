@@ -122,6 +122,20 @@ def test_several_processes_fill_one_shelf(tmp_path):
     assert (tmp_path / "shelf/rows.bin").stat().st_size == 90 * 24
 
 
+@pytest.mark.parametrize("name", ["digests.bin", "rows.bin"])
+def test_a_shelf_that_lost_a_file_is_filled_again(tmp_path, name):
+    fill(tmp_path, [1, 2])
+    (tmp_path / "shelf" / name).unlink()
+    assert fill(tmp_path, [1, 2]) == [1, 2]
+    assert values(tmp_path, [2, 1]) == [2, 1]
+
+
+def test_a_shelf_that_cannot_be_read_is_told_in_one_sentence(tmp_path):
+    (tmp_path / "shelf/digests.bin").mkdir(parents=True)
+    with pytest.raises(TrainingError, match="shelf: cannot be read"):
+        shelf(tmp_path).missing([digest(1)])
+
+
 def test_a_disk_that_does_not_take_it_is_told_in_one_sentence(tmp_path):
     (tmp_path / "shelf").mkdir()
     (tmp_path / "shelf/rows.bin").mkdir()

@@ -36,21 +36,17 @@ class Shelf:
 
     def missing(self, digests: Sequence[str]) -> list[int]:
         """The positions of the digests that have no row, of equal ones the first."""
-        known = set(self._known())
-        first: dict[bytes, int] = {}
-        for position, digest in enumerate(map(bytes.fromhex, digests)):
-            if digest not in known:
-                first.setdefault(digest, position)
-        return list(first.values())
+        return _absent(digests, self._known())
 
     def append(self, digests: Sequence[str], rows: Rows) -> None:
         """Keep more rows, (n, *shape), one a digest. Raises TrainingError when the disk does not take them."""
         try:
             with self._locked():
-                there, new = len(self._known()), self.missing(digests)  # another process may have been quicker
+                known = self._known()
+                new = _absent(digests, known)  # another process may have been quicker
                 content = np.ascontiguousarray(rows[new], self.dtype).tobytes()
-                _write(self._rows, there * self._bytes, content)
-                _write(self._digests, there * DIGEST, b"".join(bytes.fromhex(digests[i]) for i in new))
+                _write(self._rows, len(known) * self._bytes, content)
+                _write(self._digests, len(known) * DIGEST, b"".join(bytes.fromhex(digests[i]) for i in new))
         except OSError as error:
             raise TrainingError(f"{self._folder}: cannot be written ({error.strerror})") from error
 
@@ -93,10 +89,13 @@ class Shelf:
 
     def _known(self) -> list[bytes]:
         """The digests of the rows that are whole."""
-        if not self._digests.exists():
+        try:
+            content, size = self._digests.read_bytes(), self._rows.stat().st_size
+        except FileNotFoundError:
             return []
-        content = self._digests.read_bytes()
-        count = min(len(content) // DIGEST, self._rows.stat().st_size // self._bytes)
+        except OSError as error:
+            raise TrainingError(f"{self._folder}: cannot be read ({error.strerror})") from error
+        count = min(len(content) // DIGEST, size // self._bytes)
         return [content[i * DIGEST : (i + 1) * DIGEST] for i in range(count)]
 
     def _locked(self) -> AbstractContextManager[None]:
@@ -105,6 +104,16 @@ class Shelf:
 
     def _using(self, how: int) -> AbstractContextManager[None]:
         return _lock(self._folder / "use.lock", how)
+
+
+def _absent(digests: Sequence[str], known: Sequence[bytes]) -> list[int]:
+    """The positions of the digests that are not known, of equal ones the first."""
+    there = set(known)
+    first: dict[bytes, int] = {}
+    for position, digest in enumerate(map(bytes.fromhex, digests)):
+        if digest not in there:
+            first.setdefault(digest, position)
+    return list(first.values())
 
 
 @contextmanager
