@@ -10,13 +10,13 @@ import torchvision
 from torch import nn
 from training_tree import folder_of, furnish, made_in, train
 
-from training import fit, trainer, weights
+from training import feed, fit, trainer, weights
 from training.model import build
 from training.pixels import Pixels
-from training.recipe import RECIPES
+from training.recipe import RECIPES, SMALLEST
 
 PHOTO = RECIPES["resnet50"]
-SMALL = replace(PHOTO, weights="", image_size=40, crop_size=32, batch=8, epochs=2)
+SMALL = replace(PHOTO, weights="", image_size=40, crop_size=33, batch=8, epochs=2)
 
 
 @pytest.fixture(scope="module")
@@ -98,6 +98,29 @@ def test_what_is_mapped_trains_like_what_is_in_memory(photos):
     assert bits(fit.fit(SMALL, mapped, targets, 3, 0)) == bits(fit.fit(SMALL, images, targets, 3, 0))
 
 
+@pytest.mark.parametrize("network", SMALLEST)
+def test_the_smallest_images_that_a_recipe_allows_can_be_learned_from_one_at_a_time(photos, network):
+    side = SMALLEST[network]
+    tiny = replace(SMALL, network=network, image_size=side, augment="none", batch=23, epochs=1)
+    assert np.isfinite(fit.fit(tiny, photos[0][:, :side, :side], photos[1], 3, 0).history[0].train_loss)
+
+
+def test_images_move_to_a_device_whole_and_a_group_at_a_time(photos):
+    asked = []
+
+    class Mapped:
+        def __len__(self):
+            return len(photos[0])
+
+        def __getitem__(self, where):
+            asked.append(len(photos[0][where]))
+            return photos[0][where]
+
+    there = feed.moved(Mapped(), torch.device("cpu"), 10)
+    assert np.array_equal(there.numpy(), photos[0])
+    assert max(asked) == 10
+
+
 def test_large_images_are_predicted_in_smaller_groups(photos):
     model = build(SMALL, 3, torch.Generator().manual_seed(0))
     sizes = []
@@ -124,8 +147,8 @@ def test_a_run_of_a_pretrained_recipe_starts_from_its_weights(tmp_path):
 
 
 def test_pretrained_weights_learn_in_a_few_steps(photos):
-    source = weights.source("efficientnet-lite0")
-    fitted = fit.fit(replace(LITE, epochs=8, augment="none", learning_rate=1e-3), *photos, 3, 0, val=photos, start=weights.find(source, None))
+    start, quick = weights.find(weights.source("efficientnet-lite0"), None), replace(LITE, epochs=8, augment="none")
+    fitted = fit.fit(replace(quick, learning_rate=1e-3), *photos, 3, 0, val=photos, start=start)
     assert max(epoch.val_accuracy for epoch in fitted.history) > 0.9
 
 

@@ -17,6 +17,7 @@ from training.data import Ints
 from training.pixels import Images
 
 FITS = 0.5  # share of a GPU's free memory that images may take
+GROUP = 1024  # images that move there at a time
 
 
 class Feed:
@@ -24,7 +25,7 @@ class Feed:
 
     def __init__(self, images: Images, device: torch.device) -> None:
         self._images, self._device = images, device
-        self._there = torch.from_numpy(images[:]).to(device) if _fits(images, device) else None
+        self._there = moved(images, device) if _fits(images, device) else None
 
     def batches(self, order: Sequence[Ints]) -> Iterator[Tensor]:
         """The images at each of these groups of positions."""
@@ -46,6 +47,15 @@ class Feed:
 
     def _pinned(self, positions: Ints) -> Tensor:
         return torch.from_numpy(self._images[positions]).pin_memory()
+
+
+def moved(images: Images, device: torch.device, group: int = GROUP) -> Tensor:
+    """All images (N, H, W, 3) on a device, moved so many at a time: this machine's own memory may be smaller."""
+    first = torch.from_numpy(images[:1])
+    there = torch.empty((len(images), *first.shape[1:]), dtype=first.dtype, device=device)
+    for start in range(0, len(images), group):
+        there[start : start + group] = torch.from_numpy(images[start : start + group])
+    return there
 
 
 def _fits(images: Images, device: torch.device) -> bool:

@@ -25,7 +25,8 @@ CHOICES = {
     "schedule": ("constant", "cosine"),
     "precision": ("fp32", "bf16"),
 }
-SMALLEST = {"resnet50-conv2": 8, "resnet50": 32, "efficientnet-lite0": 32}  # a side, for a network halves it so often
+# Pixels a side: a network halves it so often, and BatchNorm cannot learn from one image that became one pixel.
+SMALLEST = {"resnet50-conv2": 8, "resnet50": 33, "efficientnet-lite0": 33}
 LARGEST = 1024
 PRETRAINED = {"resnet50-conv2": "", "resnet50": "imagenet1k-v1", "efficientnet-lite0": "efficientnet-lite0"}
 
@@ -90,6 +91,13 @@ def _problems(recipe: Recipe) -> Iterator[str]:
     for key in ("beta1", "beta2", "warmup", "norm_momentum", "average_from", "crop_area", "weight_decay"):
         if not 0 <= getattr(recipe, key) <= 1:
             yield f"{key} must lie between 0 and 1"
+    for key in ("beta1", "beta2"):
+        if getattr(recipe, key) == 1:
+            yield f"{key} must be below 1, or Adam never takes in a gradient"
+    yield from _network_problems(recipe)
+
+
+def _network_problems(recipe: Recipe) -> Iterator[str]:
     for key in ("image_size", "crop_size"):
         if not SMALLEST[recipe.network] <= getattr(recipe, key) <= LARGEST:
             yield f"{key} must lie between {SMALLEST[recipe.network]} and {LARGEST} for {recipe.network}"
