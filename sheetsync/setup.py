@@ -22,7 +22,7 @@ TEMPLATE = """\
 # What sheetsync works on. Every key but `sheet` may be left out; what is commented out shows the default.
 
 sheet = {sheet}
-recipe = {recipe}        # the fixed model: roman-resnet50, demo-resnet50, or a recipe file of your own
+recipe = {recipe}        # the fixed model: roman-resnet50, resnet50 for photographs, demo-resnet50, or a recipe file
 dataset = "dataset"              # the ImageFolder that is kept equal to the sheet
 # every_minutes = 5.0            # between passes of `sheetsync watch`
 # slices = []                    # columns of your own to keep as tags, such as ["lighting"]
