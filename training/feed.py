@@ -61,5 +61,6 @@ def moved(images: Images, device: torch.device, group: int = GROUP) -> Tensor:
 def _fits(images: Images, device: torch.device) -> bool:
     if device.type == "cpu" or not len(images):
         return False
+    torch.cuda.empty_cache()  # or what the model before this one used would count as taken
     free, _ = torch.cuda.mem_get_info(device)
     return len(images) * images[:1].nbytes < FITS * free
