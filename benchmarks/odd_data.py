@@ -3,7 +3,7 @@
 Four ways for each set, each a process of its own as a user would start it:
 
     training      `python -m training.train` with a tiny recipe of the competition's network
-    lite          the same with EfficientNet-Lite0 at 32 pixels, one epoch from its pretrained weights
+    lite          the same with EfficientNet-Lite0 at 40 pixels, one epoch from its pretrained weights
     provisional   `python -m training.provisional`
     sheet         `sheetsync sync` on a CSV with the tiny recipe: the rows that got a prediction, and the pass's words
 

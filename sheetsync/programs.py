@@ -18,7 +18,7 @@ WORK = {
     "training.predict": "asking its model",
     "training.provisional": "a quick answer",
 }
-STOP_SECONDS = 3.0  # for a training to tidy up; then its stdin closes, which ends it at once
+STOP_SECONDS = 3.0  # for a training to tidy up; then it is killed
 
 
 def work(state: Path, module: str, *options: str, progress: Progress) -> None:
@@ -40,6 +40,8 @@ def work(state: Path, module: str, *options: str, progress: Progress) -> None:
             process.terminate()
             with suppress(subprocess.TimeoutExpired):
                 process.wait(STOP_SECONDS)
+            process.kill()  # does nothing to one that has ended
+            process.wait()
             raise
         if process.wait():
             errors.seek(0)

@@ -120,8 +120,8 @@ MOST = 10_000  # images for the set that needs them
 LITE = {
     "network": "efficientnet-lite0",
     "weights": "efficientnet-lite0",
-    "image_size": 32,
-    "crop_size": 32,
+    "image_size": 40,
+    "crop_size": 33,
     "resize": "antialias",
     "augment": "crop-flip",
     "crop_area": 0.35,

@@ -40,7 +40,7 @@ def test_the_name_does_not_change_the_digest():
 
 
 def test_the_competitions_recipe_stays_what_it_was():
-    assert ROMAN.digest == "b6fe288c5a3c21f9"
+    assert ROMAN.digest == "336ee3f8bdc73e6c"
 
 
 def test_a_recipe_is_frozen():
@@ -96,6 +96,7 @@ def test_a_file_holds_a_recipe(tmp_path, ending):
         ({"learning_rate": float("nan")}, "above 0"),
         ({"image_size": 4}, "image_size must lie between 8 and 1024 for resnet50-conv2"),
         ({"network": "resnet50", "image_size": 64}, "crop_size must lie between 33 and 1024"),
+        ({"least_steps": -1}, "least_steps must lie between 0 and 1000000"),
         ({"beta2": 1.0}, "beta2 must be below 1"),
         ({"weights": "imagenet1k-v1"}, "weights 'imagenet1k-v1' are of another network than resnet50-conv2"),
         ({"network": "vgg"}, "it can be resnet50-conv2, resnet50, efficientnet-lite0"),
@@ -107,6 +108,12 @@ def test_a_wrong_file_says_which_field(tmp_path, edit, words):
     path.write_text(json.dumps({key: value for key, value in values.items() if value is not None}))
     with pytest.raises(RecipeError, match=words):
         load(str(path))
+
+
+def test_few_images_are_gone_over_more_often_until_there_are_enough_steps():
+    photo = RECIPES["resnet50"]
+    assert [photo.lasting(n).epochs for n in (1, 32, 33, 700, 1344, 100_000)] == [500, 500, 250, 23, 12, 12]
+    assert ROMAN.lasting(3) == ROMAN
 
 
 def test_a_seed_after_the_name_is_added_to_the_recipes(tmp_path):

@@ -111,11 +111,11 @@ def run_job(bench: Bench, job: Job, tell: Tell) -> Outcome:
     """
     from training import fit, trainer
 
-    main = job.name == MAIN
+    main, recipe = job.name == MAIN, bench.recipe.lasting(len(job.train))
     images = bench.images.open()
     held, truth = images.only(job.held), bench.targets[job.held]
     fitted = fit.fit(
-        bench.recipe,
+        recipe,
         images.only(job.train),
         bench.targets[job.train],
         bench.classes,

@@ -45,6 +45,7 @@ class Recipe:
     crop_size: int  # pixels a side that such a part is resized to
     batch: int  # images a step
     epochs: int
+    least_steps: int  # of few images more epochs are made, until there are so many steps
     learning_rate: float  # of Adam, at its highest
     beta1: float  # of Adam
     beta2: float  # of Adam
@@ -71,6 +72,11 @@ class Recipe:
         canonical = json.dumps(choices, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(canonical.encode()).hexdigest()[:16]
 
+    def lasting(self, images: int) -> Recipe:
+        """The same with as many epochs as it takes to make `least_steps` steps with this number of images."""
+        steps = math.ceil(images / self.batch)  # an epoch
+        return replace(self, epochs=max(self.epochs, math.ceil(self.least_steps / steps)))
+
     @property
     def first_averaged(self) -> int:
         """The first epoch (counted from 1) whose probabilities go into the folds' average."""
@@ -91,6 +97,8 @@ def _problems(recipe: Recipe) -> Iterator[str]:
     for key in ("beta1", "beta2", "warmup", "norm_momentum", "average_from", "crop_area", "weight_decay"):
         if not 0 <= getattr(recipe, key) <= 1:
             yield f"{key} must lie between 0 and 1"
+    if not 0 <= recipe.least_steps <= 1_000_000:
+        yield "least_steps must lie between 0 and 1000000"
     for key in ("beta1", "beta2"):
         if getattr(recipe, key) == 1:
             yield f"{key} must be below 1, or Adam never takes in a gradient"
@@ -121,6 +129,7 @@ RECIPES = {
             crop_size=32,
             batch=8,
             epochs=100,
+            least_steps=0,
             learning_rate=1e-4,
             beta1=0.9,
             beta2=0.999,
@@ -150,6 +159,7 @@ RECIPES = {
             crop_size=32,
             batch=64,  # with bf16, 1.7 times the images a second of batch 8 in fp32
             epochs=6,  # 4: val .964, AP .996, 45 s; 8: val .964, AP .999, 73 s
+            least_steps=0,
             learning_rate=3e-3,  # at batch 64 and with the schedule below
             beta1=0.9,
             beta2=0.999,
@@ -178,6 +188,7 @@ RECIPES = {
             crop_size=176,  # a random part shows things larger than the whole does: torchvision's own recipe takes 176
             batch=32,  # for 224 (Touvron et al., "Fixing the train-test resolution discrepancy", 2019)
             epochs=12,
+            least_steps=500,  # as Kolesnikov et al., "Big Transfer", 2020, for small data sets
             learning_rate=3e-4,
             beta1=0.9,
             beta2=0.999,

@@ -96,7 +96,7 @@ def _train(data: Dataset, chosen: Recipe, place: Path, report: console.Report, w
     shelf(place.parent / CACHE, chosen.resize, chosen.image_size).forget([sample.digest for sample in data.samples])
     with decoded(data, chosen, place.parent / CACHE, report) as images:
         bench = Bench(chosen, images, data.targets(), len(data.classes), folder / run.WEIGHTS, place, key, start)
-        outcomes = run_jobs(bench, jobs, ways.workers or _workers(), _listener(jobs, chosen.epochs, report))
+        outcomes = run_jobs(bench, jobs, ways.workers or _workers(), _listener(jobs, chosen, report))
     return run.write(folder, data, chosen, jobs, outcomes)
 
 
@@ -106,19 +106,26 @@ def _folds(data: Dataset, chosen: Recipe) -> np.ndarray[Any, np.dtype[np.int64]]
     return assign_folds(digests, labels, chosen.folds, chosen.seed)
 
 
-def _listener(jobs: list[Job], epochs: int, report: console.Report) -> Callable[[Job, Any], None]:
+def _listener(jobs: list[Job], chosen: Recipe, report: console.Report) -> Callable[[Job, Any], None]:
     done: Counter[str] = Counter()
+    epochs: Counter[str] = Counter()
+    for job in jobs:
+        epochs[_stage(job)] += chosen.lasting(len(job.train)).epochs
 
     def listen(job: Job, epoch: Any) -> None:
         if isinstance(epoch, str):
             report("note", 0, 0, f"{job.name}: {epoch}")
             return
-        stage, parts = ("train", 1) if job.name == MAIN else ("folds", len(jobs) - 1)
+        stage = _stage(job)
         done[stage] += 1
         score = "" if epoch.val_accuracy is None else f", val accuracy {epoch.val_accuracy:.3f}"
-        report(stage, done[stage], epochs * parts, f"{job.name}: loss {epoch.train_loss:.3f}{score}")
+        report(stage, done[stage], epochs[stage], f"{job.name}: loss {epoch.train_loss:.3f}{score}")
 
     return listen
+
+
+def _stage(job: Job) -> str:
+    return "train" if job.name == MAIN else "folds"
 
 
 def _workers() -> int:
