@@ -237,9 +237,10 @@ def test_a_killed_training_is_an_error_and_leaves_no_process_and_no_run(tmp_path
     tiny_recipe(tmp_path / "tiny.json", batch=32, epochs=10_000)
     fill(tmp_path, ROWS)
     killed: list[int] = []
+    others = offspring(os.getpid())  # of earlier tests, such as the tracker of multiprocessing
 
     def kill(*_: object) -> None:
-        killed.extend(offspring(os.getpid()))
+        killed.extend(child for child in offspring(os.getpid()) if child not in others)
         os.kill(killed[0], signal.SIGKILL)
 
     with pytest.raises(TrainingError, match="training failed: it was ended by signal 9"):
@@ -252,9 +253,10 @@ def test_an_exception_in_between_ends_the_training(tmp_path: Path) -> None:
     tiny_recipe(tmp_path / "tiny.json", batch=32, epochs=10_000)
     fill(tmp_path, ROWS)
     children: list[int] = []
+    others = offspring(os.getpid())
 
     def stop(*_: object) -> None:
-        children.extend(offspring(os.getpid()))
+        children.extend(child for child in offspring(os.getpid()) if child not in others)
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):

@@ -55,6 +55,13 @@ def test_progress_counts_what_is_there_already(tmp_path):
     assert heard == [4, 5]
 
 
+def test_what_somebody_removed_meanwhile_is_told_in_a_sentence(tmp_path):
+    fill(tmp_path, [1])
+    (tmp_path / "shelf/digests.bin").unlink()
+    with pytest.raises(TrainingError, match="removed there meanwhile"):
+        values(tmp_path, [1])
+
+
 def test_an_empty_shelf_has_no_rows(tmp_path):
     rows, places = shelf(tmp_path).take([])
     assert (rows.shape, places.shape) == ((0, 2, 3), (0,))

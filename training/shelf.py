@@ -63,12 +63,15 @@ class Shelf:
     def take(self, digests: Sequence[str]) -> tuple[Rows, Ints]:
         """All rows there are, (M, *shape), mapped, and where among them those of these digests are, (N,).
 
-        Raises KeyError for a digest that has none.
+        Raises TrainingError for a digest that has none.
         """
         with self._locked():
             known = self._known()
             where = {digest: place for place, digest in enumerate(known)}
-            places = np.array([where[bytes.fromhex(digest)] for digest in digests], np.int64)
+            try:
+                places = np.array([where[bytes.fromhex(digest)] for digest in digests], np.int64)
+            except KeyError as error:
+                raise TrainingError(f"{self._folder}: something was removed there meanwhile; try again") from error
             if not known:
                 return np.zeros((0, *self.shape), self.dtype), places
             return np.memmap(self._rows, self.dtype, "r", shape=(len(known), *self.shape)), places
