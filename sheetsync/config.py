@@ -11,11 +11,11 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 
 from sheetsync.errors import ConfigError
+from sheetsync.fetching import Limits
 from sheetsync.history import MOST_SEEDS
 from sheetsync.plan import Shares
 from sheetsync.records import MACHINE_COLUMNS
 from sheetsync.rows import Columns
-from sheetsync.web import Limits
 
 CONFIG = "sheetsync.toml"
 Header = Annotated[str, Field(pattern=r"^\s*[^\s=+@-]")]  # a spreadsheet program takes the others for formulas
@@ -73,7 +73,8 @@ class SplitShares(_Section):
 class DownloadLimits(_Section):
     """[download]: what one image may cost, and whether addresses inside the network are allowed."""
 
-    workers: int = Field(default=16, ge=1, le=256)
+    workers: int = Field(default=32, ge=1, le=256)
+    per_host: int = Field(default=16, ge=1, le=256)
     timeout: float = Field(default=20.0, gt=0, le=600)
     total_seconds: float = Field(default=60.0, gt=0, le=3600)
     max_megabytes: float = Field(default=30.0, gt=0)
@@ -188,6 +189,7 @@ class Project:
         given = self.settings.download
         return Limits(
             workers=given.workers,
+            per_host=given.per_host,
             read_seconds=given.timeout,
             total_seconds=given.total_seconds,
             max_bytes=int(given.max_megabytes * 1e6),

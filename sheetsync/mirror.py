@@ -91,7 +91,7 @@ class Mirror:
         for arrival in arrivals:
             if isinstance(arrival, Arrival):
                 entry = place(wanted[arrival.key], arrival.digest, arrival.suffix, shares)
-                link(self.objects.path(arrival.digest, arrival.suffix), self.root / entry.path)
+                link(self.objects.shown(arrival), self.root / entry.path)
             yield arrival
 
     def _delete(self, delete: Delete) -> None:

@@ -10,14 +10,17 @@ import hashlib
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
+from typing import BinaryIO
 
+from sheetsync.arrivals import Arrivals
+from sheetsync.pictures import Picture
 from sheetsync.records import Arrival
 
 TEMPORARY = ".tmp-"
+SHOWN = ".shown"
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,51 +29,50 @@ class Objects:
 
     root: Path
 
+    @property
+    def arrivals(self) -> Arrivals:
+        """What every address gave."""
+        return Arrivals(self.root / "arrivals.tsv")
+
     def path(self, digest: str, suffix: str) -> Path:
-        """Where an object is kept."""
+        """Where bytes are kept as they came."""
         return self.root / digest[:2] / f"{digest}{suffix}"
+
+    def shown(self, arrival: Arrival) -> Path:
+        """The file that the mirror shows."""
+        return self.path(arrival.digest, f"{SHOWN if arrival.original else ''}{arrival.suffix}")
 
     def holds(self, arrival: Arrival) -> bool:
         """Whether an object is there and whole: a power cut can leave less than was written."""
-        path = self.path(arrival.digest, arrival.suffix)
-        return path.exists() and file_digest(path) == arrival.digest
+        path = self.path(arrival.digest, arrival.original or arrival.suffix)
+        return self.shown(arrival).exists() and path.exists() and file_digest(path) == arrival.digest
 
-    @contextmanager
-    def temporary(self) -> Iterator[Path]:
-        """A new empty file in the store's folder, gone afterwards unless `keep` took it."""
-        self.root.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(prefix=TEMPORARY, dir=self.root)
-        os.close(handle)
-        try:
-            yield Path(name)
-        finally:
-            Path(name).unlink(missing_ok=True)
+    def keep(self, file: BinaryIO, picture: Picture) -> str:
+        """Take the bytes of a picture into the store, and how it is shown; gives their digest."""
+        file.seek(0)
+        digest = hashlib.file_digest(file, "sha256").hexdigest()[:32]  # type: ignore[arg-type]  # any readable file
+        if picture.shown:
+            self._write(self.path(digest, SHOWN + picture.shown_suffix), BytesIO(picture.shown))
+        target = self.path(digest, picture.suffix)
+        if not (target.exists() and file_digest(target) == digest):
+            self._write(target, file)
+        return digest
 
-    def keep(self, key: str, temporary: Path, suffix: str) -> Arrival:
-        """Move a whole file into the store and remember which row's address gave it."""
-        with temporary.open("rb") as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()[:32]
-            os.fsync(file)  # its name will promise this content
-        target = self.path(digest, suffix)
+    def _write(self, target: Path, file: BinaryIO) -> None:
+        """Under a name that promises this content it is never less than whole."""
         target.parent.mkdir(exist_ok=True)
-        temporary.chmod(0o444)  # the mirror links to it: an editor that saves in place must not reach it
-        temporary.replace(target)
-        return Arrival(key, digest, suffix)
-
-    def remember(self, arrival: Arrival) -> None:
-        """Note which content an address gave. A line cut short by a crash is not read back."""
-        with (self.root / "arrivals.tsv").open("a", encoding="utf-8") as log:
-            log.write(f"{arrival.key}\t{arrival.digest}\t{arrival.suffix}\n")
-
-    def known(self) -> dict[str, Arrival]:
-        """The latest content that every address ever gave, where it is still kept."""
-        arrivals: dict[str, Arrival] = {}
-        with suppress(FileNotFoundError):
-            for line in (self.root / "arrivals.tsv").read_text(encoding="utf-8").splitlines(keepends=True):
-                parts = line.rstrip("\n").split("\t")
-                if line.endswith("\n") and len(parts) == 3:
-                    arrivals[parts[0]] = Arrival(*parts)
-        return arrivals
+        handle, name = tempfile.mkstemp(prefix=TEMPORARY, dir=self.root)
+        try:
+            with os.fdopen(handle, "wb") as out:
+                file.seek(0)
+                shutil.copyfileobj(file, out, 1 << 20)
+                out.flush()
+                os.fsync(out)
+                os.fchmod(handle, 0o444)  # the mirror links to it: an editor that saves in place must not reach it
+            Path(name).replace(target)
+        except BaseException:
+            Path(name).unlink(missing_ok=True)
+            raise
 
     def sweep(self) -> None:
         """Remove what a killed pass left half written. Only under the lock."""
@@ -87,6 +89,13 @@ def file_digest(path: Path) -> str:
 def link(source: Path, target: Path) -> None:
     """Make `target` the same file as `source`; a copy where the file system has no hard links. Replaces it."""
     target.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        os.link(source, target)
+    except OSError:
+        _replace(source, target)
+
+
+def _replace(source: Path, target: Path) -> None:
     temporary = target.parent / f"{TEMPORARY}{target.name}"
     temporary.unlink(missing_ok=True)
     try:

@@ -116,10 +116,32 @@ class Manifest:
 
 
 @dataclass(frozen=True, slots=True)
+class Arrival:
+    """The content an address gave: its digest (32 hex characters of SHA-256) and the suffix it takes in the mirror.
+
+    `original` is the suffix of the bytes that came, where the mirror shows another rendering of them, else "".
+    `look` is their perceptual hash (16 hex characters, "" = not known), `asked` when the address was last asked
+    (seconds since 1970), and `mark` what it called this content then: an ETag or a date.
+    """
+
+    key: str
+    digest: str
+    suffix: str
+    original: str = ""
+    look: str = ""
+    asked: int = 0
+    mark: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Download:
-    """Fetch the image of a row; where it goes is decided when its digest is known."""
+    """Fetch the image of a row; where it goes is decided when its digest is known.
+
+    `known` is what its address gave before, where it shall only be asked whether it still does.
+    """
 
     row: Row
+    known: Arrival | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,15 +176,6 @@ class Failure:
     number: int
     url: str
     reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class Arrival:
-    """The content an address gave: its digest (32 hex characters of SHA-256) and the suffix its format takes."""
-
-    key: str
-    digest: str
-    suffix: str
 
 
 # --- what training gave ---------------------------------------------------------------------------

@@ -15,8 +15,9 @@ from filelock import FileLock, Timeout
 
 from sheetsync import history, writeback
 from sheetsync.config import Project
-from sheetsync.download import Fetch, at_hand, download
+from sheetsync.download import at_hand, download
 from sheetsync.errors import Busy, SheetError, Shrunk, TrainingError
+from sheetsync.fetching import Fetch
 from sheetsync.lookout import RESTARTS, Edited, watched
 from sheetsync.mirror import Mirror
 from sheetsync.objects import Objects, write_text

@@ -50,7 +50,8 @@ dataset = "dataset"              # the ImageFolder that is kept equal to the she
 # weights = ""                   # pretrained weights, for a machine without a network: their file, or its folder
 
 [download]
-# workers = 16                   # images at a time
+# workers = 32                   # images at a time
+# per_host = 16                  # of them from one host
 # timeout = 20.0                 # seconds without a byte
 # total_seconds = 60.0           # for one attempt at one image
 # max_megabytes = 30.0

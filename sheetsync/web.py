@@ -7,55 +7,19 @@ import http.cookiejar
 import ipaddress
 import socket
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, BinaryIO
 from urllib.parse import urljoin
 
 import requests
-import stamina
 import urllib3
 
-CHUNK = 1 << 16
+from sheetsync.fetching import CHUNK, Fetched, FetchError, Limits, PassingError, copy_within
+
 REDIRECTS = 5
 PASSING = (429, 500, 502, 503, 504)  # HTTP statuses that may be gone a moment later
-
-
-class FetchError(Exception):
-    """An image that cannot be had, in words for an annotator."""
-
-
-class PassingError(FetchError):
-    """The same, but it may work a moment later. `wait` is what the server asked for, in seconds."""
-
-    def __init__(self, reason: str, wait: float | None = None):
-        super().__init__(reason)
-        self.wait = wait
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """What one image may cost."""
-
-    workers: int = 16
-    connect_seconds: float = 10.0
-    read_seconds: float = 20.0
-    total_seconds: float = 60.0
-    max_bytes: int = 30_000_000
-    max_pixels: int = 100_000_000
-    attempts: int = 3
-    allow_private: bool = False
-
-
-def copy_within(chunks: Iterable[bytes], into: BinaryIO, max_bytes: int) -> None:
-    """Write chunks to a file. Raises `FetchError` when they are too many."""
-    size = 0
-    for chunk in chunks:
-        size += len(chunk)
-        if size > max_bytes:
-            raise FetchError(f"file too large: over {max_bytes / 1e6:.3g} MB")
-        into.write(chunk)
 
 
 class FetchWeb:
@@ -65,11 +29,11 @@ class FetchWeb:
         self._limits = limits
         self._threads = threading.local()
 
-    def __call__(self, url: str, into: BinaryIO) -> None:
-        """Download. What may pass (429, 5xx, timeouts, dropped connections) is tried again within limits."""
-        for attempt in stamina.retry_context(on=_again, attempts=self._limits.attempts, wait_max=5.0):
-            with attempt, _line(self._limits):
-                self._get(url, into)
+    def __call__(self, url: str, into: BinaryIO, mark: str = "") -> Fetched:  # noqa: ARG002
+        """Download. Raises `PassingError` for what may pass: 429, 5xx, timeouts, dropped connections."""
+        with _line(self._limits):
+            self._get(url, into)
+        return Fetched()
 
     def _get(self, url: str, into: BinaryIO) -> None:
         try:
@@ -77,7 +41,7 @@ class FetchWeb:
         except PrivateAddressError as error:
             raise FetchError(str(error)) from None
         except (requests.ConnectionError, requests.Timeout, requests.exceptions.ChunkedEncodingError) as error:
-            raise PassingError(_network_reason(error)) from None
+            raise PassingError(_network_reason(error), answered=False) from None
         except (requests.RequestException, urllib3.exceptions.HTTPError, ValueError) as error:
             raise FetchError(f"cannot be fetched: {type(error).__name__}") from None
 
@@ -120,12 +84,6 @@ class _Session(requests.Session):
 def _no_credentials(request: requests.PreparedRequest) -> requests.PreparedRequest:
     """Keep requests from looking into .netrc for the image's host."""
     return request
-
-
-def _again(error: Exception) -> bool | float:
-    if not isinstance(error, PassingError):
-        return False
-    return True if error.wait is None else min(error.wait, 30.0)
 
 
 def _check_status(answer: requests.Response) -> None:

@@ -18,13 +18,10 @@ def real_pass(project: Project, progress: Progress) -> Pass:
     """A pass over a project, with its real sheet, network and trainer. Raises `SheetsyncError`."""
     import time
 
-    import stamina
-
-    from sheetsync.download import fetch_any
+    from sheetsync.places import fetch_any
     from sheetsync.service import Pass, World
     from sheetsync.sheets import open_sheet
 
-    stamina.instrumentation.set_on_retry_hooks(())  # it would tell of every retry on stderr
     sheet = open_sheet(project.settings.sheet, project.root, **project.settings.google.model_dump())
     fetch = fetch_any(project.sheet_folder, project.limits)
     return Pass(project, World(sheet, fetch, _trainer(project), time.monotonic, progress))

@@ -15,12 +15,12 @@ from PIL import Image
 
 from sheetsync.config import Project, Settings, TrainingChoices
 from sheetsync.errors import TrainingError
+from sheetsync.fetching import Fetched, FetchError
 from sheetsync.history import revision
 from sheetsync.records import Manifest, Prediction, Progress, RunInfo
 from sheetsync.service import Pass, World
 from sheetsync.sheets import Sheet
 from sheetsync.tables import Table
-from sheetsync.web import FetchError
 
 MACHINE = ("status", "prediction", "confidence", "label_quality", "review", "review_rank", "used_split")
 CLASSES = ("i", "ii", "iii", "iv")
@@ -41,11 +41,12 @@ class Web(dict[str, bytes]):
         super().__init__(pages)
         self.asked: list[str] = []
 
-    def __call__(self, url: str, into: BinaryIO) -> None:
+    def __call__(self, url: str, into: BinaryIO, mark: str = "") -> Fetched:
         self.asked.append(url)
         if url not in self:
             raise FetchError("the server answers 404 (Not Found)")
         into.write(self[url])
+        return Fetched()
 
 
 @dataclass

@@ -19,10 +19,11 @@ from support import png
 from webserver import WebServer, drip, drip_header, drop, endless, hang, page, redirect, serving, status
 
 from sheetsync.cells import image_key
-from sheetsync.download import at_hand, download, fetch_any
+from sheetsync.download import at_hand, download
+from sheetsync.fetching import Fetched, FetchError, Limits
 from sheetsync.objects import Objects
+from sheetsync.places import fetch_any
 from sheetsync.records import Arrival, Download, Failure, Row
-from sheetsync.web import FetchError, Limits
 
 PICTURE = png(1)
 TRUSTING = {
@@ -351,7 +352,7 @@ def test_a_file_too_large_is_refused(sheet_folder: Path) -> None:
 
 
 def test_a_reason_has_nothing_unseen_in_it(tmp_path: Path) -> None:
-    def fetch(url: str, into: BinaryIO) -> None:
+    def fetch(url: str, into: BinaryIO, mark: str = "") -> Fetched:
         raise FetchError("a\0b\nc" + 1000 * "d")
 
     row = Row(2, "0" * 20, "http://h/a.png")

@@ -1,0 +1,42 @@
+"""What every address gave, and when it was asked: a log in the store of images."""
+
+from __future__ import annotations
+
+from collections.abc import Container, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from sheetsync.records import Arrival
+
+
+@dataclass(frozen=True, slots=True)
+class Arrivals:
+    """A file with a line an arrival; the last of an address counts. A line cut short by a crash is not read back."""
+
+    file: Path
+
+    def add(self, arrival: Arrival) -> None:
+        """Note which content an address gave."""
+        cells = (arrival.key, arrival.digest, arrival.suffix, arrival.original, arrival.look, f"{arrival.asked}")
+        with self.file.open("a", encoding="utf-8") as log:
+            log.write("\t".join((*cells, arrival.mark)) + "\n")
+
+    def known(self, keys: Container[str] | None = None) -> dict[str, Arrival]:
+        """The latest of these addresses, or of all."""
+        return {arrival.key: arrival for arrival in self._read(keys)}
+
+    def _read(self, keys: Container[str] | None) -> Iterator[Arrival]:
+        with suppress(FileNotFoundError), self.file.open(encoding="utf-8", newline="\n") as log:
+            for line in log:
+                if line.endswith("\n") and (keys is None or line.partition("\t")[0] in keys):
+                    yield from _arrival(line[:-1].split("\t"))
+
+
+def _arrival(cells: list[str]) -> Iterator[Arrival]:
+    if len(cells) == 3:  # as it was until 0.5
+        key, digest, suffix = cells
+        yield Arrival(key, digest, suffix)
+    elif len(cells) == 7 and cells[5].isdecimal():
+        key, digest, suffix, original, look, asked, mark = cells
+        yield Arrival(key, digest, suffix, original, look, int(asked), mark)

@@ -1,0 +1,150 @@
+"""Who is asked next: jobs by host, so that a slow host holds up nobody but itself."""
+
+from __future__ import annotations
+
+import heapq
+import threading
+from collections import deque
+from collections.abc import Callable, Collection, Iterable
+from dataclasses import dataclass, field
+from itertools import count
+from typing import Generic, TypeVar
+
+STALLED = 2.0  # seconds after which a job gives its place to another
+Job = TypeVar("Job")
+
+
+@dataclass(eq=False)
+class _Lane(Generic[Job]):
+    """The jobs of one host. `proven` = the last time it was asked, it answered; `queued` = its turn will come."""
+
+    waiting: deque[Job] = field(default_factory=deque)
+    running: set[Turn[Job]] = field(default_factory=set)
+    resting_until: float = 0.0
+    proven: bool = False
+    queued: bool = False
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Turn(Generic[Job]):
+    """A job that was handed out, and when."""
+
+    job: Job
+    began: float
+    lane: _Lane[Job]
+
+
+class Lanes(Generic[Job]):
+    """Hands jobs to any number of threads, round-robin over the hosts.
+
+    At most `most` at a time, and `per_host` of one host; those that have stalled do not count, until as many have
+    stalled as may run. While other hosts have work, those that have not answered yet get half of the places at most.
+    `clock` gives seconds.
+    """
+
+    def __init__(self, jobs: Iterable[tuple[str, Job]], most: int, per_host: int, clock: Callable[[], float]):
+        self._most, self._per_host, self._clock = most, per_host, clock
+        self._changed = threading.Condition()
+        self._queues: dict[bool, deque[_Lane[Job]]] = {True: deque(), False: deque()}  # by whether they are proven
+        self._later: list[tuple[float, int, _Lane[Job], Job | None]] = []
+        self._numbers = count()
+        self._running: set[Turn[Job]] = set()
+        lanes: dict[str, _Lane[Job]] = {}
+        for host, job in jobs:
+            lanes.setdefault(host, _Lane()).waiting.append(job)
+        self._left = sum(len(lane.waiting) for lane in lanes.values())
+        for lane in lanes.values():
+            self._queue(lane)
+
+    def take(self) -> Turn[Job] | None:
+        """Wait for the next job; None when there will be none."""
+        with self._changed:
+            while self._left:
+                self._wake()
+                lane = self._next()
+                if lane is not None:
+                    return self._start(lane)
+                self._changed.wait(self._pause())
+            return None
+
+    def over(self, turn: Turn[Job], *, answered: bool) -> None:
+        """Say that a job is done. `answered` = its host did, be it with an error."""
+        with self._changed:
+            self._left -= 1
+            self._end(turn, answered)
+
+    def again(self, turn: Turn[Job], job: Job, seconds: float, *, answered: bool, rest: bool) -> None:
+        """Put a job in the place of one, for later; with `rest` nothing is asked of its host till then."""
+        with self._changed:
+            until = self._clock() + seconds
+            heapq.heappush(self._later, (until, next(self._numbers), turn.lane, job))
+            if rest:
+                turn.lane.resting_until = max(turn.lane.resting_until, until)
+            self._end(turn, answered)
+
+    def close(self) -> None:
+        """Hand out nothing more."""
+        with self._changed:
+            self._left = 0
+            self._changed.notify_all()
+
+    # --- all of it under the lock -----------------------------------------------------------------
+
+    def _queue(self, lane: _Lane[Job]) -> None:
+        if lane.waiting and not lane.queued:
+            lane.queued = True
+            self._queues[lane.proven].append(lane)
+
+    def _start(self, lane: _Lane[Job]) -> Turn[Job]:
+        turn = Turn(lane.waiting.popleft(), self._clock(), lane)
+        self._running.add(turn)
+        lane.running.add(turn)
+        self._queue(lane)
+        return turn
+
+    def _end(self, turn: Turn[Job], answered: bool) -> None:
+        self._running.remove(turn)
+        turn.lane.running.remove(turn)
+        turn.lane.proven = answered
+        self._queue(turn.lane)
+        self._changed.notify() if self._left > 0 else self._changed.notify_all()
+
+    def _wake(self) -> None:
+        while self._later and self._later[0][0] <= self._clock():
+            _, _, lane, job = heapq.heappop(self._later)
+            if job is not None:
+                lane.waiting.append(job)
+            self._queue(lane)
+
+    def _next(self) -> _Lane[Job] | None:
+        """The lane whose turn it is, taken out of its queue."""
+        if not self._free(self._running, self._most):
+            return None
+        doubtful = sum(not turn.lane.proven for turn in self._running)
+        for proven in (True, False) if doubtful >= self._most / 2 else (False, True):
+            lane = self._pick(self._queues[proven])
+            if lane is not None:
+                return lane
+        return None
+
+    def _pick(self, queue: deque[_Lane[Job]]) -> _Lane[Job] | None:
+        for _ in range(len(queue)):
+            lane = queue.popleft()
+            if lane.resting_until <= self._clock() and self._free(lane.running, self._per_host):
+                lane.queued = False
+                return lane
+            if lane.resting_until > self._clock():
+                lane.queued = False
+                heapq.heappush(self._later, (lane.resting_until, next(self._numbers), lane, None))
+            else:
+                queue.append(lane)
+        return None
+
+    def _free(self, running: Collection[Turn[Job]], most: int) -> bool:
+        lively = sum(self._clock() - turn.began < STALLED for turn in running)
+        return lively < most and len(running) < 2 * most
+
+    def _pause(self) -> float:
+        """For how long nothing can change unless somebody says so."""
+        soon = self._later[0][0] - self._clock() if self._later else STALLED
+        return max(0.0, min(soon, STALLED / 4))
