@@ -83,7 +83,7 @@ def one_pass(root: Path, place: tuple[str, str], web: Web, trainer: QuickTrainer
     key = Credentials.from_service_account_file(str(root / "key.json"), scopes=[SCOPE])
     with closing(Client(key)) as client:
         client.session.mount("https://", Elsewhere(url))
-        world = World(GoogleSheet(client, book), web, trainer, time.perf_counter, lambda *_: None)
+        world = World(GoogleSheet(client, book), web, trainer, time.perf_counter, lambda *_: None, time.time)
         return Pass(project(root), world).run()
 
 

@@ -18,9 +18,9 @@ class Arrivals:
 
     def add(self, arrival: Arrival) -> None:
         """Note which content an address gave."""
-        cells = (arrival.key, arrival.digest, arrival.suffix, arrival.original, arrival.look, f"{arrival.asked}")
+        cells = (getattr(arrival, name) for name in Arrival.__slots__)
         with self.file.open("a", encoding="utf-8") as log:
-            log.write("\t".join((*cells, arrival.mark)) + "\n")
+            log.write("\t".join(map(str, cells)) + "\n")
 
     def known(self, keys: Container[str] | None = None) -> dict[str, Arrival]:
         """The latest of these addresses, or of all."""
@@ -37,6 +37,6 @@ def _arrival(cells: list[str]) -> Iterator[Arrival]:
     if len(cells) == 3:  # as it was until 0.5
         key, digest, suffix = cells
         yield Arrival(key, digest, suffix)
-    elif len(cells) == 7 and cells[5].isdecimal():
-        key, digest, suffix, original, look, asked, mark = cells
-        yield Arrival(key, digest, suffix, original, look, int(asked), mark)
+    elif len(cells) == 8 and cells[5].isdecimal() and cells[6].isdecimal():
+        key, digest, suffix, original, look, asked, changed, mark = cells
+        yield Arrival(key, digest, suffix, original, look, int(asked), int(changed), mark)

@@ -137,6 +137,7 @@ def plan(folder: Folder = Path()) -> None:
 def sync(
     folder: Folder = Path(),
     allow_shrink: Shrink = False,
+    retry: Annotated[bool, typer.Option("--retry", help="Ask at once for images that failed before.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
 ) -> None:
     """Run one pass: mirror the sheet, train if needed, write results back.
@@ -150,7 +151,7 @@ def sync(
 
     project = _project(folder)
     with progress_shown(Console(stderr=True)) as progress:
-        report = real_pass(project, progress).run(allow_shrink=allow_shrink)
+        report = real_pass(project, progress).run(allow_shrink=allow_shrink, retry=retry)
     (show_json if json else show_report)(Console(soft_wrap=True), report)
 
 

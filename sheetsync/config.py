@@ -22,6 +22,9 @@ Header = Annotated[str, Field(pattern=r"^\s*[^\s=+@-]")]  # a spreadsheet progra
 Share = Annotated[float, Field(ge=0, le=1)]
 
 
+HOURS: dict[str, float | None] = {"never": None, "monthly": 720, "weekly": 168, "daily": 24, "hourly": 1, "always": 0}
+
+
 class _Section(BaseModel):
     model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
 
@@ -80,6 +83,7 @@ class DownloadLimits(_Section):
     max_megabytes: float = Field(default=30.0, gt=0)
     max_megapixels: float = Field(default=100.0, gt=0)
     attempts: int = Field(default=3, ge=1, le=10)
+    refresh: Literal["never", "monthly", "weekly", "daily", "hourly", "always"] = "never"
     allow_private: bool = False
 
 
@@ -182,6 +186,12 @@ class Project:
     def shares(self) -> Shares:
         """How images without a given split are shared out."""
         return Shares(self.settings.splits.val, self.settings.splits.test)
+
+    @property
+    def refresh(self) -> float | None:
+        """Seconds after which an address is asked whether it still gives the same image; None = never."""
+        hours = HOURS[self.settings.download.refresh]
+        return None if hours is None else hours * 3600
 
     @property
     def limits(self) -> Limits:

@@ -87,6 +87,8 @@ def show_report(console: Console, report: Report) -> None:
     done = {
         "downloaded": report.downloaded,
         "restored": report.restored,
+        "asked again": report.asked,
+        "changed at their address": report.changed,
         "moved": report.moved,
         "deleted": report.deleted,
         "failed": len(report.failures),
@@ -155,7 +157,13 @@ def step_words(step: Step) -> str:
 
 
 def _change_words(changes: Changes) -> list[str]:
-    words = {"added": "new", "removed": "gone", "relabelled": "relabels", "moved": "moves"}
+    words = {
+        "added": "new",
+        "removed": "gone",
+        "relabelled": "relabels",
+        "moved": "moves",
+        "replaced": "replaced",
+    }
     counts = {name: getattr(changes, name) for name in words}
     return [f"{count} {words[name].removesuffix('s' * (count == 1))}" for name, count in counts.items() if count]
 

@@ -58,7 +58,10 @@ def download(
     try:
         crew.start(min(len(jobs), 2 * limits.workers))
         for _ in jobs:
-            yield crew.result()
+            result = crew.result()
+            yield result  # noted when whoever asks for the next one has put it where it belongs
+            if isinstance(result, Arrival):
+                objects.arrivals.add(result)
     finally:  # whoever stops listening, at Ctrl-C say, does not wait for slow servers
         lanes.close()
 
@@ -91,8 +94,6 @@ class _Crew:
         result = self.results.get()
         if isinstance(result, BaseException):
             raise result
-        if isinstance(result, Arrival):
-            self.objects.arrivals.add(result)
         return result
 
     def _work(self) -> None:
@@ -112,7 +113,8 @@ class _Crew:
                 self._again(turn, error)
                 return
             row, answered = job.wanted.row, error.answered
-            result = Failure(row.key, row.number, row.url, shown(str(error), 500))
+            passing = isinstance(error, PassingError)
+            result = Failure(row.key, row.number, row.url, shown(str(error), 500), passing)
         self.lanes.over(turn, answered=answered)
         self.results.put(result)
 
@@ -134,4 +136,6 @@ class _Crew:
             digest = self.objects.keep(file, picture)
         original = picture.suffix if picture.shown else ""
         suffix = picture.shown_suffix if picture.shown else picture.suffix
-        return Arrival(row.key, digest, suffix, original, picture.look, self.when, fetched.mark)
+        before = known or Arrival(row.key, digest, suffix)
+        changed = before.changed if before.digest == digest else self.when
+        return Arrival(row.key, digest, suffix, original, picture.look, self.when, changed, fetched.mark)

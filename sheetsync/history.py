@@ -16,7 +16,7 @@ from sheetsync.tables import AddColumns, AddRow, Change, Table, Value
 
 SCORE_COLUMNS = (
     "when", "run", "revision", "recipe",
-    "added", "removed", "relabelled", "moved",
+    "added", "removed", "relabelled", "moved", "replaced",
     "train", "val", "test",
     "val_accuracy", "val_low", "val_high", "val_macro_f1", "test_accuracy",
     "seeds", "val_mean", "val_spread",
@@ -56,6 +56,7 @@ def changes(before: Manifest, after: Manifest) -> Changes:
         removed=len(old.keys() - new.keys()),
         relabelled=sum(a.label != b.label for a, b in both),
         moved=sum(a.label == b.label and a.split != b.split for a, b in both),
+        replaced=sum(a.digest != b.digest for a, b in both),
     )
 
 

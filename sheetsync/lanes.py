@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import heapq
 import threading
-from collections import deque
+from collections import OrderedDict, deque
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
 from itertools import count
@@ -16,13 +16,12 @@ Job = TypeVar("Job")
 
 @dataclass(eq=False)
 class _Lane(Generic[Job]):
-    """The jobs of one host. `proven` = the last time it was asked, it answered; `queued` = its turn will come."""
+    """The jobs of one host. `proven` = the last time it was asked, it answered."""
 
     waiting: deque[Job] = field(default_factory=deque)
     running: set[Turn[Job]] = field(default_factory=set)
     resting_until: float = 0.0
     proven: bool = False
-    queued: bool = False
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -45,7 +44,7 @@ class Lanes(Generic[Job]):
     def __init__(self, jobs: Iterable[tuple[str, Job]], most: int, per_host: int, clock: Callable[[], float]):
         self._most, self._per_host, self._clock = most, per_host, clock
         self._changed = threading.Condition()
-        self._queues: dict[bool, deque[_Lane[Job]]] = {True: deque(), False: deque()}  # by whether they are proven
+        self._queues = {proven: OrderedDict[_Lane[Job], None]() for proven in (True, False)}
         self._later: list[tuple[float, int, _Lane[Job], Job | None]] = []
         self._numbers = count()
         self._running: set[Turn[Job]] = set()
@@ -91,9 +90,9 @@ class Lanes(Generic[Job]):
     # --- all of it under the lock -----------------------------------------------------------------
 
     def _queue(self, lane: _Lane[Job]) -> None:
-        if lane.waiting and not lane.queued:
-            lane.queued = True
-            self._queues[lane.proven].append(lane)
+        if lane.waiting:
+            self._queues[not lane.proven].pop(lane, None)
+            self._queues[lane.proven].setdefault(lane)
 
     def _start(self, lane: _Lane[Job]) -> Turn[Job]:
         turn = Turn(lane.waiting.popleft(), self._clock(), lane)
@@ -127,17 +126,15 @@ class Lanes(Generic[Job]):
                 return lane
         return None
 
-    def _pick(self, queue: deque[_Lane[Job]]) -> _Lane[Job] | None:
+    def _pick(self, queue: OrderedDict[_Lane[Job], None]) -> _Lane[Job] | None:
         for _ in range(len(queue)):
-            lane = queue.popleft()
-            if lane.resting_until <= self._clock() and self._free(lane.running, self._per_host):
-                lane.queued = False
-                return lane
+            lane, _ = queue.popitem(last=False)
             if lane.resting_until > self._clock():
-                lane.queued = False
                 heapq.heappush(self._later, (lane.resting_until, next(self._numbers), lane, None))
+            elif self._free(lane.running, self._per_host):
+                return lane
             else:
-                queue.append(lane)
+                queue[lane] = None
         return None
 
     def _free(self, running: Collection[Turn[Job]], most: int) -> bool:

@@ -84,15 +84,28 @@ class Mirror:
             self._move(move)
 
     def receive(
-        self, rows: Iterable[Row], arrivals: Iterable[Arrival | Failure], shares: Shares
+        self,
+        rows: Iterable[Row],
+        arrivals: Iterable[Arrival | Failure],
+        shares: Shares,
+        before: Mapping[str, Arrival | None] | None = None,
     ) -> Iterator[Arrival | Failure]:
-        """Put each image in its place as it arrives, and pass on what arrived or failed."""
-        wanted = {row.key: row for row in rows}
+        """Put each image in its place as it arrives, and pass on what arrived or failed.
+
+        `before`, by key, is what stands in the place of some: it stays where it is the same.
+        """
+        wanted, before = {row.key: row for row in rows}, before or {}
         for arrival in arrivals:
             if isinstance(arrival, Arrival):
-                entry = place(wanted[arrival.key], arrival.digest, arrival.suffix, shares)
-                link(self.objects.shown(arrival), self.root / entry.path)
+                self._put(wanted[arrival.key], arrival, before.get(arrival.key), shares)
             yield arrival
+
+    def _put(self, row: Row, arrival: Arrival, before: Arrival | None, shares: Shares) -> None:
+        if before is not None and before.digest == arrival.digest:
+            return
+        if before is not None:  # first: stopped here, the next pass fetches it
+            self._delete(Delete(place(row, before.digest, before.suffix, shares)))
+        link(self.objects.shown(arrival), self.root / place(row, arrival.digest, arrival.suffix, shares).path)
 
     def _delete(self, delete: Delete) -> None:
         path = self.root / delete.entry.path

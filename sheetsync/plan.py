@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
 from sheetsync.errors import Shrunk
-from sheetsync.records import SKIP, UNLABELLED, Delete, Download, Entry, Manifest, Move, Plan, Row
+from sheetsync.records import SKIP, UNLABELLED, Arrival, Delete, Download, Entry, Manifest, Move, Plan, Row
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,15 +33,19 @@ def place(row: Row, digest: str, suffix: str, shares: Shares) -> Entry:
     return Entry(row.key, digest, split, row.label, suffix)
 
 
-def make_plan(rows: Iterable[Row], manifest: Manifest, shares: Shares) -> Plan:
+def make_plan(
+    rows: Iterable[Row], manifest: Manifest, shares: Shares, stale: Mapping[str, Arrival] | None = None
+) -> Plan:
     """Downloads, moves and deletions that turn the mirror of `manifest` into the one the rows ask for.
 
-    Rows whose split is skip ask for nothing. Everything comes sorted.
+    Rows whose split is skip ask for nothing. What is held and `stale`, by key, is asked for again. Everything comes
+    sorted.
     """
+    stale = stale or {}
     held: dict[str, list[Entry]] = defaultdict(list)
     for entry in sorted(manifest):
         held[entry.key].append(entry)
-    deletes, moves, downloads = [], [], []
+    deletes, moves, downloads, refreshes = [], [], [], []
     for row in sorted(rows, key=lambda row: row.key):
         if row.split == SKIP:
             continue
@@ -53,8 +57,10 @@ def make_plan(rows: Iterable[Row], manifest: Manifest, shares: Shares) -> Plan:
         source = target if target in entries else entries[0]
         moves += [Move(source, target)] if source != target else []
         deletes += [Delete(entry) for entry in entries if entry != source]
+        refreshes += [Download(row, stale[row.key])] if row.key in stale else []
     deletes += [Delete(entry) for entries in held.values() for entry in entries]
-    return Plan(tuple(sorted(deletes, key=lambda delete: delete.entry)), tuple(moves), tuple(downloads))
+    deletes.sort(key=lambda delete: delete.entry)
+    return Plan(tuple(deletes), tuple(moves), tuple(downloads), tuple(refreshes))
 
 
 def wakes(plan: Plan, lost: Collection[str]) -> bool:

@@ -121,7 +121,8 @@ class Arrival:
 
     `original` is the suffix of the bytes that came, where the mirror shows another rendering of them, else "".
     `look` is their perceptual hash (16 hex characters, "" = not known), `asked` when the address was last asked
-    (seconds since 1970), and `mark` what it called this content then: an ETag or a date.
+    (seconds since 1970), and `mark` what it called this content then: an ETag or a date. `changed` is when it gave
+    something else than before, 0 = never.
     """
 
     key: str
@@ -130,6 +131,7 @@ class Arrival:
     original: str = ""
     look: str = ""
     asked: int = 0
+    changed: int = 0
     mark: str = ""
 
 
@@ -166,16 +168,25 @@ class Plan:
     deletes: tuple[Delete, ...] = ()
     moves: tuple[Move, ...] = ()
     downloads: tuple[Download, ...] = ()
+    refreshes: tuple[Download, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """An image that could not be had, and why. It is tried again on the next pass."""
+    """An image that could not be had, and why. `passing` = it may work again without anybody's doing.
+
+    It was tried on `times` passes, the `last` time then (seconds since 1970), and is tried again on the first pass
+    after `until`; all 0 where every pass tries.
+    """
 
     key: str
     number: int
     url: str
     reason: str
+    passing: bool = False
+    times: int = 0
+    last: int = 0
+    until: int = 0
 
 
 # --- what training gave ---------------------------------------------------------------------------
@@ -212,7 +223,8 @@ class RunInfo:
 class Report:
     """What one pass saw and did; `sheetsync sync --json` prints it.
 
-    `rows` counts rows whose image can be used. `restored` images came from the store without a request.
+    `rows` counts rows whose image can be used. `restored` images came from the store without a request; `asked`
+    addresses were asked whether they still give the same, and `changed` ones did not.
     `cells` counts cells written, those of new columns and rows too. `untrained` says why nothing could be
     trained, "" when a run stands behind this revision. `version` is the name of this revision, such as v13, and
     `step` what a pass that trained can say of it and the version before.
@@ -237,6 +249,8 @@ class Report:
     seconds: Mapping[str, float]
     version: str = ""
     step: Step | None = None
+    asked: int = 0
+    changed: int = 0
 
 
 # --- what the doctor says -------------------------------------------------------------------------

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 from sheetsync.cells import listed
 from sheetsync.records import SKIP, Entry, Failure, Manifest, Prediction, Snapshot
@@ -29,17 +30,19 @@ def verdicts(
     manifest: Manifest,
     failures: Iterable[Failure],
     predictions: Iterable[Prediction],
+    changed: Mapping[str, int] | None = None,
     *,
     provisional: bool = False,
 ) -> dict[str, Verdict]:
     """Key -> what the machine says of the image. A column that is absent stays empty on its row.
 
     Depends on the images alone, not on where their rows are. The status of a row with a `provisional` prediction
-    says so.
+    says so. `changed` as in `collect.Mirrored`.
     """
     said = {prediction.key: prediction for prediction in predictions}
-    broken = {failure.key: failure.reason for failure in failures}
     held = {entry.key: entry for entry in manifest}
+    broken = {failure.key: failure_words(failure) for failure in failures}
+    facts = _facts(manifest, broken, changed or {})
     ranks = {key: rank for rank, key in enumerate(ranked(said.values()), start=1)}
     reasons = _reasons(manifest, said)
     values: dict[str, dict[str, Value]] = {}
@@ -50,7 +53,8 @@ def verdicts(
         elif row.key in held:
             values[row.key] |= {"used_split": held[row.key].split}
             values[row.key] |= _said(said.get(row.key))
-            values[row.key] |= {"status": PROVISIONAL} if provisional and row.key in said else {}
+            marks = [*facts[row.key], *([MARK] if provisional and row.key in said else [])]
+            values[row.key]["status"] = f"{OK}, {'; '.join(marks)}" if marks else OK
             values[row.key] |= {"review": "; ".join(reasons[row.key])} if row.key in reasons else {}
             values[row.key] |= {"review_rank": ranks[row.key]} if row.key in ranks else {}
     return {row.key: Verdict(row.label, values[row.key]) for row in snapshot.rows}
@@ -58,7 +62,36 @@ def verdicts(
 
 def warned(status: Value, warning: str) -> Value:
     """The status of a row that can be used and has something to be told of as well."""
-    return {OK: warning, PROVISIONAL: f"{warning}; {MARK}"}.get(str(status), status)
+    ok, comma, facts = str(status).partition(", ")
+    if ok != OK:
+        return status
+    return f"{warning}; {facts}" if comma else warning
+
+
+def failure_words(failure: Failure) -> str:
+    """Why an image cannot be had, how often that was tried, and when it is tried again."""
+    if not failure.times:
+        return failure.reason
+    times = "once" if failure.times == 1 else f"{failure.times} times"
+    return f"{failure.reason}; tried {times}, last {_when(failure.last)}, next after {_when(failure.until)} UTC"
+
+
+def _when(seconds: int) -> str:
+    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%d %H:%M}"
+
+
+def _facts(manifest: Manifest, broken: Mapping[str, str], changed: Mapping[str, int]) -> dict[str, list[str]]:
+    """What there is to know of images that can be used."""
+    facts: dict[str, list[str]] = defaultdict(list)
+    copies = Counter(entry.digest for entry in manifest)
+    for key, digest in ((entry.key, entry.digest) for entry in manifest):
+        if copies[digest] > 1:
+            facts[key].append(f"the same image is at {copies[digest]} addresses")
+        if key in changed:
+            facts[key].append(f"its image changed on {_when(changed[key]).split()[0]}")
+        if key in broken:
+            facts[key].append(f"kept as it was, for its address fails: {broken[key]}")
+    return facts
 
 
 def ranked(predictions: Iterable[Prediction]) -> list[str]:

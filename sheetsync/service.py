@@ -8,21 +8,20 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
-from itertools import chain
 from pathlib import Path
 
 from filelock import FileLock, Timeout
 
 from sheetsync import history, writeback
+from sheetsync.collect import Collector, Mirrored
 from sheetsync.config import Project
-from sheetsync.download import at_hand, download
 from sheetsync.errors import Busy, SheetError, Shrunk, TrainingError
 from sheetsync.fetching import Fetch
 from sheetsync.lookout import RESTARTS, Edited, watched
 from sheetsync.mirror import Mirror
 from sheetsync.objects import Objects, write_text
 from sheetsync.plan import guard, make_plan, wakes
-from sheetsync.records import Failure, Manifest, Plan, Progress, Report, RunInfo, Snapshot
+from sheetsync.records import Manifest, Plan, Progress, Report, RunInfo, Snapshot
 from sheetsync.retrain import Trainer, untrainable
 from sheetsync.review import Verdict, verdicts
 from sheetsync.rows import parse, usual_labels
@@ -36,13 +35,14 @@ from sheetsync.writing import write_back
 
 @dataclass(frozen=True)
 class World:
-    """Everything outside that a pass touches, handed in. `clock` gives seconds."""
+    """Everything outside that a pass touches, handed in. `clock` gives seconds, `now` those since 1970."""
 
     sheet: Sheet
     fetch: Fetch
     trainer: Trainer
     clock: Callable[[], float]
     progress: Progress
+    now: Callable[[], float]
 
 
 @dataclass(frozen=True)
@@ -54,9 +54,10 @@ class Pass:
     seconds: dict[str, float] = field(default_factory=dict)
     done: Counter[str] = field(default_factory=Counter)
 
-    def run(self, *, allow_shrink: bool = False) -> Report:
+    def run(self, *, allow_shrink: bool = False, retry: bool = False) -> Report:
         """Bring dataset, model and sheet up to date with what people wrote.
 
+        `retry` asks at once for images that failed, whenever their next try would be.
         Raises `SheetsyncError`; until the last stage, writing, nothing but provisional predictions was written to
         the sheet then. What was done on disk is used next time.
         """
@@ -65,19 +66,19 @@ class Pass:
             self.world.trainer.check()
             for left in reversed(range(RESTARTS)):
                 try:
-                    return self._once(allow_shrink=allow_shrink, watch=watch)
+                    return self._once(watch, allow_shrink=allow_shrink, retry=retry)
                 except Edited:
                     last = "" if left else ", for the last time"
                     words = f"the sheet was edited, so this training is stopped and the pass begins again{last}"
                     self.world.progress("train", 0, 0, words)
-            return self._once(allow_shrink=allow_shrink, watch=False)
+            return self._once(watch=False, allow_shrink=allow_shrink, retry=retry)
 
-    def _once(self, *, allow_shrink: bool, watch: bool) -> Report:
+    def _once(self, watch: bool, **how: bool) -> Report:
         """From reading to writing. Raises `Edited` where a training is stopped that is under `watch`."""
         with self._stage("read"):
             book, snapshot = self._read()
         with self._stage("mirror"):
-            mirrored = self._mirror(snapshot, allow_shrink)
+            mirrored = self._collector.bring(snapshot, **how)
         with self._stage("provisional"):
             self._foretell(book, snapshot, mirrored)
         with self._stage("train"):
@@ -99,7 +100,7 @@ class Pass:
         self.world.trainer.check()
         _, snapshot = self._read()
         manifest = self._tree.scan()
-        plan = make_plan(snapshot.rows, manifest, self.project.shares)
+        plan = self._collector.plan(snapshot, manifest)
         try:
             guard(plan, manifest, len(snapshot.rows))
         except Shrunk as refusal:
@@ -114,25 +115,6 @@ class Pass:
         history.check_scores(book.scores)
         return book, parse(book.rows, self.project.columns, local=self.project.local)
 
-    def _mirror(self, snapshot: Snapshot, allow_shrink: bool) -> Mirrored:
-        manifest = self._tree.scan()
-        plan = make_plan(snapshot.rows, manifest, self.project.shares)
-        if not allow_shrink:
-            guard(plan, manifest, len(snapshot.rows))
-        self._objects.sweep()
-        self._tree.apply(plan)
-        restored, missing = at_hand(plan.downloads, self._objects)
-        results = chain(restored, download(missing, self._objects, self.world.fetch, self.project.limits))
-        failures = []
-        for done, result in enumerate(self._tree.receive(snapshot.rows, results, self.project.shares), start=1):
-            failures += [result] if isinstance(result, Failure) else []
-            self.world.progress("download", done, len(plan.downloads), "")
-        failures.sort(key=lambda failure: failure.key)
-        downloaded = len(plan.downloads) - len(restored) - len(failures)
-        self.done.update(downloaded=downloaded, restored=len(restored))
-        self.done.update(moved=len(plan.moves), deleted=len(plan.deletes))
-        return Mirrored(tuple(failures), self._tree.scan())
-
     def _foretell(self, book: Book, snapshot: Snapshot, mirrored: Mirrored) -> None:
         """Where a training will take its time, what a quick model says stands in the sheet meanwhile, marked.
 
@@ -144,7 +126,7 @@ class Pass:
             return
         try:
             predictions = self.world.trainer.provisional(manifest, self.world.progress)
-            said = verdicts(snapshot, manifest, mirrored.failures, predictions, provisional=True)
+            said = verdicts(snapshot, manifest, mirrored.failures, predictions, mirrored.changed, provisional=True)
             self._write(book, said, None, manifest)
             told("predictions are in the sheet; the full training goes on")
         except (TrainingError, SheetError) as error:
@@ -172,7 +154,7 @@ class Pass:
     def _review(self, snapshot: Snapshot, mirrored: Mirrored, run: RunInfo | None) -> dict[str, Verdict]:
         trainer, manifest = self.world.trainer, mirrored.manifest
         predictions = trainer.predictions(run, manifest, self.world.progress) if run else []
-        said = verdicts(snapshot, manifest, mirrored.failures, predictions)
+        said = verdicts(snapshot, manifest, mirrored.failures, predictions, mirrored.changed)
         self._tree.describe(manifest, snapshot.rows, {key: verdict.values for key, verdict in said.items()})
         return said
 
@@ -225,6 +207,8 @@ class Pass:
             seconds=self.seconds,
             version=self._versions.name(run) if run else "",
             step=self._versions.last_step(run) if run and trained else None,
+            asked=self.done["asked"],
+            changed=self.done["changed"],
         )
 
     # --- places -----------------------------------------------------------------------------------
@@ -232,6 +216,12 @@ class Pass:
     @property
     def _objects(self) -> Objects:
         return Objects(self.project.state / "objects")
+
+    @property
+    def _collector(self) -> Collector:
+        world, ours = self.world, self.project
+        where = (self._tree, world.fetch, ours.limits, ours.shares, ours.refresh)
+        return Collector(*where, world.now, world.progress, self.done)
 
     @property
     def _tree(self) -> Mirror:
@@ -264,14 +254,6 @@ class Pass:
             yield
         finally:
             self.seconds[name] = round(self.seconds.get(name, 0.0) + self.world.clock() - started, 3)
-
-
-@dataclass(frozen=True, slots=True)
-class Mirrored:
-    """What the mirror holds now, and what it lacks."""
-
-    failures: tuple[Failure, ...]
-    manifest: Manifest
 
 
 def our_columns(state: Path, sheet: Sheet, book: Book) -> Collection[str]:

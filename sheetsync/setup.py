@@ -57,6 +57,7 @@ dataset = "dataset"              # the ImageFolder that is kept equal to the she
 # max_megabytes = 30.0
 # max_megapixels = 100.0
 # attempts = 3                   # for what may pass: timeouts, 429, 5xx
+# refresh = "never"              # or "monthly", "weekly", "daily", "hourly", "always": ask whether images changed
 {private}allow_private = {allow}          # addresses inside your network; leave it off if strangers can edit the sheet
 
 [google]                         # for a sheet at https://docs.google.com/spreadsheets/d/…

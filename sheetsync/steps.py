@@ -9,12 +9,16 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class Changes:
-    """How many images differ between two revisions. Relabelled images may have moved as well."""
+    """How many images differ between two revisions. Relabelled images may have moved as well.
+
+    `replaced` images are others than before at the same address.
+    """
 
     added: int = 0
     removed: int = 0
     relabelled: int = 0
     moved: int = 0
+    replaced: int = 0
 
 
 @dataclass(frozen=True, slots=True)

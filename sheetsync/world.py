@@ -24,7 +24,7 @@ def real_pass(project: Project, progress: Progress) -> Pass:
 
     sheet = open_sheet(project.settings.sheet, project.root, **project.settings.google.model_dump())
     fetch = fetch_any(project.sheet_folder, project.limits)
-    return Pass(project, World(sheet, fetch, _trainer(project), time.monotonic, progress))
+    return Pass(project, World(sheet, fetch, _trainer(project), time.monotonic, progress, time.time))
 
 
 def real_past(project: Project, progress: Progress, *, rescore: bool) -> Past:

@@ -144,10 +144,10 @@ def of_one_write(root: Path) -> Project:
     return project(root, training=TrainingChoices(provisional=False))
 
 
-def a_pass(where: Project, sheet: Sheet, fetch: Web, trainer: QuickTrainer) -> Pass:
-    """A pass in a world made of these."""
+def a_pass(where: Project, sheet: Sheet, fetch: Web, trainer: QuickTrainer, now: float = 0.0) -> Pass:
+    """A pass in a world made of these, so many seconds after 1970 began."""
     ticks = iter(range(10**9))
-    return Pass(where, World(sheet, fetch, trainer, lambda: float(next(ticks)), lambda *_: None))
+    return Pass(where, World(sheet, fetch, trainer, lambda: float(next(ticks)), lambda *_: None, lambda: now))
 
 
 def table(*rows: Sequence[str], header: Sequence[str] = ("image", "label", "split")) -> Table:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -96,7 +97,9 @@ def test_changes_are_counted_image_by_image(before: Manifest, after: Manifest) -
             case _:
                 continue
         expected = Changes(**{name: getattr(expected, name) + (name == kind) for name in Changes.__slots__})
-    assert changes(before, after) == expected
+    digests = [{entry.key: entry.digest for entry in manifest} for manifest in (before, after)]
+    both = digests[0].keys() & digests[1].keys()
+    assert changes(before, after) == replace(expected, replaced=sum(digests[0][key] != digests[1][key] for key in both))
 
 
 @given(manifests)
@@ -135,7 +138,7 @@ def test_the_run_before_is_the_last_one_of_the_same_recipe() -> None:
 @given(st.permutations([*SCORE_COLUMNS, "who", ""]))
 def test_a_run_is_one_row_whatever_the_order_of_the_columns(header: list[str]) -> None:
     spelled = [name.title() if name else name for name in header]
-    (change,) = score_changes(table(header=spelled), run(val=VAL), Changes(1, 2, 3, 4), COUNTS)
+    (change,) = score_changes(table(header=spelled), run(val=VAL), Changes(1, 2, 3, 4, 5), COUNTS)
     assert isinstance(change, AddRow)
     assert dict(zip(header, change.values, strict=True)) == {
         "when": "2026-01-01",
@@ -146,6 +149,7 @@ def test_a_run_is_one_row_whatever_the_order_of_the_columns(header: list[str]) -
         "removed": 2,
         "relabelled": 3,
         "moved": 4,
+        "replaced": 5,
         "train": 8,
         "val": 2,
         "test": 0,

@@ -55,7 +55,7 @@ def test_equal_doubts_keep_their_order_from_run_to_run() -> None:
 def test_only_machine_columns_get_a_value(some: list[Prediction], keys: list[str]) -> None:
     for said in scene(*map(entry, keys), says=tuple(some)):
         assert set(said) <= set(MACHINE_COLUMNS)
-        assert said["status"] == "ok"
+        assert str(said["status"]).startswith("ok")
 
 
 def test_a_label_that_the_model_doubts_is_named_with_its_probability() -> None:

@@ -1,0 +1,105 @@
+"""From rows to the mirror: plan, guard, fetch, put in place."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable
+from dataclasses import dataclass, field
+from itertools import chain
+
+from sheetsync.download import at_hand, download
+from sheetsync.fetching import Fetch, Limits
+from sheetsync.mirror import Mirror
+from sheetsync.plan import Shares, guard, make_plan
+from sheetsync.records import Arrival, Download, Failure, Manifest, Plan, Progress, Snapshot
+from sheetsync.tries import Tries
+
+
+@dataclass(frozen=True, slots=True)
+class Mirrored:
+    """What the mirror holds now, what it lacks, and when images changed under their address (seconds since 1970)."""
+
+    failures: tuple[Failure, ...]
+    manifest: Manifest
+    changed: dict[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Collector:
+    """Makes the mirror say what the rows say. `refresh`: seconds after which an address is asked again, None = never.
+
+    `now` gives seconds since 1970; `done` counts what was done.
+    """
+
+    tree: Mirror
+    fetch: Fetch
+    limits: Limits
+    shares: Shares
+    refresh: float | None
+    now: Callable[[], float]
+    progress: Progress
+    done: Counter[str]
+
+    def plan(self, snapshot: Snapshot, manifest: Manifest) -> Plan:
+        """What there is to do."""
+        return make_plan(snapshot.rows, manifest, self.shares, self._stale(manifest))
+
+    def bring(self, snapshot: Snapshot, *, allow_shrink: bool, retry: bool) -> Mirrored:
+        """Do it. `retry` = ask for failed images now, however often they failed. Raises `Shrunk`, `MirrorError`."""
+        manifest = self.tree.scan()
+        plan = self.plan(snapshot, manifest)
+        if not allow_shrink:
+            guard(plan, manifest, len(snapshot.rows))
+        self.tree.objects.sweep()
+        self.tree.apply(plan)
+        self.done.update(moved=len(plan.moves), deleted=len(plan.deletes))
+        failures = sorted(self._fetch(plan, snapshot, retry), key=lambda failure: failure.key)
+        return Mirrored(tuple(failures), self.tree.scan(), self._changed())
+
+    def _fetch(self, plan: Plan, snapshot: Snapshot, retry: bool) -> list[Failure]:
+        now = int(self.now())
+        restored, missing = at_hand(plan.downloads, self.tree.objects)
+        wanted = [*missing, *plan.refreshes]
+        waiting = [] if retry else self._tries.waiting(wanted, now)
+        early = {failure.key for failure in waiting}
+        due = [each for each in wanted if each.row.key not in early]
+        fetched = download(due, self.tree.objects, self.fetch, self.limits, now)
+        failures = self._receive(snapshot, plan.refreshes, chain(restored, fetched), len(restored) + len(due))
+        self.done.update(restored=len(restored), downloaded=-len(restored))
+        return self._tries.note([*waiting, *failures], now)
+
+    def _receive(
+        self, snapshot: Snapshot, refreshes: Collection[Download], results: Iterable[Arrival | Failure], total: int
+    ) -> list[Failure]:
+        failures = []
+        known = {each.row.key: each.known for each in refreshes}
+        received = self.tree.receive(snapshot.rows, results, self.shares, known)
+        for done, result in enumerate(received, start=1):
+            self.progress("download", done, total, "")
+            if isinstance(result, Failure):
+                failures.append(result)
+            else:
+                before = known.get(result.key)
+                self.done["downloaded" if before is None else "asked"] += 1
+                self.done["changed"] += before is not None and before.digest != result.digest
+        return failures
+
+    def _stale(self, manifest: Manifest) -> dict[str, Arrival]:
+        """What to ask for again, and what is known of it."""
+        if self.refresh is None:
+            return {}
+        known, now = self.tree.objects.arrivals.known(), self.now()
+        of_entry = {entry.key: Arrival(entry.key, entry.digest, entry.suffix) for entry in manifest}
+        # Where a crash kept the log from what the mirror holds by now, nothing is known of that.
+        same = {key for key in of_entry.keys() & known.keys() if of_entry[key].digest == known[key].digest}
+        held = of_entry | {key: known[key] for key in same}
+        return {key: each for key, each in held.items() if now - each.asked >= self.refresh}
+
+    def _changed(self) -> dict[str, int]:
+        if self.refresh is None:
+            return {}
+        return {key: each.changed for key, each in self.tree.objects.arrivals.known().items() if each.changed}
+
+    @property
+    def _tries(self) -> Tries:
+        return Tries(self.tree.objects.root / "failed.json")
