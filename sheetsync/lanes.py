@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from itertools import count
 from typing import Generic, TypeVar
 
-STALLED = 2.0  # seconds after which a job gives its place to another
+STALLED = 1.0  # seconds after which a job gives its place to another
 Job = TypeVar("Job")
 
 
