@@ -11,14 +11,16 @@ import csv
 import io
 import os
 import re
+import unicodedata
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from sheetsync.errors import MirrorError
+from sheetsync.folders import folded
 from sheetsync.objects import TEMPORARY, Objects, link, write_text
-from sheetsync.plan import Shares, place
+from sheetsync.plan import Shares, apart, place
 from sheetsync.records import (
     MACHINE_COLUMNS,
     SPLITS,
@@ -71,7 +73,7 @@ class Mirror:
                 yield split
                 continue
             for folder, folders, files in os.walk(self.root / split):
-                place = Path(folder).relative_to(self.root).as_posix()
+                place = _composed(self.root, Path(folder).relative_to(self.root).as_posix())
                 names = files + [name for name in folders if Path(folder, name).is_symlink()]
                 yield from (f"{place}/{name}" for name in names if not LITTER.fullmatch(name))
 
@@ -82,15 +84,19 @@ class Mirror:
             self._delete(delete)
         for move in plan.moves:
             self._move(move)
+        for folder in sorted({(self.root / move.target.path).parent for move in plan.moves}):
+            _spell(folder)
 
     def receive(
         self, rows: Iterable[Row], arrivals: Iterable[Arrival | Failure], shares: Shares
     ) -> Iterator[Arrival | Failure]:
         """Put each image in its place as it arrives, and pass on what arrived or failed."""
         wanted = {row.key: row for row in rows}
+        folders = apart(wanted.values())
         for arrival in arrivals:
             if isinstance(arrival, Arrival):
-                entry = place(wanted[arrival.key], arrival.digest, arrival.suffix, shares)
+                row = wanted[arrival.key]
+                entry = place(row, arrival.digest, arrival.suffix, shares, folders.get(row.label, ""))
                 link(self.objects.shown(arrival), self.root / entry.path)
             yield arrival
 
@@ -152,3 +158,18 @@ class Mirror:
             header = file.readline()
         if not header.replace(";", ",").startswith(",".join(FIRST_COLUMNS)):
             raise MirrorError(f"{path} did not come from sheetsync and would be replaced: move it elsewhere")
+
+
+def _spell(folder: Path) -> None:
+    """Where case does not count, files that move into a folder have come into one that is spelled otherwise."""
+    names = [path.name for path in folder.parent.iterdir()]
+    if folder.name not in names:
+        other = next(name for name in names if folded(name) == folded(folder.name))
+        (folder.parent / other).rename(folder)
+
+
+def _composed(root: Path, place: str) -> str:
+    """A path as we write it, also where the file system gives accents back apart from their letters."""
+    composed = unicodedata.normalize("NFC", place)
+    same = composed != place and (root / composed).exists() and (root / composed).samefile(root / place)
+    return composed if same else place
