@@ -1,4 +1,4 @@
-"""What a training says of images, as its CSV files have it."""
+"""What a training says of images, as its CSV files have it: it knows labels by the names of their folders."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 from sheetsync.errors import TrainingError
+from sheetsync.folders import label_of
 from sheetsync.records import Entry, Manifest, Prediction
 
 Said: TypeAlias = Mapping[tuple[str, str], Prediction]  # by key and content digest of the image
@@ -32,7 +33,7 @@ def read_predictions(path: Path) -> dict[tuple[str, str], Prediction]:
 
 def _prediction(key: str, row: Mapping[str, str]) -> Prediction:
     quality = row["self_confidence"]
-    return Prediction(key, row["prediction"], _share(row["confidence"]), _share(quality) if quality else None)
+    return Prediction(key, label_of(row["prediction"]), _share(row["confidence"]), _share(quality) if quality else None)
 
 
 def _share(cell: str) -> float:
@@ -53,7 +54,7 @@ def read_labels(path: Path) -> list[tuple[str, str, str]]:
             lines = csv.reader(file)
             header = next(lines)
             file_name, label = header.index("file"), header.index("prediction")
-            found = ((Entry.at(line[file_name]), line[label]) for line in lines)
+            found = ((Entry.at(line[file_name]), label_of(line[label])) for line in lines)
             return [(entry.split, entry.digest, said) for entry, said in found if entry]
     except (ValueError, IndexError, StopIteration, csv.Error) as error:
         raise _unreadable(path, error) from error

@@ -8,13 +8,13 @@ import unicodedata
 from collections.abc import Collection
 from urllib.parse import quote, urlsplit, urlunsplit
 
+from sheetsync.folders import fitting
 from sheetsync.records import SKIP, SPLITS
 
 FORMULA = re.compile(r'=\s*(?:IMAGE|HYPERLINK)\s*\(\s*"((?:[^"]|"")*)"\s*[,;)]', re.IGNORECASE)
 # A URL that is normal already, as nearly all are: no port, nothing to quote, no fragment.
 NORMAL = re.compile(r"https?://[a-z0-9.-]+/[\w/%:@!$&'()*+,;=~?.-]*(?<!\?)", re.ASCII)
 SCHEME = re.compile(r"[a-z][a-z0-9+.-]*:", re.IGNORECASE)
-LABEL_BYTES = 200  # file systems take 255 bytes for a folder name
 MOST_LISTED = 5
 URL_CHARS = 8000
 UNSEEN = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")  # control characters, halves of a character
@@ -82,20 +82,19 @@ def _normal_path(given: str) -> str:
 
 
 def read_label(cell: str) -> str:
-    """The label in a cell, "" where there is none.
+    """The label in a cell, "" where there is none; one too long for a folder in its short form (`folders.fitting`).
 
-    Raises `ValueError` with a sentence for an annotator when it cannot be the name of a folder.
+    Raises `ValueError` with a sentence for an annotator.
     """
-    label = unicodedata.normalize("NFC", cell.strip())
-    if len(label.encode("utf-8", "surrogatepass")) > LABEL_BYTES:
-        raise ValueError(f"label cannot be used: longer than {LABEL_BYTES} bytes")
-    if label.startswith("."):
-        raise ValueError(f"label cannot be used: {quoted(label)} begins with a dot")
+    label = written_label(cell)
     if UNSEEN.search(label):
         raise ValueError(f"label cannot be used: {quoted(label)} holds a line break or another unseen character")
-    if slash := re.search(r"[/\\]", label):
-        raise ValueError(f"label cannot be used: {quoted(label)} holds {quoted(slash[0])}")
-    return label
+    return fitting(label)
+
+
+def written_label(cell: str) -> str:
+    """The label in a cell, however long."""
+    return unicodedata.normalize("NFC", cell.strip())
 
 
 def read_split(cell: str) -> str:

@@ -11,20 +11,21 @@ import csv
 import io
 import os
 import re
-from collections.abc import Iterable, Iterator, Mapping
+import unicodedata
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from sheetsync.errors import MirrorError
+from sheetsync.folders import folded
 from sheetsync.objects import TEMPORARY, Objects, link, write_text
-from sheetsync.plan import Shares, place
+from sheetsync.plan import Shares, apart, place
 from sheetsync.records import (
     MACHINE_COLUMNS,
     SPLITS,
     UNLABELLED,
     Arrival,
-    Delete,
     Entry,
     Failure,
     Manifest,
@@ -71,7 +72,7 @@ class Mirror:
                 yield split
                 continue
             for folder, folders, files in os.walk(self.root / split):
-                place = Path(folder).relative_to(self.root).as_posix()
+                place = _composed(self.root, Path(folder).relative_to(self.root).as_posix())
                 names = files + [name for name in folders if Path(folder, name).is_symlink()]
                 yield from (f"{place}/{name}" for name in names if not LITTER.fullmatch(name))
 
@@ -79,9 +80,11 @@ class Mirror:
         """Carry out deletions and moves. Stopped anywhere, the next plan finds the rest to do."""
         self._sweep()
         for delete in plan.deletes:
-            self._delete(delete)
+            self._remove(self.root / delete.entry.path)
         for move in plan.moves:
             self._move(move)
+        for folder in sorted({(self.root / move.target.path).parent for move in plan.moves}):
+            _spell(folder)
 
     def receive(
         self,
@@ -95,20 +98,25 @@ class Mirror:
         `before`, by key, is what stands in the place of some: it stays where it is the same.
         """
         wanted, before = {row.key: row for row in rows}, before or {}
+        folders = apart(wanted.values())
+
+        def path(each: Arrival) -> Path:
+            row = wanted[each.key]
+            return self.root / place(row, each.digest, each.suffix, shares, folders.get(row.label, "")).path
+
         for arrival in arrivals:
             if isinstance(arrival, Arrival):
-                self._put(wanted[arrival.key], arrival, before.get(arrival.key), shares)
+                self._put(arrival, before.get(arrival.key), path)
             yield arrival
 
-    def _put(self, row: Row, arrival: Arrival, before: Arrival | None, shares: Shares) -> None:
+    def _put(self, arrival: Arrival, before: Arrival | None, path: Callable[[Arrival], Path]) -> None:
         if before is not None and before.digest == arrival.digest:
             return
         if before is not None:  # first: stopped here, the next pass fetches it
-            self._delete(Delete(place(row, before.digest, before.suffix, shares)))
-        link(self.objects.shown(arrival), self.root / place(row, arrival.digest, arrival.suffix, shares).path)
+            self._remove(path(before))
+        link(self.objects.shown(arrival), path(arrival))
 
-    def _delete(self, delete: Delete) -> None:
-        path = self.root / delete.entry.path
+    def _remove(self, path: Path) -> None:
         path.unlink(missing_ok=True)
         self._drop_empty(path.parent)
 
@@ -165,3 +173,18 @@ class Mirror:
             header = file.readline()
         if not header.replace(";", ",").startswith(",".join(FIRST_COLUMNS)):
             raise MirrorError(f"{path} did not come from sheetsync and would be replaced: move it elsewhere")
+
+
+def _spell(folder: Path) -> None:
+    """Where case does not count, files that move into a folder have come into one that is spelled otherwise."""
+    names = [path.name for path in folder.parent.iterdir()]
+    if folder.name not in names:
+        other = next(name for name in names if folded(name) == folded(folder.name))
+        (folder.parent / other).rename(folder)
+
+
+def _composed(root: Path, place: str) -> str:
+    """A path as we write it, also where the file system gives accents back apart from their letters."""
+    composed = unicodedata.normalize("NFC", place)
+    same = composed != place and (root / composed).exists() and (root / composed).samefile(root / place)
+    return composed if same else place

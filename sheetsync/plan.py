@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
 from sheetsync.errors import Shrunk
+from sheetsync.folders import twins
 from sheetsync.records import SKIP, UNLABELLED, Arrival, Delete, Download, Entry, Manifest, Move, Plan, Row
 
 
@@ -27,10 +28,15 @@ def assigned_split(digest: str, shares: Shares) -> str:
     return "val" if chance < shares.val else "test" if chance < shares.val + shares.test else "train"
 
 
-def place(row: Row, digest: str, suffix: str, shares: Shares) -> Entry:
-    """Where the image of a row belongs, once its digest is known."""
+def apart(rows: Iterable[Row]) -> dict[str, str]:
+    """The folders of labels that differ too little from another of these rows; see `folders.twins`."""
+    return twins({row.label for row in rows if row.split != SKIP})
+
+
+def place(row: Row, digest: str, suffix: str, shares: Shares, folder: str = "") -> Entry:
+    """Where the image of a row belongs, once its digest is known. `folder` as in `Entry`; see `apart`."""
     split = (row.split or assigned_split(digest, shares)) if row.label else UNLABELLED
-    return Entry(row.key, digest, split, row.label, suffix)
+    return Entry(row.key, digest, split, row.label, suffix, folder)
 
 
 def make_plan(
@@ -45,15 +51,17 @@ def make_plan(
     held: dict[str, list[Entry]] = defaultdict(list)
     for entry in sorted(manifest):
         held[entry.key].append(entry)
+    rows = sorted(rows, key=lambda row: row.key)
+    folders = apart(rows)
     deletes, moves, downloads, refreshes = [], [], [], []
-    for row in sorted(rows, key=lambda row: row.key):
+    for row in rows:
         if row.split == SKIP:
             continue
         entries = held.pop(row.key, [])
         if not entries:
             downloads.append(Download(row))
             continue
-        target = place(row, entries[0].digest, entries[0].suffix, shares)
+        target = place(row, entries[0].digest, entries[0].suffix, shares, folders.get(row.label, ""))
         source = target if target in entries else entries[0]
         moves += [Move(source, target)] if source != target else []
         deletes += [Delete(entry) for entry in entries if entry != source]
@@ -66,8 +74,13 @@ def make_plan(
 def wakes(plan: Plan, lost: Collection[str]) -> bool:
     """Whether a plan changes what a model sees: the images with a label, but for `lost` keys that cannot be had."""
     deleted = any(delete.entry.label for delete in plan.deletes)
-    moved = any(move.source.label or move.target.label for move in plan.moves)
+    moved = any(_seen(move.source) != _seen(move.target) for move in plan.moves)
     return deleted or moved or any(each.row.label and each.row.key not in lost for each in plan.downloads)
+
+
+def _seen(entry: Entry) -> tuple[str, str]:
+    """What a model sees of an entry besides its image."""
+    return entry.split, entry.label
 
 
 def guard(plan: Plan, manifest: Manifest, usable: int) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias
 
+from sheetsync.folders import folder, label_of
 from sheetsync.steps import Step
 from sheetsync.tables import Calls
 
@@ -65,26 +66,30 @@ class Snapshot:
 
 
 _ENTRY = re.compile(
-    rf"(?P<split>{'|'.join(SPLITS)}|{UNLABELLED})/(?:(?P<label>[^/]+)/)?"
+    rf"(?P<split>{'|'.join(SPLITS)}|{UNLABELLED})/(?:(?P<folder>[^/]+)/)?"
     r"(?P<key>[0-9a-f]{20})-(?P<digest>[0-9a-f]{32})(?P<suffix>\.[a-z]+)"
 )
 
 
 @dataclass(frozen=True, slots=True, order=True)
 class Entry:
-    """One image of the mirror. `split` is train, val, test or unlabelled; `label` is "" where unlabelled."""
+    """One image of the mirror. `split` is train, val, test or unlabelled; `label` is "" where unlabelled.
+
+    `folder` is the name of the folder it lies in, "" where that is the one of its label alone.
+    """
 
     key: str
     digest: str
     split: str
     label: str
     suffix: str
+    folder: str = ""
 
     @property
     def path(self) -> str:
         """Its place below the mirror, `train/iv/<key>-<digest>.png`."""
         name = f"{self.key}-{self.digest}{self.suffix}"
-        return f"{self.split}/{self.label}/{name}" if self.label else f"{self.split}/{name}"
+        return f"{self.split}/{self.folder or folder(self.label)}/{name}" if self.label else f"{self.split}/{name}"
 
     @classmethod
     def at(cls, path: str) -> Entry | None:
@@ -94,9 +99,12 @@ class Entry:
         True
         """
         match = _ENTRY.fullmatch(path)
-        if match is None or (match["split"] == UNLABELLED) != (match["label"] is None):
+        if match is None or (match["split"] == UNLABELLED) != (match["folder"] is None):
             return None
-        return cls(match["key"], match["digest"], match["split"], match["label"] or "", match["suffix"])
+        name = match["folder"] or ""
+        label = label_of(name)
+        own = "" if name == folder(label) else name
+        return cls(match["key"], match["digest"], match["split"], label, match["suffix"], own)
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import unicodedata
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from sheetsync.cells import image_key, listed, quoted, read_image, read_label, read_split
+from sheetsync.cells import image_key, listed, quoted, read_image, read_label, read_split, written_label
 from sheetsync.errors import SheetError
 from sheetsync.records import MACHINE_COLUMNS, SKIP, Issue, Row, Snapshot
 from sheetsync.tables import Table
@@ -130,7 +130,7 @@ def parse(table: Table, columns: Columns, *, local: bool = False) -> Snapshot:
     merged = {key: _merge(group) for key, group in same_image.items()}
     used = [row for row in merged.values() if isinstance(row, Row)]
     issues += [Issue(row.number, why) for key, why in merged.items() if isinstance(why, str) for row in same_image[key]]
-    issues += _warnings(used, same_image)
+    issues += _warnings(used, same_image, _shortened(rows, table, where))
     return Snapshot(
         tuple(sorted(used, key=lambda row: row.key)),
         tuple(sorted(issues, key=lambda issue: issue.number)),
@@ -184,15 +184,23 @@ def _agreed(values: Iterable[str]) -> str:
     return given.pop() if len(given) == 1 else ""
 
 
-def _warnings(used: Sequence[Row], same_image: Mapping[str, Sequence[Row]]) -> list[Issue]:
+def _shortened(rows: Iterable[Row], table: Table, where: Layout) -> set[int]:
+    """The numbers of the rows whose label is longer in the sheet."""
+    ends = (row for row in rows if "…" in row.label)
+    return {row.number for row in ends if written_label(table.cell(row.number, where.label)) != row.label}
+
+
+def _warnings(used: Sequence[Row], same_image: Mapping[str, Sequence[Row]], shortened: Container[int]) -> list[Issue]:
     counts = Counter(row.label for row in used if row.label and row.split != SKIP)
     unusual = _unusual_labels(counts)
     issues = []
     for row in used:
         group = same_image[row.key]
-        words = [unusual[row.label]] if row.label in unusual and row.split != SKIP else []
-        words += [f"this image is in {len(group)} rows"] if len(group) > 1 else []
-        issues += [Issue(each.number, "; ".join(words), warning=True) for each in group if words]
+        slip = [unusual[row.label]] if row.label in unusual and row.split != SKIP else []
+        long = [f"label too long for a folder: cut short here, to end in “{row.label[-9:]}”"]
+        rows = [f"this image is in {len(group)} rows"] if len(group) > 1 else []
+        said = {each.number: (long if each.number in shortened else slip) + rows for each in group}
+        issues += [Issue(number, "; ".join(words), warning=True) for number, words in said.items() if words]
     return issues
 
 

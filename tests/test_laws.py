@@ -359,16 +359,22 @@ def expected_tree(grid: list[list[str]]) -> list[tuple[str, bytes]]:
     said: dict[str, list[tuple[str, str]]] = {}
     for row in people:
         url = row["image"].removeprefix('=IMAGE("').removesuffix('")')
-        if "/" not in row["label"] and row["split"] != "tarin" and url:
+        if row["split"] != "tarin" and url.startswith("http:"):
             said.setdefault(url, []).append((row["label"].strip(), row["split"]))
-    files = []
+    agreed = {}
     for url, pairs in said.items():
         labels, splits = ({pair[n] for pair in pairs if pair[n]} for n in (0, 1))
-        if url not in GOOD or len(labels) > 1 or len(splits) > 1 or splits == {"skip"}:
-            continue
+        if len(labels) < 2 and len(splits) < 2 and splits != {"skip"}:
+            agreed[url] = "".join(labels), "".join(splits)
+    names = {"a/b": "a%2Fb"}
+    if {"Iv", "iv"} <= {label for label, _ in agreed.values()}:
+        names["iv"] = "%69v"
+    files = []
+    for url in agreed.keys() & GOOD.keys():
+        label, split = agreed[url]
         digest = hashlib.sha256(GOOD[url]).hexdigest()
-        split = "".join(splits) or ("val" if int(digest[:8], 16) < 0.2 * 2**32 else "train")
-        files.append((f"{split}/{''.join(labels)}" if labels else "unlabelled", GOOD[url]))
+        split = split or ("val" if int(digest[:8], 16) < 0.2 * 2**32 else "train")
+        files.append((f"{split}/{names.get(label, label)}" if label else "unlabelled", GOOD[url]))
     return sorted(files)
 
 

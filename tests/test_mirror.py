@@ -269,3 +269,26 @@ def test_a_hidden_folder_of_images_is_not_overlooked_since_others_read_it(mirror
     hidden.write_bytes(b"")
     with pytest.raises(MirrorError, match=r"\.ipynb_checkpoints/1\.png"):
         mirror.scan()
+
+
+def test_folders_follow_labels_where_case_does_not_count(mirror: Mirror) -> None:
+    (mirror.root / "Case").mkdir(parents=True)
+    if not (mirror.root / "case").exists():
+        pytest.skip("case counts on this file system")
+    (mirror.root / "Case").rmdir()
+    labels = [("cat", "dog"), ("cat", "Cat"), ("Cat", "cat"), ("CAT", "CAT"), ("cat", "CAT")]
+    filled(mirror, [row(number, labels[0][number % 2], "train") for number in range(4)])
+    for pair in labels:
+        rows = [row(number, pair[number % 2], "train") for number in range(4)]
+        mirror.apply(make_plan(rows, mirror.scan(), Shares()))
+        assert {entry.key: entry.label for entry in mirror.scan()} == {each.key: each.label for each in rows}
+        assert make_plan(rows, mirror.scan(), Shares()) == Plan()
+
+
+def test_a_folder_whose_accents_stand_apart_is_moved_where_it_is_another(mirror: Mirror) -> None:
+    rows = [row(1, "é", "train"), row(2, "i", "train")]
+    filled(mirror, rows)
+    (mirror.root / "train" / "é").rename(mirror.root / "train" / "e\u0301")
+    mirror.apply(make_plan(rows, mirror.scan(), Shares()))
+    assert make_plan(rows, mirror.scan(), Shares()) == Plan()
+    assert sorted(tree(mirror.root).values()) == sorted(png(each.number) for each in rows)

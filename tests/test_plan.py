@@ -9,12 +9,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sheetsync.errors import Shrunk
-from sheetsync.plan import Shares, assigned_split, guard, make_plan, place
+from sheetsync.folders import folded, folder
+from sheetsync.plan import Shares, apart, assigned_split, guard, make_plan, place, wakes
 from sheetsync.records import SKIP, UNLABELLED, Delete, Entry, Manifest, Plan, Row
 
 KEYS = [f"{n:020x}" for n in range(8)]
 DIGESTS = [hashlib.sha256(bytes([n])).hexdigest()[:32] for n in range(12)]
 SHARES = st.sampled_from([Shares(), Shares(0, 0), Shares(0.5, 0.5), Shares(0.3, 0.3)])
+LABELS = st.sampled_from(["", "i", "iv", "été", "Cat", "cat", "ß", "ss", "con", "CON", "a/b", "%2F", "İ"])
 
 rows = st.lists(
     st.builds(
@@ -22,25 +24,36 @@ rows = st.lists(
         st.integers(2, 99),
         st.sampled_from(KEYS),
         st.just("http://pics.example/1.png"),
-        st.sampled_from(["", "i", "iv", "été"]),
+        LABELS,
         st.sampled_from(["", "", "train", "val", "test", SKIP]),
     ),
     unique_by=lambda row: row.key,
 )
+
+
+def found(entry: Entry) -> Entry:
+    again = Entry.at(entry.path)
+    assert again is not None
+    return again
+
+
 entries = st.builds(
-    lambda key, digest, split, label: Entry(key, digest, split if label else UNLABELLED, label, ".png"),
+    lambda key, digest, split, label, twin: found(
+        Entry(key, digest, split if label else UNLABELLED, label, ".png", folder(label, 1) if label and twin else "")
+    ),
     st.sampled_from(KEYS),
     st.sampled_from(DIGESTS[:2]),
     st.sampled_from(["train", "val", "test"]),
-    st.sampled_from(["", "i", "iv", "été"]),
+    LABELS,
+    st.booleans(),
 )
 manifests = st.lists(entries, unique=True).map(lambda held: Manifest(tuple(sorted(held))))
 tidy = st.lists(entries, unique_by=lambda entry: entry.key).map(lambda held: Manifest(tuple(sorted(held))))
 
 
-def carried_out(plan: Plan, manifest: Manifest, shares: Shares) -> Manifest:
+def carried_out(plan: Plan, manifest: Manifest, shares: Shares, rows: list[Row]) -> Manifest:
     """What a folder holds after a plan: as with files, nothing is deleted or moved that is not there."""
-    held = {entry.path: entry for entry in manifest}
+    held, folders = {entry.path: entry for entry in manifest}, apart(rows)
     for delete in plan.deletes:
         del held[delete.entry.path]
     for move in plan.moves:
@@ -49,7 +62,7 @@ def carried_out(plan: Plan, manifest: Manifest, shares: Shares) -> Manifest:
         held[move.target.path] = move.target
     for download in plan.downloads:
         digest = DIGESTS[int(download.row.key, 16)]
-        entry = place(download.row, digest, ".png", shares)
+        entry = place(download.row, digest, ".png", shares, folders.get(download.row.label, ""))
         assert entry.path not in held, "a download would overwrite an image"
         held[entry.path] = entry
     return Manifest(tuple(sorted(held.values())))
@@ -59,7 +72,7 @@ def carried_out(plan: Plan, manifest: Manifest, shares: Shares) -> Manifest:
 def test_a_plan_carried_out_gives_each_row_its_image_and_nothing_else(
     wanted: list[Row], manifest: Manifest, shares: Shares
 ) -> None:
-    after = carried_out(make_plan(wanted, manifest, shares), manifest, shares)
+    after = carried_out(make_plan(wanted, manifest, shares), manifest, shares, wanted)
     held = {entry.key: entry for entry in manifest}
     asked = {row.key: row for row in wanted if row.split != SKIP}
     assert [entry.key for entry in after] == sorted(asked)
@@ -72,7 +85,7 @@ def test_a_plan_carried_out_gives_each_row_its_image_and_nothing_else(
 
 @given(rows, manifests, SHARES)
 def test_a_plan_carried_out_leaves_nothing_to_plan(wanted: list[Row], manifest: Manifest, shares: Shares) -> None:
-    after = carried_out(make_plan(wanted, manifest, shares), manifest, shares)
+    after = carried_out(make_plan(wanted, manifest, shares), manifest, shares, wanted)
     again = make_plan(wanted, after, shares)
     assert again == Plan()
     assert again == Plan()
@@ -102,14 +115,31 @@ def test_an_image_that_stands_where_it_belongs_stays_there(
 
 
 @given(rows, rows, tidy)
-def test_what_happens_to_an_image_does_not_depend_on_other_rows(
+def test_what_happens_to_an_image_does_not_depend_on_rows_of_other_labels(
     some: list[Row], others: list[Row], manifest: Manifest
 ) -> None:
-    together = [*some, *(row for row in others if row.key not in {row.key for row in some})]
+    known = {row.key for row in some}, {folded(row.label) for row in some}
+    together = [*some, *(row for row in others if row.key not in known[0] and folded(row.label) not in known[1])]
     keys = {row.key for row in some}
     alone, among = (make_plan(wanted, manifest, Shares()) for wanted in (some, together))
     assert alone.moves == tuple(move for move in among.moves if move.source.key in keys)
     assert alone.downloads == tuple(download for download in among.downloads if download.row.key in keys)
+
+
+@given(rows, manifests)
+def test_no_two_folders_of_a_dataset_are_one_on_a_file_system_where_case_does_not_count(
+    wanted: list[Row], manifest: Manifest
+) -> None:
+    after = carried_out(make_plan(wanted, manifest, Shares()), manifest, Shares(), wanted)
+    assert len({folded(entry.path) for entry in after}) == len(after)
+    labels = {entry.label for entry in after}
+    assert len({folded(entry.path.split("/")[1]) for entry in after if entry.label}) == len(labels - {""})
+
+
+@given(rows, SHARES)
+def test_a_folder_that_is_spelled_otherwise_wakes_nobody(wanted: list[Row], shares: Shares) -> None:
+    held = [found(place(row, DIGESTS[0], ".png", shares, folder(row.label, 2))) for row in wanted if row.split != SKIP]
+    assert not wakes(make_plan(wanted, Manifest(tuple(held)), shares), ())
 
 
 # --- the split of an image nobody assigned --------------------------------------------------------

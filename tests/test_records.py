@@ -82,11 +82,17 @@ def test_a_file_that_no_row_asked_for_is_no_entry(path: str) -> None:
     assert Entry.at(path) is None
 
 
-@given(st.text(st.sampled_from("/.aé\n") | st.characters(), max_size=20), st.sampled_from(["train", UNLABELLED]))
-def test_whatever_is_an_entry_has_that_path(label: str, split: str) -> None:
-    path = f"{split}/{label}/{KEY}-{DIGEST}.png"
+@given(st.text(st.sampled_from("/.aé\n%2Fb") | st.characters(), max_size=20), st.sampled_from(["train", UNLABELLED]))
+def test_whatever_is_an_entry_has_that_path(name: str, split: str) -> None:
+    path = f"{split}/{name}/{KEY}-{DIGEST}.png"
     entry = Entry.at(path)
     assert entry is None or entry.path == path
+
+
+@pytest.mark.parametrize(("name", "label"), [("a%2fb", "a/b"), ("con", "con"), ("50%", "50%"), ("e\u0301", "é")])
+def test_a_folder_of_another_version_or_system_is_read_and_known_as_such(name: str, label: str) -> None:
+    entry = Entry.at(f"train/{name}/{KEY}-{DIGEST}.png")
+    assert entry == Entry(KEY, DIGEST, "train", label, ".png", "" if name == "50%" else name)
 
 
 # --- tables and cells -----------------------------------------------------------------------------
