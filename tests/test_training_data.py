@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from PIL import Image
+from PIL import ExifTags, Image
 from torchvision.datasets import ImageFolder
 from torchvision.datasets.folder import IMG_EXTENSIONS
 
@@ -247,3 +247,42 @@ def test_a_very_wide_image_takes_no_more_memory_than_its_pixels():
     finally:
         tracemalloc.stop()
     assert peak < 1_000_000
+
+
+CORNERS = np.zeros((48, 32, 3), np.uint8)  # red, green, blue, white by quarters
+CORNERS[:24, :16, 0] = CORNERS[:24, 16:, 1] = CORNERS[24:, :16, 2] = 255
+CORNERS[24:, 16:] = 255
+AS_STORED = {  # EXIF says how what is stored has to be turned; this is the inverse of each
+    1: CORNERS,
+    2: CORNERS[:, ::-1],
+    3: CORNERS[::-1, ::-1],
+    4: CORNERS[::-1],
+    5: CORNERS.transpose(1, 0, 2),
+    6: np.rot90(CORNERS),
+    7: CORNERS[::-1, ::-1].transpose(1, 0, 2),
+    8: np.rot90(CORNERS, -1),
+}
+
+
+@pytest.mark.parametrize("turned", AS_STORED)
+@pytest.mark.parametrize("name", ["x.png", "x.jpg", "x.webp", "x.tiff"])
+def test_a_picture_is_upright_whatever_way_its_camera_was_held(tmp_path, name, turned):
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = turned
+    more = {"lossless": True} if name == "x.webp" else {"quality": 100, "subsampling": 0} if name == "x.jpg" else {}
+    Image.fromarray(AS_STORED[turned]).save(tmp_path / name, exif=exif, **more)
+    assert np.abs(read(tmp_path / name).astype(int) - CORNERS).max() <= (4 if name == "x.jpg" else 0)
+    wanted = Image.fromarray(CORNERS).resize((16, 16), Image.Resampling.BILINEAR)
+    for resize, exact in (("antialias", wanted), ("plain", plain(CORNERS, 16))):
+        assert (
+            np.abs(square(tmp_path / name, resize, 16) - np.asarray(exact, float)).mean() < 8
+        )
+
+
+@pytest.mark.filterwarnings("ignore:Corrupt EXIF")  # Pillow's, while it opens the file
+@pytest.mark.parametrize(
+    "exif", [b"Exif\0\0nothing", b"Exif\0\0II*\0\xff\xff\xff\x7f", b"Exif\0\0MM\0*\0\0\0\x08\xff\xff"]
+)
+def test_broken_exif_hides_no_picture(tmp_path, exif):
+    Image.fromarray(CORNERS).save(tmp_path / "x.jpg", exif=b"Exif\0\0" + exif, quality=100, subsampling=0)
+    assert np.abs(read(tmp_path / "x.jpg").astype(int) - CORNERS).max() <= 4

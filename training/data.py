@@ -13,13 +13,13 @@ import os
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image
+from PIL import ExifTags, Image
 
 from training.errors import DataError
 from training.recipe import Recipe
@@ -29,6 +29,17 @@ UNLABELLED = "unlabelled"
 SPLITS = (*LABELLED, UNLABELLED)
 # torchvision.datasets.folder.IMG_EXTENSIONS, without importing torch for it
 EXTENSIONS = (".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif", ".tiff", ".webp")
+
+VIEW = 2  # raised when the same file is seen otherwise, for what is kept of it: 2 = upright, by its EXIF
+_TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
 
 Floats = npt.NDArray[np.float32]
 Bytes = npt.NDArray[np.uint8]
@@ -193,7 +204,7 @@ def shrink(path: Path, size: int) -> Bytes:
 
 
 def read(path: Path) -> Bytes:
-    """An image file as (height, width, 3) RGB. What is transparent becomes white, as on a page.
+    """An image file as (height, width, 3) RGB, upright by its EXIF. What is transparent becomes white, as on a page.
 
     Raises DataError with the path of a file that Pillow cannot decode.
     """
@@ -211,6 +222,14 @@ def _opened(path: Path) -> Iterator[Image.Image]:
 
 
 def _rgb(image: Image.Image) -> Image.Image:
+    flat = _flat(image)
+    with suppress(Exception):  # notes beside a picture may be broken, and the picture whole
+        turned = _TURNS.get(image.getexif().get(ExifTags.Base.Orientation))  # of a TIFF it is gone: it was turned
+        return flat if turned is None else flat.transpose(turned)
+    return flat
+
+
+def _flat(image: Image.Image) -> Image.Image:
     if image.mode.startswith("I"):  # 16 bits a pixel; Pillow's own conversion would cut at 255
         return Image.fromarray((np.asarray(image).clip(0, 65535) // 256).astype(np.uint8)).convert("RGB")
     if not image.has_transparency_data:

@@ -1,7 +1,7 @@
 """Images as vectors, by a network that is not trained here: made once, and kept by the content of the image.
 
-They lie beside the runs, in `.cache/<network>-<size>/`. A vector depends on nothing but the image, the network and the
-machine: batches are filled up to one size, because how numbers are added depends on it.
+They lie beside the runs, in `.cache/<network>-<size>-v<VIEW>/`. A vector depends on nothing but the image, the network
+and the machine: batches are filled up to one size, because how numbers are added depends on it.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from training import console, weights
-from training.data import Bytes, Dataset, Floats, check_unchanged, shrink
+from training.data import VIEW, Bytes, Dataset, Floats, check_unchanged, shrink
 from training.errors import TrainingError
 from training.pixels import CACHE
 from training.recipe import Recipe
@@ -81,7 +81,7 @@ def embed(data: Dataset, chosen: Backbone, runs: Path, given: Path | None, repor
 
 
 def _shelf(runs: Path, chosen: Backbone) -> Shelf:
-    return Shelf(runs / CACHE / f"{chosen.network}-{chosen.size}", (chosen.features,), np.float16)
+    return Shelf(runs / CACHE / f"{chosen.network}-{chosen.size}-v{VIEW}", (chosen.features,), np.float16)
 
 
 @dataclass(frozen=True, slots=True)

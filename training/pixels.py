@@ -1,6 +1,6 @@
 """The images of a dataset as squares of numbers, decoded once and kept by digest: a relabel decodes nothing.
 
-They lie beside the runs, in `.cache/<resize>-<size>/`, and are mapped into every process that trains.
+They lie beside the runs, in `.cache/<resize>-<size>-v<VIEW>/`, and are mapped into every process that trains.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from training import console
-from training.data import Bytes, Dataset, Floats, Ints, Sample, check_unchanged, square
+from training.data import VIEW, Bytes, Dataset, Floats, Ints, Sample, check_unchanged, square
 from training.recipe import Recipe
 from training.shelf import Rows, Shelf
 
@@ -75,7 +75,7 @@ class Store:
 def shelf(cache: Path, resize: str, size: int) -> Shelf:
     """The decoded images below a cache folder that were resized in this way, see data.py."""
     kind = np.float32 if resize == "plain" else np.uint8
-    return Shelf(cache / f"{resize}-{size}", (size, size, 3), kind)
+    return Shelf(cache / f"{resize}-{size}-v{VIEW}", (size, size, 3), kind)
 
 
 @contextmanager
