@@ -14,12 +14,14 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
+from sheetsync.cells import shown
 from sheetsync.records import Finding, Issue, Plan, Report, Row, Snapshot
 from sheetsync.records import Progress as Tell
 from sheetsync.steps import Changes, Comparison, Judged, Past, Step, Version
 
 LINE_SECONDS = 5.0
 STYLES = {"problem": "bold red", "note": "yellow", "skipped": "dim"}  # of the doctor's findings
+URL_SHOWN = 200  # characters of an address; one may hold a whole image
 SHOWN = 12  # lines of a kind before the rest is only counted
 
 
@@ -72,13 +74,14 @@ def show_plan(console: Console, snapshot: Snapshot, plan: Plan, refusal: str) ->
     _show_some(console, [f"download  {_row_words(each.row)}" for each in plan.downloads])
     _show_some(console, _issue_lines(snapshot.issues))
     counts = (len(plan.downloads), len(plan.moves), len(plan.deletes))
-    console.print("{} to download, {} to move, {} to delete".format(*counts), highlight=False)
+    again = f", {len(plan.refreshes)} to ask whether they changed" if plan.refreshes else ""
+    console.print("{} to download, {} to move, {} to delete{}".format(*counts, again), highlight=False)
     if refusal:
         console.print(f"but a sync would stop: {refusal}", highlight=False, markup=False)
 
 
 def _row_words(row: Row) -> str:
-    return f"row {row.number}, label {row.label or '(none)'}: {row.url}"
+    return f"row {row.number}, label {row.label or '(none)'}: {shown(row.url, URL_SHOWN)}"
 
 
 def show_report(console: Console, report: Report) -> None:
@@ -218,12 +221,15 @@ def _today_words(today: Judged, images: int) -> str:
 def show_problems(console: Console, report: Report) -> None:
     """List the images that could not be had and the rows with something wrong."""
     _show_some(console, problem_lines(report), "see the status column")
+    if any(failure.until for failure in report.failures):
+        words = "what failed is tried again on later passes; `sheetsync sync --retry` asks at once"
+        console.print(words, highlight=False)
 
 
 def problem_lines(report: Report) -> list[str]:
     """A line for each image that could not be had and each row with something wrong."""
     failures = sorted(report.failures, key=lambda failure: failure.number)
-    lines = [f"row {failure.number}: {failure.url}: {failure.reason}" for failure in failures]
+    lines = [f"row {failure.number}: {shown(failure.url, URL_SHOWN)}: {failure.reason}" for failure in failures]
     return lines + _issue_lines(report.issues)
 
 

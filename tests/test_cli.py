@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 from support import CLASSES, png, tiny_recipe, tree
-from webserver import WebServer, drip, hang, serving, status
+from webserver import WebServer, drip, hang, page, serving, status
 
 from sheetsync import __version__
 from sheetsync.records import Report
@@ -381,6 +381,19 @@ def test_retries_are_not_shown_and_a_bad_image_is_told(tmp_path: Path, web: WebS
 
 
 # --- stopped --------------------------------------------------------------------------------------
+
+
+def test_what_failed_is_asked_for_at_once_only_when_told(tmp_path: Path, web: WebServer) -> None:
+    url = web.give("/1.png", status(404), page(png(1)))
+    folder = project(tmp_path, [[url, "", ""]])
+    assert "`sheetsync sync --retry` asks at once" in ok("sync", cwd=folder)
+    assert "tried once, last 20" in (folder / "labels.csv").read_text()
+    (failure,) = json.loads(ok("sync", "--json", cwd=folder))["failures"]
+    assert (failure["times"], failure["until"] - failure["last"]) == (1, 600)
+    assert len(web.asked) == 1
+    assert json.loads(ok("sync", "--retry", "--json", cwd=folder))["failures"] == []
+    assert "--retry" not in ok("sync", cwd=folder)
+    assert len(web.asked) == 2
 
 
 @pytest.fixture
