@@ -57,7 +57,7 @@ def test_the_demo_shows_a_score_and_finds_most_planted_mistakes(demo: tuple[Path
 def test_the_demo_says_what_is_wrong_with_bad_rows_in_the_sheet(demo: tuple[Path, str]) -> None:
     rows = read(demo[0] / "digits.csv")
     wrong = [row["status"] for row in rows if row["status"] != "ok"]
-    assert sorted(wrong) == [
+    assert sorted(each.partition("; tried once")[0] for each in wrong) == [
         "cannot connect",
         "not an image: unknown content",
         "this image is in 2 rows",

@@ -274,9 +274,7 @@ def test_a_picture_is_upright_whatever_way_its_camera_was_held(tmp_path, name, t
     assert np.abs(read(tmp_path / name).astype(int) - CORNERS).max() <= (4 if name == "x.jpg" else 0)
     wanted = Image.fromarray(CORNERS).resize((16, 16), Image.Resampling.BILINEAR)
     for resize, exact in (("antialias", wanted), ("plain", plain(CORNERS, 16))):
-        assert (
-            np.abs(square(tmp_path / name, resize, 16) - np.asarray(exact, float)).mean() < 8
-        )
+        assert np.abs(square(tmp_path / name, resize, 16) - np.asarray(exact, float)).mean() < 8
 
 
 @pytest.mark.filterwarnings("ignore:Corrupt EXIF")  # Pillow's, while it opens the file
