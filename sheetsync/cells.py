@@ -41,7 +41,7 @@ def read_image(cell: str, *, local: bool) -> str:
     if UNSEEN.search(given):
         raise ValueError(f"not an image URL (a line break or another unseen character is in it): {quoted(given)}")
     if SCHEME.match(given) or not local:
-        return _normal_url(given)
+        return normal_url(given)
     return _normal_path(given)
 
 
@@ -54,7 +54,8 @@ def _unformula(given: str) -> str:
     return match[1].replace('""', '"').strip()
 
 
-def _normal_url(given: str) -> str:
+def normal_url(given: str) -> str:
+    """The one spelling of an http or https URL. Raises `ValueError` with a sentence for an annotator."""
     if NORMAL.fullmatch(given):
         return given
     try:

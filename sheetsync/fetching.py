@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
 from typing import BinaryIO, Protocol
 
 CHUNK = 1 << 16
@@ -67,3 +69,20 @@ def copy_within(chunks: Iterable[bytes], into: BinaryIO, max_bytes: int) -> None
         if size > max_bytes:
             raise FetchError(f"file too large: over {max_bytes / 1e6:.3g} MB")
         into.write(chunk)
+
+
+def wait_asked(said: str, date: str) -> float | None:
+    """Seconds that a server asks to wait in a Retry-After, as a number or as a date (RFC 9110, 10.2.3); None = none.
+
+    `date` is the answer's own: by the server's clock, for ours may be wrong.
+
+    >>> wait_asked("Wed, 25 Nov 2026 10:00:30 GMT", "Wed, 25 Nov 2026 10:00:00 GMT")
+    30.0
+    """
+    said = said.strip()
+    if said.isascii() and said.isdecimal():
+        return float(said)
+    with suppress(ValueError, TypeError):
+        until, now = map(parsedate_to_datetime, (said, date))
+        return max(0.0, (until - now).total_seconds())
+    return None

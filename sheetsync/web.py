@@ -3,199 +3,146 @@
 from __future__ import annotations
 
 import http.client
-import http.cookiejar
-import ipaddress
-import socket
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass
-from typing import Any, BinaryIO
-from urllib.parse import urljoin
+import re
+from collections.abc import Iterator, Mapping
+from email.utils import parsedate
+from functools import partial
+from typing import BinaryIO
+from urllib.parse import quote, urljoin
 
 import requests
 import urllib3
+from urllib3 import exceptions as wrong
 
-from sheetsync.fetching import CHUNK, Fetched, FetchError, Limits, PassingError, copy_within
+from sheetsync.cells import UNSEEN, normal_url
+from sheetsync.fetching import CHUNK, Fetched, FetchError, Limits, PassingError, copy_within, wait_asked
+from sheetsync.wires import Wires
 
 REDIRECTS = 5
+LEADING = (301, 302, 303, 307, 308)  # HTTP statuses of an address that leads to another one
 PASSING = (429, 500, 502, 503, 504)  # HTTP statuses that may be gone a moment later
+PACKED = ("br", "zstd", "compress", "dcb", "dcz")  # what nobody asked for
+MARK_CHARS = 200
+ETAG = re.compile(r'(?:W/)?"[\x21\x23-\x7e]*"')
+HEADERS = {"User-Agent": "sheetsync", "Accept": "*/*", "Accept-Encoding": "gzip, deflate"}  # and nothing of ours
 
 
 class FetchWeb:
-    """http and https addresses, over kept-alive connections, one session a thread."""
+    """http and https addresses. Connections are kept and shared by all threads."""
 
     def __init__(self, limits: Limits):
-        self._limits = limits
-        self._threads = threading.local()
+        self._limits, self._wires = limits, Wires(limits)
 
-    def __call__(self, url: str, into: BinaryIO, mark: str = "") -> Fetched:  # noqa: ARG002
-        """Download. Raises `PassingError` for what may pass: 429, 5xx, timeouts, dropped connections."""
-        with _line(self._limits):
-            self._get(url, into)
-        return Fetched()
+    def __call__(
+        self, url: str, into: BinaryIO, mark: str = "", *, more: Mapping[str, str] | None = None, leads: int = REDIRECTS
+    ) -> Fetched:
+        """Download, along at most `leads` redirects; `more` headers go to all of them.
 
-    def _get(self, url: str, into: BinaryIO) -> None:
-        try:
-            self._follow(url, into)
-        except PrivateAddressError as error:
-            raise FetchError(str(error)) from None
-        except (requests.ConnectionError, requests.Timeout, requests.exceptions.ChunkedEncodingError) as error:
-            raise PassingError(_network_reason(error), answered=False) from None
-        except (requests.RequestException, urllib3.exceptions.HTTPError, ValueError) as error:
-            raise FetchError(f"cannot be fetched: {type(error).__name__}") from None
+        Raises `PassingError` for what may pass: 429, 5xx, timeouts, dropped connections.
+        """
+        with self._wires.line():
+            try:
+                return self._follow(url, into, HEADERS | _unless(mark) | dict(more or {}), mark, leads)
+            except (requests.RequestException, wrong.HTTPError, ValueError) as error:
+                raise _told(error) from None
 
-    def _follow(self, url: str, into: BinaryIO) -> None:
-        timeout = (self._limits.connect_seconds, self._limits.read_seconds)
-        for _ in range(REDIRECTS + 1):
+    def _follow(self, url: str, into: BinaryIO, headers: Mapping[str, str], mark: str, leads: int) -> Fetched:
+        for _ in range(leads + 1):
             into.seek(0)
             into.truncate()
-            with self._session().get(url, stream=True, timeout=timeout) as answer:
-                _check_status(answer)
-                copy_within(
-                    answer.iter_content(CHUNK), into, self._limits.max_bytes
-                )  # of a redirect, too: see _Session
-            if not answer.is_redirect:
-                return
-            url = urljoin(url, answer.headers["Location"].encode("latin-1").decode("utf-8"))
+            answer = self._wires.get(url, headers)
+            try:
+                if answer.status == http.client.NOT_MODIFIED and mark:
+                    answer.read(CHUNK)  # nothing: and so the connection is free again
+                    return Fetched(_mark(answer) or mark, unchanged=True)
+                where = _where(answer)
+                copy_within(_body(answer), into, self._limits.max_bytes)  # of a redirect, too: it keeps the connection
+            finally:
+                answer.close()
+            if where is None:
+                return Fetched(_mark(answer))
+            url = _next(url, where)
         raise FetchError("too many redirects")
 
-    def _session(self) -> requests.Session:
-        if not hasattr(self._threads, "session"):
-            session = _Session()
-            session.headers["User-Agent"] = "sheetsync"
-            session.auth = _no_credentials
-            session.cookies.set_policy(http.cookiejar.DefaultCookiePolicy(allowed_domains=[]))
-            for scheme in ("http://", "https://"):
-                session.mount(scheme, _Adapter())
-            self._threads.session = session
-        session = self._threads.session
-        assert isinstance(session, requests.Session)  # noqa: S101  # a thread-local is untyped
-        return session
+
+def _body(answer: urllib3.BaseHTTPResponse) -> Iterator[bytes]:
+    """Unpacked. Not `stream`, which takes a line of any length for the size of a chunk."""
+    packed = answer.headers.get("Content-Encoding", "")
+    if any(each.strip().lower() in PACKED for each in packed.split(",")):
+        raise FetchError("the server sends the image packed in a way that nobody asked for")
+    return iter(partial(answer.read, CHUNK, decode_content=True), b"")
 
 
-class _Session(requests.Session):
-    """Leaves redirects to `FetchWeb`: requests reads their bodies without limit, and adds cookies and .netrc."""
-
-    def get_redirect_target(self, resp: requests.Response) -> None:  # noqa: ARG002
+def _where(answer: urllib3.BaseHTTPResponse) -> str | None:
+    """Where an answer leads, None for the one that was looked for. Raises `FetchError` for any other."""
+    if answer.status == http.client.OK:
         return None
+    if answer.status in LEADING and "Location" in answer.headers:
+        return answer.headers["Location"]
+    words = http.client.responses.get(answer.status)  # not the server's own: these go into the sheet
+    reason = f"the server answers {answer.status}" + (f" ({words})" if words else "")
+    if answer.status in PASSING:
+        raise PassingError(reason, wait_asked(answer.headers.get("Retry-After", ""), answer.headers.get("Date", "")))
+    raise FetchError(reason)
 
 
-def _no_credentials(request: requests.PreparedRequest) -> requests.PreparedRequest:
-    """Keep requests from looking into .netrc for the image's host."""
-    return request
-
-
-def _check_status(answer: requests.Response) -> None:
-    words = http.client.responses.get(answer.status_code)  # not the server's own: these go into the sheet
-    reason = f"the server answers {answer.status_code}" + (f" ({words})" if words else "")
-    if answer.status_code in PASSING:
-        wait = answer.headers.get("Retry-After", "")
-        raise PassingError(reason, float(wait) if wait.isdecimal() else None)
-    if answer.status_code != requests.codes.ok and not answer.is_redirect:
-        raise FetchError(reason)
-
-
-def _network_reason(error: Exception) -> str:
-    words = str(error)
-    if isinstance(error, requests.Timeout) or "timed out" in words:
-        return "no answer in time"
-    if isinstance(error, requests.exceptions.SSLError):
-        return "no secure connection to the server: its certificate may be wrong"
-    if "Name or service not known" in words or "NameResolutionError" in words or "getaddrinfo" in words:
-        return "the server's name is not known"
-    return "cannot connect" if "Failed to establish" in words or "refused" in words else "the connection broke off"
-
-
-# --- connections: none for too long, none into the network ----------------------------------------
-
-
-class PrivateAddressError(Exception):  # not an OSError: urllib3 would take it for a passing fault
-    """The connection went to an address that is not on the open internet."""
-
-
-@dataclass(slots=True)
-class _Line:
-    """The connections of one fetch, seen from its own thread and from that of its timer."""
-
-    allow_private: bool
-    late: bool = False
-    peer: socket.socket | None = None
-
-    def watch(self, peer: socket.socket) -> None:
-        self.peer = peer
-        if self.late:
-            self.cut()
-
-    def cut(self) -> None:
-        """Time is over: end what waits for an answer. A server that drips never runs into a timeout."""
-        self.late = True
-        if self.peer is not None:
-            with suppress(OSError):
-                socket.socket.shutdown(self.peer, socket.SHUT_RDWR)  # below TLS, which is not for two threads
-
-
-_here = threading.local()
-
-
-@contextmanager
-def _line(limits: Limits) -> Iterator[None]:
-    """Bound the time of what this thread fetches meanwhile, and where it may go."""
-    line = _here.line = _Line(limits.allow_private)
-    timer = threading.Timer(limits.total_seconds, line.cut)
-    timer.daemon = True
-    timer.start()
+def _next(url: str, where: str) -> str:
+    """An address led to another: the same is allowed there as in a cell."""
+    raw = where.encode("latin-1").strip()
     try:
-        yield
-    finally:
-        timer.cancel()
-        if line.late:
-            raise FetchError(f"too slow: not whole after {limits.total_seconds:.3g} s") from None
+        text = raw.decode("utf-8")
+    except UnicodeDecodeError:
+        text = quote(raw, safe="/%:@!$&'()*+,;=~?[]#")
+    if UNSEEN.search(text):
+        raise FetchError("cannot be fetched: the server leads on to an address with unseen characters")
+    try:
+        return normal_url(urljoin(url, text))
+    except ValueError:
+        raise FetchError("cannot be fetched: the server leads on to something that is no image URL") from None
 
 
-def _refuse_private(address: str) -> None:
-    """Says the same of every such address, so that nobody learns from a sheet what is inside the network."""
-    given = ipaddress.ip_address(address.partition("%")[0])
-    inner = getattr(given, "ipv4_mapped", None) or given
-    if not inner.is_global or inner.is_multicast:
-        raise PrivateAddressError(
-            "not a public address: allow_private = true under [download] in sheetsync.toml allows it"
-        )
+# --- unless it is still the same ------------------------------------------------------------------
 
 
-class _HTTPConnection(urllib3.connection.HTTPConnection):
-    def _new_conn(self) -> socket.socket:
-        if _here.line.allow_private:
-            return super()._new_conn()
-        with suppress(socket.gaierror, UnicodeError):  # then connecting says what is wrong with the name
-            for *_, address in socket.getaddrinfo(self.host.strip("[]"), self.port, 0, socket.SOCK_STREAM):
-                _refuse_private(str(address[0]))
-        peer = super()._new_conn()
-        try:  # the address really connected to: a name that changes its mind gains nothing
-            _refuse_private(peer.getpeername()[0])
-        except PrivateAddressError:
-            peer.close()
-            raise
-        return peer
-
-    def getresponse(self) -> urllib3.HTTPResponse:  # type: ignore[override]  # as urllib3 has it
-        _here.line.watch(self.sock)
-        return super().getresponse()
+def _mark(answer: urllib3.BaseHTTPResponse) -> str:
+    """What tells this content from a later one: its ETag, else its date; "" where it has none that can be kept."""
+    tag, date = answer.headers.get("ETag", "").strip(), answer.headers.get("Last-Modified", "").strip()
+    for mark, fits in ((tag, ETAG.fullmatch(tag)), (date, date.isprintable() and parsedate(date))):
+        if fits and len(mark) <= MARK_CHARS:
+            return mark
+    return ""
 
 
-class _HTTPSConnection(_HTTPConnection, urllib3.connection.HTTPSConnection):
-    pass
+def _unless(mark: str) -> dict[str, str]:
+    if not mark:
+        return {}
+    return {"If-None-Match" if ETAG.fullmatch(mark) else "If-Modified-Since": mark}
 
 
-class _HTTPPool(urllib3.HTTPConnectionPool):
-    ConnectionCls = _HTTPConnection
+# --- what went wrong ------------------------------------------------------------------------------
+
+NETWORK: tuple[tuple[type[Exception], str], ...] = (
+    (wrong.NameResolutionError, "the server's name is not known"),
+    (wrong.NewConnectionError, "cannot connect"),
+    (wrong.TimeoutError, "no answer in time"),
+    (wrong.ProxyError, "the proxy gives no connection to the server"),
+    (wrong.SSLError, "no secure connection to the server: its certificate may be wrong"),
+    (wrong.ProtocolError, "the connection broke off"),
+)
 
 
-class _HTTPSPool(urllib3.HTTPSConnectionPool):
-    ConnectionCls = _HTTPSConnection
+def _told(error: Exception) -> FetchError:
+    """The first that fits: to urllib3 an unknown name is a failed connection, and that one that was too slow."""
+    cause = next((each for each in error.args if isinstance(each, http.client.HTTPException)), None)
+    if isinstance(cause, http.client.BadStatusLine) and not isinstance(cause, http.client.RemoteDisconnected):
+        return FetchError("what answers there speaks no HTTP")
+    if isinstance(cause, (http.client.LineTooLong, http.client.UnknownProtocol)) or _crowded(cause):
+        return FetchError("the server's answer is not HTTP as it should be")
+    for kind, reason in NETWORK:
+        if isinstance(error, kind):
+            return PassingError(reason, answered=False)
+    return FetchError(f"cannot be fetched: {type(error).__name__}")
 
 
-class _Adapter(requests.adapters.HTTPAdapter):
-    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
-        super().init_poolmanager(*args, **kwargs)
-        self.poolmanager.pool_classes_by_scheme = {"http": _HTTPPool, "https": _HTTPSPool}
+def _crowded(cause: Exception | None) -> bool:
+    return type(cause) is http.client.HTTPException  # this one is raised for too many headers, and nothing else

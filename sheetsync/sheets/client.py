@@ -9,7 +9,6 @@ import time
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
-from email.utils import parsedate_to_datetime
 from typing import Any, TypeAlias
 
 import requests
@@ -23,6 +22,7 @@ from tenacity import RetryCallState, Retrying
 from sheetsync import __version__
 from sheetsync.cells import shown
 from sheetsync.errors import SheetChanged, SheetError
+from sheetsync.fetching import wait_asked
 from sheetsync.sheets.keyfile import without_secrets
 from sheetsync.tables import Calls
 
@@ -192,14 +192,8 @@ def first_words(said: object, most: int) -> str:
 
 
 def _asked(answer: requests.Response) -> float:
-    """Seconds that a server asks to wait, as a number or as a date (RFC 9110, 10.2.3); 0 where it asks for none."""
-    said = answer.headers.get("Retry-After", "").strip()
-    if said.isascii() and said.isdecimal():
-        return float(said)
-    with suppress(ValueError, TypeError):  # by the server's own clock, for ours may be wrong
-        until, now = map(parsedate_to_datetime, (said, answer.headers.get("Date", "")))
-        return (until - now).total_seconds()
-    return 0.0
+    """Seconds that a server asks to wait; 0 where it asks for none."""
+    return wait_asked(answer.headers.get("Retry-After", ""), answer.headers.get("Date", "")) or 0.0
 
 
 def _object(content: bytes) -> Json | None:

@@ -1,0 +1,275 @@
+"""Connections to web servers: kept and shared by all threads, none for too long, none into the network."""
+
+from __future__ import annotations
+
+import os
+import socket
+import ssl
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from functools import lru_cache
+from typing import Any
+from urllib.parse import urlsplit
+
+import requests
+import urllib3
+from requests.utils import get_auth_from_url, get_environ_proxies, prepend_scheme_if_needed, select_proxy
+from urllib3.exceptions import ConnectTimeoutError, LocationParseError, NameResolutionError, NewConnectionError
+from urllib3.util import connection as sockets
+
+from sheetsync.addresses import refuse_private, resolve
+from sheetsync.fetching import FetchError, Limits
+
+HOSTS = 256  # hosts whose connections are kept: of many thousand hosts, not many thousand sockets
+BUNDLES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE")  # who is trusted, if not certifi's list
+
+
+class Wires:
+    """Connections within limits. Whoever uses them holds a `line` meanwhile."""
+
+    def __init__(self, limits: Limits):
+        self._limits, self._watcher = limits, _Watcher(limits.total_seconds)
+        self._managers: dict[tuple[str, str], urllib3.PoolManager] = {}
+        self._making = threading.Lock()
+        self._proxy = lru_cache(1 << 14)(_proxy)
+        self._look = lru_cache(1 << 14)(_look)
+
+    @contextmanager
+    def line(self) -> Iterator[None]:
+        """Bound the time of what this thread fetches meanwhile, and where it may go. Raises `FetchError` when late."""
+        line = _here.line = _Line(self._limits)
+        self._watcher.add(line)
+        try:
+            yield
+        finally:
+            self._watcher.remove(line)
+            if line.late:
+                raise FetchError(f"too slow: not whole after {self._limits.total_seconds:.3g} s") from None
+
+    def get(self, url: str, headers: Mapping[str, str]) -> urllib3.BaseHTTPResponse:
+        """Ask for an address once; the answer's body is still to come.
+
+        Raises `PrivateAddressError`, or an error of urllib3 or requests.
+        """
+        if not url.isascii():
+            asked = requests.PreparedRequest()
+            asked.prepare_url(url, None)  # writes names as DNS knows them
+            url = asked.url or url
+        parts = urlsplit(url)
+        proxy = self._proxy(parts.scheme, parts.netloc)
+        if proxy and not self._limits.allow_private:
+            self._look(parts.hostname or "")
+        manager = self._managers.get((parts.scheme, proxy)) or self._manager(parts.scheme, proxy)
+        return manager.urlopen("GET", url, redirect=False, retries=False, preload_content=False, headers=headers)
+
+    def _manager(self, scheme: str, proxy: str) -> urllib3.PoolManager:
+        with self._making:
+            manager = self._managers.setdefault((scheme, proxy), self._made(scheme, proxy))
+        return manager
+
+    def _made(self, scheme: str, proxy: str) -> urllib3.PoolManager:
+        limits = self._limits
+        options: dict[str, Any] = {
+            "num_pools": HOSTS,
+            "maxsize": 2 * limits.per_host,
+            "timeout": urllib3.Timeout(connect=limits.connect_seconds, read=limits.read_seconds),
+        }
+        if scheme == "https":
+            options["ssl_context"] = _trust()
+        manager = _through(proxy, options) if proxy else urllib3.PoolManager(**options)
+        manager.pool_classes_by_scheme = {"http": _HTTPPool, "https": _HTTPSPool}
+        return manager
+
+
+def _through(proxy: str, options: dict[str, Any]) -> urllib3.PoolManager:
+    user, password = get_auth_from_url(proxy)
+    headers = urllib3.make_headers(proxy_basic_auth=f"{user}:{password}") if user else None
+    own = _trust() if proxy.startswith("https:") else None
+    return urllib3.ProxyManager(proxy, proxy_headers=headers, proxy_ssl_context=own, **options)
+
+
+def _trust() -> ssl.SSLContext:
+    context = urllib3.util.ssl_.create_urllib3_context()
+    given = next((os.environ[name] for name in BUNDLES if os.environ.get(name)), requests.utils.DEFAULT_CA_BUNDLE_PATH)
+    try:
+        context.load_verify_locations(**{"capath" if os.path.isdir(given) else "cafile": given})  # noqa: PTH112
+    except (OSError, ssl.SSLError):
+        raise FetchError(f"no secure connection: {', '.join(BUNDLES)} name no file of certificates") from None
+    return context
+
+
+def _proxy(scheme: str, netloc: str) -> str:
+    """The proxy that the environment names for a host, "" = none."""
+    url = f"{scheme}://{netloc}/"
+    found = select_proxy(url, get_environ_proxies(url, None))
+    return str(prepend_scheme_if_needed(found, "http")) if found else ""  # type: ignore[no-untyped-call]
+
+
+def _look(host: str) -> None:
+    """Refuse what is private as seen from here. What a proxy makes of a name that is not known here is its affair."""
+    with suppress(socket.gaierror, UnicodeError):
+        for address in resolve(host, 0):
+            refuse_private(address)
+
+
+# --- time -----------------------------------------------------------------------------------------
+
+
+class _Line:
+    """What one fetch waits for, seen from its own thread and from the watcher's."""
+
+    def __init__(self, limits: Limits):
+        self.allow_private, self.until = limits.allow_private, time.monotonic() + limits.total_seconds
+        self.late = False
+        self._peer: socket.socket | None = None
+        self._twin = False
+        self._lock = threading.Lock()
+
+    @property
+    def left(self) -> float:
+        """Seconds."""
+        return self.until - time.monotonic()
+
+    def watch(self, peer: socket.socket | None, *, twin: bool = False) -> None:
+        """This one is waited for now; None = none. A `twin` is closed once it is not."""
+        with self._lock:
+            if self._twin and self._peer is not None:
+                self._peer.close()
+            self._peer, self._twin = peer, twin
+            if self.late:
+                self._end()
+
+    def cut(self) -> None:
+        """Time is over. A server that drips never runs into a timeout."""
+        with self._lock:
+            self.late = True
+            self._end()
+
+    def _end(self) -> None:
+        if self._peer is not None:
+            with suppress(OSError):
+                socket.socket.shutdown(self._peer, socket.SHUT_RDWR)  # below TLS, which is not for two threads
+
+
+class _Watcher:
+    """Cuts lines whose time is over: one thread for all of them, which ends when there are none."""
+
+    def __init__(self, seconds: float):
+        self._nap = min(seconds / 4, 1.0)
+        self._lines: dict[_Line, None] = {}  # in the order in which their time ends
+        self._lock = threading.Lock()
+        self._awake = False
+
+    def add(self, line: _Line) -> None:
+        with self._lock:
+            self._lines[line] = None
+            if not self._awake:
+                self._awake = True
+                threading.Thread(target=self._watch, name="watcher", daemon=True).start()
+
+    def remove(self, line: _Line) -> None:
+        with self._lock:
+            self._lines.pop(line, None)
+        line.watch(None)
+
+    def _watch(self) -> None:
+        while (first := self._first()) is not None:
+            if first.left > 0:
+                time.sleep(min(first.left, self._nap))
+            else:
+                first.cut()
+                with self._lock:
+                    self._lines.pop(first, None)
+
+    def _first(self) -> _Line | None:
+        with self._lock:
+            first = next(iter(self._lines), None)
+            self._awake = first is not None
+            return first
+
+
+class _Here(threading.local):
+    line: _Line
+
+
+_here = _Here()
+
+
+# --- place ----------------------------------------------------------------------------------------
+
+
+class _HTTPConnection(urllib3.connection.HTTPConnection):
+    def _new_conn(self) -> socket.socket:
+        """Connect to the addresses that were looked at, so that a name that changes its mind gains nothing."""
+        line = _here.line
+        anywhere = line.allow_private or self.proxy is not None  # where the proxy is, is its owner's choice
+        addresses = self._addresses()
+        for address in () if anywhere else addresses:
+            refuse_private(address)
+        peer = self._reach(addresses, line)
+        try:
+            if not anywhere:
+                refuse_private(peer.getpeername()[0])  # and to the one really reached
+            self._watched(line, peer)
+        except BaseException:
+            peer.close()
+            raise
+        return peer
+
+    def _addresses(self) -> list[str]:
+        try:
+            return resolve(self._dns_host, self.port)
+        except socket.gaierror as error:
+            raise NameResolutionError(self.host, self, error) from error
+        except UnicodeError:
+            raise LocationParseError(self.host) from None
+
+    def _reach(self, addresses: list[str], line: _Line) -> socket.socket:
+        failure: Exception = ConnectTimeoutError(self, "no time is left")
+        for address in addresses:
+            seconds = min(line.left, float(self.timeout or line.left))
+            if seconds <= 0:
+                break
+            try:
+                return sockets.create_connection((address, self.port), seconds, socket_options=self.socket_options)
+            except TimeoutError:
+                failure = ConnectTimeoutError(self, "timed out")
+            except OSError as error:
+                failure = NewConnectionError(self, f"Failed to establish a new connection: {error}")
+        raise failure
+
+    def _watched(self, line: _Line, peer: socket.socket) -> None:
+        line.watch(peer)
+
+    def getresponse(self) -> urllib3.HTTPResponse:  # type: ignore[override]  # as urllib3 has it
+        _here.line.watch(self.sock)
+        return super().getresponse()
+
+
+class _HTTPSConnection(_HTTPConnection, urllib3.connection.HTTPSConnection):
+    def connect(self) -> None:
+        try:
+            super().connect()
+        finally:
+            _here.line.watch(self.sock)
+
+    def _watched(self, line: _Line, peer: socket.socket) -> None:
+        line.watch(peer.dup(), twin=True)  # for TLS takes the socket itself away
+
+
+class _Shared:
+    """A connection that goes back is another thread's at once, and this one's no more."""
+
+    def _put_conn(self, conn: Any) -> None:
+        _here.line.watch(None)
+        super()._put_conn(conn)  # type: ignore[misc]  # of the pool that this is mixed into
+
+
+class _HTTPPool(_Shared, urllib3.HTTPConnectionPool):
+    ConnectionCls = _HTTPConnection
+
+
+class _HTTPSPool(_Shared, urllib3.HTTPSConnectionPool):
+    ConnectionCls = _HTTPSConnection
