@@ -17,6 +17,10 @@ SCHEME = re.compile(r"[a-z][a-z0-9+.-]*:", re.IGNORECASE)
 LABEL_BYTES = 200  # file systems take 255 bytes for a folder name
 MOST_LISTED = 5
 URL_CHARS = 8000
+DATA = re.compile(r"data:[^,]*,.", re.IGNORECASE)
+DATA_CHARS = 50_000  # a cell of Google's holds no more
+BUCKET = re.compile(r"(s3|gs)://([a-z0-9][a-z0-9._-]*/[^/].*)", re.IGNORECASE)
+IN_NO_HOST = re.compile(r'[\s"%<>\\^`{|}]')
 UNSEEN = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")  # control characters, halves of a character
 
 
@@ -26,7 +30,7 @@ def image_key(url: str) -> str:
 
 
 def read_image(cell: str, *, local: bool) -> str:
-    """The normalised URL in an image cell, or a relative path where `local` allows one.
+    """The normalised URL in an image cell (http, https, data, s3, gs), or a relative path where `local` allows one.
 
     Raises `ValueError` with a sentence for an annotator.
 
@@ -36,10 +40,14 @@ def read_image(cell: str, *, local: bool) -> str:
     given = _unformula(cell.strip())
     if not given:
         raise ValueError("no image: put its URL here (a picture inserted into the cell has no URL to read)")
+    if DATA.match(given):
+        return _normal_data(given)
     if len(given) > URL_CHARS:
         raise ValueError(f"not an image URL (longer than {URL_CHARS} characters): {quoted(given)}")
     if UNSEEN.search(given):
         raise ValueError(f"not an image URL (a line break or another unseen character is in it): {quoted(given)}")
+    if given[:5].lower() in ("s3://", "gs://"):
+        return _normal_object(given)
     if SCHEME.match(given) or not local:
         return normal_url(given)
     return _normal_path(given)
@@ -65,6 +73,8 @@ def normal_url(given: str) -> str:
         raise ValueError(f"not an image URL: {quoted(given)}") from None
     if parts.scheme.lower() not in ("http", "https") or not parts.hostname:
         raise ValueError(f"not an image URL (it must begin with http:// or https://): {quoted(given)}")
+    if ":" not in parts.hostname and IN_NO_HOST.search(parts.hostname):  # two readers could see two hosts in it
+        raise ValueError(f"not an image URL: {quoted(given)}")
     if parts.username is not None:
         raise ValueError("a URL here must not hold a user name or password")
     host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
@@ -74,10 +84,27 @@ def normal_url(given: str) -> str:
     return urlunsplit((parts.scheme.lower(), netloc, path, query, ""))
 
 
+def _normal_data(given: str) -> str:
+    """A data: address without the blanks that line it up."""
+    clean = "".join(given.split())
+    if len(clean) > DATA_CHARS:
+        raise ValueError(f"not an image URL (longer than {DATA_CHARS} characters): {quoted(given)}")
+    if UNSEEN.search(clean):
+        raise ValueError(f"not an image URL (an unseen character is in it): {quoted(given)}")
+    return "data" + clean[4:]
+
+
+def _normal_object(given: str) -> str:
+    match = BUCKET.fullmatch(given)
+    if match is None or {"", ".", ".."} & {*match[2].split("/")}:
+        raise ValueError(f"not an image URL (in a bucket it is like s3://bucket/folder/image.png): {quoted(given)}")
+    return f"{match[1].lower()}://{match[2]}"
+
+
 def _normal_path(given: str) -> str:
     parts = [part for part in given.replace("\\", "/").split("/") if part != "."]
     if not any(parts[:1]) or ".." in parts or parts[0].startswith("~"):
-        raise ValueError(f"a path must stay inside the folder of the sheet: {quoted(given)}")
+        raise ValueError(f"a path must stay inside the folder of images: {quoted(given)}")
     return "/".join(part for part in parts if part)
 
 

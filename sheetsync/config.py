@@ -19,6 +19,7 @@ from sheetsync.rows import Columns
 
 CONFIG = "sheetsync.toml"
 Header = Annotated[str, Field(pattern=r"^\s*[^\s=+@-]")]  # a spreadsheet program takes the others for formulas
+Bucket = Annotated[str, Field(pattern=r"^(s3|gs)://[a-z0-9][a-z0-9._-]*(/[^/]+)*/?$")]
 Share = Annotated[float, Field(ge=0, le=1)]
 
 
@@ -71,7 +72,7 @@ class SplitShares(_Section):
 
 
 class DownloadLimits(_Section):
-    """[download]: what one image may cost, and whether addresses inside the network are allowed."""
+    """[download]: what one image may cost, and where images may be."""
 
     workers: int = Field(default=32, ge=1, le=256)
     per_host: int = Field(default=16, ge=1, le=256)
@@ -81,6 +82,8 @@ class DownloadLimits(_Section):
     max_megapixels: float = Field(default=100.0, gt=0)
     attempts: int = Field(default=3, ge=1, le=10)
     allow_private: bool = False
+    folder: str = ""
+    buckets: tuple[Bucket, ...] = ()
 
 
 class TrainingChoices(_Section):
@@ -151,13 +154,14 @@ class Project:
 
     @property
     def local(self) -> bool:
-        """Whether the sheet is a file, so that images may be paths beside it."""
-        return "://" not in self.settings.sheet
+        """Whether images may be paths: where the sheet is a file, or a folder of images is named."""
+        return "://" not in self.settings.sheet or bool(self.settings.download.folder)
 
     @property
-    def sheet_folder(self) -> Path:
-        """Where a sheet in a file is; relative paths of images start there."""
-        return (self.root / self.settings.sheet).parent if self.local else self.root
+    def image_folder(self) -> Path:
+        """Where the paths of images start: the folder that was named, or the one of a sheet in a file."""
+        named = self.settings.download.folder
+        return self.root / named if named else (self.root / self.settings.sheet).parent
 
     @property
     def recipe(self) -> str:

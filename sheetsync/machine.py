@@ -92,8 +92,10 @@ def proxy(environ: Mapping[str, str]) -> Answer:
     names = sorted(name for name, value in environ.items() if name.casefold() in PROXIES and value)
     if not names:
         return "ok", "none is set", ""
-    said = f"images are fetched through the proxy in {', '.join(names)}; where they come from cannot be checked then"
-    return "note", said, "let nobody edit the sheet who must not see what that proxy can reach"
+    said = (
+        f"images are fetched through the proxy in {', '.join(names)}; private names that only it knows are not refused"
+    )
+    return "note", said, "let that proxy refuse them, or let nobody edit the sheet who must not see what it can reach"
 
 
 def _nearest(path: Path) -> Path:

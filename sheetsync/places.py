@@ -2,52 +2,63 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import re
+from collections.abc import Collection
 from functools import partial
 from pathlib import Path
 from typing import BinaryIO
 
-from sheetsync.fetching import CHUNK, Fetch, Fetched, FetchError, Limits, copy_within
+from sheetsync.cloud import SCHEMES, FetchCloud
+from sheetsync.drive import FetchDrive, Robot, link_in
+from sheetsync.fetching import Fetch, Fetched, Limits
+from sheetsync.files import FetchFile
+from sheetsync.inline import fetch_inline
 from sheetsync.web import FetchWeb
 
-
-@dataclass(frozen=True, slots=True)
-class FetchFile:
-    """Relative paths are files below a folder."""
-
-    base: Path
-    max_bytes: int
-
-    def __call__(self, url: str, into: BinaryIO, mark: str = "") -> Fetched:  # noqa: ARG002
-        """Copy the file. Raises `FetchError` when it is missing, too large, or lies outside the folder."""
-        with self._open(url) as file:
-            copy_within(iter(partial(file.read, CHUNK), b""), into, self.max_bytes)
-        return Fetched()
-
-    def _open(self, url: str) -> BinaryIO:
-        try:
-            path = (self.base / url).resolve()
-            if not path.is_relative_to(self.base.resolve()):
-                raise FetchError(f"the path leads out of the folder of the sheet: {url}")
-            if path.is_file():
-                return path.open("rb")
-        except OSError as error:
-            raise FetchError(f"the file cannot be read: {url} ({error.strerror})") from None
-        except RuntimeError:  # links that lead in a circle
-            pass
-        raise FetchError(f"no such file: {url}")
+WEB = ("http", "https")
+ADDRESSES = ("data:", *(f"{each}://" for each in (*WEB, *SCHEMES)))
+# Addresses of pages that show one image, and where the image itself is.
+PAGES = (
+    (re.compile(r"(https://www\.dropbox\.com/[^?]*\?(?:.*&)?)dl=0(?=&|$)"), r"\1raw=1"),
+    (re.compile(r"(https://github\.com/[\w.-]+/[\w.-]+/)blob/"), r"\1raw/"),
+)
 
 
-def fetch_any(base: Path, limits: Limits) -> Fetch:
-    """Addresses over the web, relative paths from `base`."""
-    web, file = FetchWeb(limits), FetchFile(base, limits.max_bytes)
+def fetch_any(
+    base: Path, limits: Limits, *, buckets: Collection[str] = (), robot: Robot | None = None, endpoint: str = ""
+) -> Fetch:
+    """Addresses over the web, in the cell, and in `buckets`; relative paths from `base`.
 
-    def fetch(url: str, into: BinaryIO, mark: str = "") -> Fetched:
-        return (web if "://" in url else file)(url, into, mark)
+    `robot` may see files in Google Drive, for which `endpoint` can be a server on this machine.
+    """
+    web, drive = FetchWeb(limits), FetchDrive(limits, robot, endpoint)
 
-    return fetch
+    def over_web(url: str, into: BinaryIO, mark: str = "") -> Fetched:
+        link = link_in(url)
+        return web(image_of(url), into, mark) if link is None else drive(link, into, mark)
+
+    cloud = FetchCloud(tuple(buckets), limits)
+    fetchers: dict[str, Fetch] = {
+        **dict.fromkeys(WEB, over_web),
+        **dict.fromkeys(SCHEMES, cloud),
+        "data": partial(fetch_inline, limits.max_bytes),
+        "": FetchFile(base, limits.max_bytes),
+    }
+    return lambda url, into, mark="": fetchers[_scheme(url)](url, into, mark)
+
+
+def image_of(url: str) -> str:
+    """The address of the image, where one is known to be that of its page; else the same."""
+    for page, image in PAGES:
+        url = page.sub(image, url, count=1)
+    return url
 
 
 def host(url: str) -> str:
     """Who is asked for an address: what is fetched from one host at a time is bounded. "" = this machine."""
-    return url.split("/", 3)[2] if "://" in url else ""
+    return url.split("/", 3)[2] if _scheme(url) in (*WEB, *SCHEMES) else ""
+
+
+def _scheme(url: str) -> str:
+    """That of an address as `cells.read_image` gives it, "" for a path."""
+    return url.partition(":")[0] if url.startswith(ADDRESSES) else ""

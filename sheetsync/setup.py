@@ -58,6 +58,8 @@ dataset = "dataset"              # the ImageFolder that is kept equal to the she
 # max_megapixels = 100.0
 # attempts = 3                   # for what may pass: timeouts, 429, 5xx
 {private}allow_private = {allow}          # addresses inside your network; leave it off if strangers can edit the sheet
+# folder = ""                    # where paths of images start, in this folder; else beside a CSV
+# buckets = []                   # that may be read, such as ["s3://my-images", "gs://team/pictures"]
 
 [google]                         # for a sheet at https://docs.google.com/spreadsheets/d/…
 # credentials = "credentials.json"   # the key of your service account, or what `sheetsync login` takes

@@ -27,6 +27,14 @@ ETAG = re.compile(r'(?:W/)?"[\x21\x23-\x7e]*"')
 HEADERS = {"User-Agent": "sheetsync", "Accept": "*/*", "Accept-Encoding": "gzip, deflate"}  # and nothing of ours
 
 
+class StatusError(FetchError):
+    """The server answers that it does not give this, with an HTTP status."""
+
+    def __init__(self, reason: str, status: int):
+        super().__init__(reason)
+        self.status = status
+
+
 class FetchWeb:
     """http and https addresses. Connections are kept and shared by all threads."""
 
@@ -83,7 +91,7 @@ def _where(answer: urllib3.BaseHTTPResponse) -> str | None:
     reason = f"the server answers {answer.status}" + (f" ({words})" if words else "")
     if answer.status in PASSING:
         raise PassingError(reason, wait_asked(answer.headers.get("Retry-After", ""), answer.headers.get("Date", "")))
-    raise FetchError(reason)
+    raise StatusError(reason, answer.status)
 
 
 def _next(url: str, where: str) -> str:

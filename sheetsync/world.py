@@ -20,10 +20,15 @@ def real_pass(project: Project, progress: Progress) -> Pass:
 
     from sheetsync.places import fetch_any
     from sheetsync.service import Pass, World
-    from sheetsync.sheets import open_sheet
+    from sheetsync.sheets import drive_access, open_sheet
 
     sheet = open_sheet(project.settings.sheet, project.root, **project.settings.google.model_dump())
-    fetch = fetch_any(project.sheet_folder, project.limits)
+    google = project.settings.google
+    robot, endpoint = drive_access(
+        project.settings.sheet, project.root, credentials=google.credentials, endpoint=google.endpoint
+    )
+    buckets = project.settings.download.buckets
+    fetch = fetch_any(project.image_folder, project.limits, buckets=buckets, robot=robot, endpoint=endpoint)
     return Pass(project, World(sheet, fetch, _trainer(project), time.monotonic, progress))
 
 

@@ -348,7 +348,7 @@ def test_files_outside_the_folder_are_refused(sheet_folder: Path) -> None:
     (sheet_folder / "pics" / "up").symlink_to(sheet_folder.parent)
     paths = ["../secret.png", str(outside), "link.png", "pics/up/secret.png", "pics/../../secret.png"]
     assert outcomes(sheet_folder, *paths) == {
-        path: f"the path leads out of the folder of the sheet: {path}" for path in paths
+        path: f"the path leads out of the folder of images: {path}" for path in paths
     }
 
 

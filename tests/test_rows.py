@@ -318,7 +318,18 @@ def test_reading_an_address_again_changes_nothing(cell: str) -> None:
         ("http:x.png", "not an image URL"),
         ("javascript:alert(1)", "it must begin with http:// or https://"),
         ("file:///etc/passwd", "it must begin with http:// or https://"),
-        ("data:image/png;base64,AAAA", "it must begin with http:// or https://"),
+        ("data:image/png;base64", "it must begin with http:// or https://"),
+        ("data:,", "it must begin with http:// or https://"),
+        (f"data:,{'x' * 50_000}", "not an image URL (longer than 50000 characters): “data:,xxx"),
+        ("data:,a\0b", "not an image URL (an unseen character is in it)"),
+        ("s3://bucket", "not an image URL (in a bucket it is like s3://bucket/folder/image.png)"),
+        ("s3://bucket/", "in a bucket it is like"),
+        ("gs://bucket/../other/x", "in a bucket it is like"),
+        ("gs:///x", "in a bucket it is like"),
+        ("s3://me@bucket/x", "in a bucket it is like"),
+        ("az://bucket/x", "it must begin with http:// or https://"),
+        ("http://one\\.two/x", "not an image URL: “http://one\\.two/x”"),
+        ("http://127%2e0.0.1/x", "not an image URL: “http://127%2e0.0.1/x”"),
         ("ftp://h/x.png", "it must begin with http:// or https://"),
         ("C:\\pics\\x.png", "it must begin with http:// or https://"),
         ("http://ada:secret@h/x", "a URL here must not hold a user name or password"),
@@ -364,7 +375,7 @@ def test_a_path_beside_the_sheet_is_an_image_where_the_sheet_is_a_file(cell: str
 
 @pytest.mark.parametrize("cell", ["/x", "//h/x", "\\x", "..", "../x", "x/../../y", "x\\..\\y", "~/x", "~ada/x", ".//x"])
 def test_a_path_that_leads_elsewhere_is_refused(cell: str) -> None:
-    with pytest.raises(ValueError, match="a path must stay inside the folder of the sheet"):
+    with pytest.raises(ValueError, match="a path must stay inside the folder of images"):
         read_image(cell, local=True)
 
 

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from sheetsync.rows import Columns
     from sheetsync.sheets.dresser import Dresser
     from sheetsync.sheets.probe import Probe
+    from sheetsync.sheets.robot import DriveRobot
 
 __all__ = ["SIGN_IN", "Sheet", "open_probe", "open_sheet", "same_sheet"]
 
@@ -49,6 +50,15 @@ def open_sheet(
             f"{address!r} is no sheet: give the path of a CSV file, with a name that ends in {', '.join(_SUFFIXES)}"
         )
     return CsvSheet(base / address)
+
+
+def drive_access(address: str, base: Path, *, credentials: str, endpoint: str) -> tuple[DriveRobot | None, str]:
+    """Who may see images in Google Drive, None unless the sheet is Google's; and the endpoint. Raises `SheetError`."""
+    if not _GOOGLE.fullmatch(address):
+        return None, _trusted(endpoint)
+    from sheetsync.sheets.robot import DriveRobot
+
+    return DriveRobot(base / credentials, base / SIGN_IN), _trusted(endpoint)
 
 
 def _google(spreadsheet: str, gid: int | None, access: tuple[Path, Path], scores: str, endpoint: str) -> Sheet:

@@ -12,7 +12,7 @@ from types import TracebackType
 from typing import Any, NamedTuple, Self
 from urllib.parse import parse_qsl, unquote
 
-from . import drive, oauth, routes, sheets, signin
+from . import drive, oauth, pictures, routes, sheets, signin
 from .book import BookOf
 from .discovery import violations
 from .errors import OAuthRefusal, Refusal, insufficient_scopes, unauthenticated
@@ -23,6 +23,7 @@ from .state import Switches
 from .wire import Answer, Handler, Server, answer_json
 from .world import OWNER, ROBOT, World
 
+KEYS = "X-Goog-Drive-Resource-Keys"
 SCOPE = "https://www.googleapis.com/auth/"
 SCOPES = {
     ("sheets.v4", True): ("spreadsheets", "spreadsheets.readonly", "drive", "drive.readonly", "drive.file"),
@@ -156,12 +157,12 @@ class GoogleServer:
         asked = Asked(handler.command, path, query, content)
         header = handler.headers.get("Authorization")
         with self._lock:
-            fault, answer = self._under_lock(asked, header)
+            fault, answer = self._under_lock(asked, header, handler.headers.get(KEYS, ""))
             silent = fault is not None and fault.kind in ("silent", "dropped", "lost")
             self.log.append(Entry(asked.method, path, 0 if silent else answer.status))
         self._send(handler, fault, answer)
 
-    def _under_lock(self, asked: Asked, header: str | None) -> tuple[Fault | None, Answer]:
+    def _under_lock(self, asked: Asked, header: str | None, keys: str) -> tuple[Fault | None, Answer]:
         self.asked.append(asked)
         if asked.path == "/token":
             self.token_requests += 1
@@ -170,13 +171,16 @@ class GoogleServer:
         elif asked.path == "/o/oauth2/auth":
             fault = None
             handle = lambda: self._consent(asked)  # noqa: E731
+        elif asked.path in ("/download", "/ServiceLogin"):
+            fault = None
+            handle = lambda: pictures.public(self.world, asked.path, asked.query)  # noqa: E731
         else:
             self._handled += 1
             fault = self.faults.next(asked.method, asked.path, self._handled)
             self._count(asked)
             if self.before is not None:
                 self._guarded(lambda: self._editor_acts(asked))
-            handle = lambda: self._api(asked, header)  # noqa: E731
+            handle = lambda: self._api(asked, header, keys)  # noqa: E731
         if fault and fault.handled:
             self._guarded(handle)
         if fault and fault.kind == "answer":
@@ -240,7 +244,7 @@ class GoogleServer:
             return Answer(refusal.code, refusal.message.encode(), "text/html; charset=UTF-8")
         return Answer(302, b"", "text/html; charset=UTF-8", (("Location", where),))
 
-    def _api(self, asked: Asked, header: str | None) -> Answer:
+    def _api(self, asked: Asked, header: str | None, keys: str) -> Answer:
         now = self.clock()
         holder = self.tokens.holder(header, now)
         if holder is None:
@@ -253,6 +257,8 @@ class GoogleServer:
             if refusal is not None:
                 raise refusal
         request = routes.request_of(route, path, asked.query, asked.content, holder.user)
+        if route.name == "files.get" and request.one("alt") == "media":
+            return pictures.media(self.world, request, keys)
         methods = sheets.METHODS if route.service == "sheets.v4" else drive.METHODS
         method = methods.get(route.name)
         if method is None:

@@ -12,6 +12,7 @@ from typing import TypeVar
 from .batch import Updater
 from .errors import NO_PERMISSION, NOT_FOUND, Refusal
 from .formats import new_properties
+from .pictures import Picture
 from .state import Book, Json, Sheet, Switches
 from .values import Call
 
@@ -55,6 +56,7 @@ class World:
     clock: Callable[[], float] = time.time
     updater: Updater = field(default_factory=Updater)
     documents: dict[str, Document] = field(default_factory=dict)
+    pictures: dict[str, Picture] = field(default_factory=dict)
 
     @property
     def year(self) -> int:
