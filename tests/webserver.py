@@ -169,3 +169,24 @@ def endless(code: int = 200, **headers: str) -> Answer:
         handler.hang_up()
 
     return answer
+
+
+def raw(content: bytes) -> Answer:
+    """These bytes and no others, then the end."""
+
+    def answer(handler: Handler) -> None:
+        handler.wfile.write(content)
+        handler.hang_up()
+
+    return answer
+
+
+def flood(start: bytes, again: bytes) -> Answer:
+    """These bytes, and then the others without end."""
+
+    def answer(handler: Handler) -> None:
+        handler.wfile.write(start)
+        while not handler.server.web.closing.is_set():
+            handler.wfile.write(again)
+
+    return answer
