@@ -38,8 +38,8 @@ class PrivateAddressError(FetchError):
 def is_public(address: str) -> bool:
     """Whether anybody may be sent to an IP address, and to every IPv4 address that stands in an IPv6 one.
 
-    >>> [is_public(each) for each in ("93.184.215.14", "10.0.0.1", "64:ff9b::a00:1")]
-    [True, False, False]
+    >>> [is_public(each) for each in ("93.184.215.14", "10.0.0.1", "64:ff9b::5db8:d70e", "64:ff9b::a00:1")]
+    [True, False, True, False]
     """
     given = ip_address(address.partition("%")[0])
     return all(map(_is_open, _meant(given)))
@@ -73,7 +73,6 @@ def _meant(given: IPv4Address | IPv6Address) -> Iterator[IPv4Address | IPv6Addre
         yield given.sixtofour
     if int(given) >> 32 & 0xFFFFFFFF in ISATAP:
         yield IPv4Address(int(given) & 0xFFFFFFFF)
-    yield from given.teredo or ()
 
 
 def _is_open(given: IPv4Address | IPv6Address) -> bool:

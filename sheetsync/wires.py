@@ -16,7 +16,13 @@ from urllib.parse import urlsplit
 import requests
 import urllib3
 from requests.utils import get_auth_from_url, get_environ_proxies, prepend_scheme_if_needed, select_proxy
-from urllib3.exceptions import ConnectTimeoutError, LocationParseError, NameResolutionError, NewConnectionError
+from urllib3.exceptions import (
+    ConnectTimeoutError,
+    LocationParseError,
+    NameResolutionError,
+    NewConnectionError,
+    ProtocolError,
+)
 from urllib3.util import connection as sockets
 
 from sheetsync.addresses import refuse_private, resolve
@@ -62,7 +68,7 @@ class Wires:
         if proxy and not self._limits.allow_private:
             self._look(parts.hostname or "")
         manager = self._managers.get((parts.scheme, proxy)) or self._manager(parts.scheme, proxy)
-        return manager.urlopen("GET", url, redirect=False, retries=False, preload_content=False, headers=headers)
+        return _asked(manager, url, headers)
 
     def _manager(self, scheme: str, proxy: str) -> urllib3.PoolManager:
         with self._making:
@@ -81,6 +87,17 @@ class Wires:
         manager = _through(proxy, options) if proxy else urllib3.PoolManager(**options)
         manager.pool_classes_by_scheme = {"http": _HTTPPool, "https": _HTTPSPool}
         return manager
+
+
+def _asked(manager: urllib3.PoolManager, url: str, headers: Mapping[str, str]) -> urllib3.BaseHTTPResponse:
+    """Over a kept connection, or a new one where the kept ones turn out to have been ended from the other side."""
+    while True:
+        _here.line.kept = True
+        try:
+            return manager.urlopen("GET", url, redirect=False, retries=False, preload_content=False, headers=headers)
+        except ProtocolError:
+            if not _here.line.kept or _here.line.late:
+                raise
 
 
 def _through(proxy: str, options: dict[str, Any]) -> urllib3.PoolManager:
@@ -122,9 +139,8 @@ class _Line:
 
     def __init__(self, limits: Limits):
         self.allow_private, self.until = limits.allow_private, time.monotonic() + limits.total_seconds
-        self.late = False
+        self.late, self.kept = False, True  # and whether it goes over a connection that was there before
         self._peer: socket.socket | None = None
-        self._twin = False
         self._lock = threading.Lock()
 
     @property
@@ -132,12 +148,10 @@ class _Line:
         """Seconds."""
         return self.until - time.monotonic()
 
-    def watch(self, peer: socket.socket | None, *, twin: bool = False) -> None:
-        """This one is waited for now; None = none. A `twin` is closed once it is not."""
+    def watch(self, peer: socket.socket | None) -> None:
+        """This one is waited for now; None = none."""
         with self._lock:
-            if self._twin and self._peer is not None:
-                self._peer.close()
-            self._peer, self._twin = peer, twin
+            self._peer = peer
             if self.late:
                 self._end()
 
@@ -204,6 +218,7 @@ class _HTTPConnection(urllib3.connection.HTTPConnection):
     def _new_conn(self) -> socket.socket:
         """Connect to the addresses that were looked at, so that a name that changes its mind gains nothing."""
         line = _here.line
+        line.kept = False
         anywhere = line.allow_private or self.proxy is not None  # where the proxy is, is its owner's choice
         addresses = self._addresses()
         for address in () if anywhere else addresses:
@@ -212,7 +227,8 @@ class _HTTPConnection(urllib3.connection.HTTPConnection):
         try:
             if not anywhere:
                 refuse_private(peer.getpeername()[0])  # and to the one really reached
-            self._watched(line, peer)
+            peer.settimeout(self._seconds(line))  # for TLS, which is done within that, or not at all
+            line.watch(peer)
         except BaseException:
             peer.close()
             raise
@@ -229,19 +245,19 @@ class _HTTPConnection(urllib3.connection.HTTPConnection):
     def _reach(self, addresses: list[str], line: _Line) -> socket.socket:
         failure: Exception = ConnectTimeoutError(self, "no time is left")
         for address in addresses:
-            seconds = min(line.left, float(self.timeout or line.left))
-            if seconds <= 0:
+            if line.left <= 0:
                 break
+            place, seconds = (address, self.port), self._seconds(line)
             try:
-                return sockets.create_connection((address, self.port), seconds, socket_options=self.socket_options)
+                return sockets.create_connection(place, seconds, socket_options=self.socket_options)
             except TimeoutError:
                 failure = ConnectTimeoutError(self, "timed out")
             except OSError as error:
                 failure = NewConnectionError(self, f"Failed to establish a new connection: {error}")
         raise failure
 
-    def _watched(self, line: _Line, peer: socket.socket) -> None:
-        line.watch(peer)
+    def _seconds(self, line: _Line) -> float:
+        return max(0.001, min(line.left, float(self.timeout or line.left)))
 
     def getresponse(self) -> urllib3.HTTPResponse:  # type: ignore[override]  # as urllib3 has it
         _here.line.watch(self.sock)
@@ -253,10 +269,7 @@ class _HTTPSConnection(_HTTPConnection, urllib3.connection.HTTPSConnection):
         try:
             super().connect()
         finally:
-            _here.line.watch(self.sock)
-
-    def _watched(self, line: _Line, peer: socket.socket) -> None:
-        line.watch(peer.dup(), twin=True)  # for TLS takes the socket itself away
+            _here.line.watch(self.sock)  # another object: TLS takes the socket over
 
 
 class _Shared:

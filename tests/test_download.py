@@ -13,7 +13,7 @@ from typing import Any, BinaryIO
 
 import pytest
 import requests
-import urllib3
+from outside import named, outside_is_here
 from PIL import Image
 from support import png
 from webserver import WebServer, drip, drip_header, drop, endless, hang, page, redirect, serving, status
@@ -271,42 +271,6 @@ def test_a_name_that_leads_inside_is_refused(web: WebServer, tmp_path: Path, mon
     assert isinstance(outcome(tmp_path, url), Arrival)
     assert str(outcome(tmp_path, url, allow_private=False)).startswith("not a public address")
     assert web.asked == ["/1.png"]
-
-
-PUBLIC = "93.184.215.14"
-
-
-class Far(socket.socket):
-    """A connection to this machine that looks like one to the open internet."""
-
-    def getpeername(self) -> tuple[str, int]:
-        return (PUBLIC, 80)
-
-
-def named(monkeypatch: pytest.MonkeyPatch, **names: list[str]) -> list[str]:
-    """Have names resolve, each time to the next of these addresses, the last one for good; gives what was asked."""
-    real, asked = socket.getaddrinfo, []
-
-    def resolve(host: str, port: int, *more: Any) -> Any:
-        answers = names.get(host.replace(".", "_"), [host])
-        asked.append(host)
-        return real(answers.pop(0) if len(answers) > 1 else answers[0], port, *more)
-
-    monkeypatch.setattr(socket, "getaddrinfo", resolve)
-    return asked
-
-
-def outside_is_here(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A public address whose server is on this machine, under the name pics.example."""
-    real = urllib3.util.connection.create_connection
-
-    def connect(address: tuple[str, int], *more: Any, **options: Any) -> socket.socket:
-        far = address[0] == PUBLIC
-        opened = real(("127.0.0.1", address[1]) if far else address, *more, **options)
-        return Far(fileno=opened.detach()) if far else opened
-
-    monkeypatch.setattr(urllib3.util.connection, "create_connection", connect)
-    named(monkeypatch, pics_example=[PUBLIC])
 
 
 def test_a_redirect_from_outside_to_a_private_address_is_refused(

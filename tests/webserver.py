@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import socket
+import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -42,9 +43,11 @@ class Server(ThreadingHTTPServer):
     block_on_close = False  # some answers never end
     request_queue_size = 64
 
-    def __init__(self, web: WebServer) -> None:
-        super().__init__(("127.0.0.1", 0), Handler)
+    def __init__(self, web: WebServer, host: str, tls: ssl.SSLContext | None) -> None:
+        super().__init__((host, 0), Handler)
         self.web = web
+        if tls:
+            self.socket = tls.wrap_socket(self.socket, server_side=True, do_handshake_on_connect=False)
 
     def process_request(self, *request: Any) -> None:
         self.web.connections += 1
@@ -82,11 +85,11 @@ class WebServer:
 
 
 @contextlib.contextmanager
-def serving() -> Iterator[WebServer]:
+def serving(host: str = "127.0.0.1", tls: ssl.SSLContext | None = None) -> Iterator[WebServer]:
     web = WebServer()
-    with Server(web) as server:
+    with Server(web, host, tls) as server:
         web.port = server.server_port
-        web.address = f"http://127.0.0.1:{web.port}"
+        web.address = f"{'https' if tls else 'http'}://127.0.0.1:{web.port}"
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
         thread.start()
         try:
