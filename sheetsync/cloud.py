@@ -49,6 +49,8 @@ class FetchCloud:
         system = fsspec.filesystem(url.partition("://")[0], use_listings_cache=False)
         ask = _Patient(system, until)
         info = ask("_info", url)
+        if info.get("type") == "directory":
+            raise FileNotFoundError(url)
         now = _mark(info)
         if now and now == mark:
             return Fetched(now, unchanged=True)

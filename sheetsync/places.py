@@ -19,8 +19,8 @@ WEB = ("http", "https")
 ADDRESSES = ("data:", *(f"{each}://" for each in (*WEB, *SCHEMES)))
 # Addresses of pages that show one image, and where the image itself is.
 PAGES = (
-    (re.compile(r"(https://www\.dropbox\.com/[^?]*\?(?:.*&)?)dl=0(?=&|$)"), r"\1raw=1"),
-    (re.compile(r"(https://github\.com/[\w.-]+/[\w.-]+/)blob/"), r"\1raw/"),
+    (re.compile(r"^(https://www\.dropbox\.com/[^?]*\?(?:.*&)?)dl=0(?=&|$)"), r"\1raw=1"),
+    (re.compile(r"^(https://github\.com/[\w.-]+/[\w.-]+/)blob/"), r"\1raw/"),
 )
 
 

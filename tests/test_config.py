@@ -56,6 +56,8 @@ WRONG = {
     'sheet = "a.csv"\n[download]\nmax_megabytes = inf': ["'download.max_megabytes' = inf: "],
     'sheet = "a.csv"\n[download]\nmax_megapixels = nan': ["'download.max_megapixels' = nan: "],
     'sheet = "a.csv"\n[download]\nallow_private = "maybe"': ["'download.allow_private' = 'maybe': "],
+    'sheet = "a.csv"\n[download]\nbuckets = ["my-images"]': ["'download.buckets.0' = 'my-images': "],
+    'sheet = "a.csv"\n[download]\nbuckets = ["s3://"]': ["'download.buckets.0' = 's3://': "],
     'sheet = "a.csv"\n[training]\nprovisional = "maybe"': ["'training.provisional' = 'maybe': ", "valid boolean"],
     'sheet = "a.csv"\n[training]\nwhen_edited = "stop"': ["'training.when_edited' = 'stop': ", "'finish' or 'restart'"],
     'sheet = "a.csv"\n[training]\nseeds = 0': ["'training.seeds' = 0: ", "greater than or equal to 1"],
@@ -115,7 +117,7 @@ def test_what_is_written_arrives_where_it_is_used(tmp_path: Path) -> None:
             'sheet = "a.csv"\nslices = ["lighting"]\n[columns]\nimage = "pic"\nlabel = "class"\nstatus = "note"\n'
             "[splits]\nval = 0.1\ntest = 0.3\n"
             "[download]\nworkers = 3\ntimeout = 4\ntotal_seconds = 5\nmax_megabytes = 0.5\nmax_megapixels = 2\n"
-            "attempts = 6\nallow_private = true\n",
+            'attempts = 6\nallow_private = true\nfolder = "pics"\nbuckets = ["s3://mine/a"]\n',
         )
     )
     limits, columns = project.limits, project.columns
@@ -124,6 +126,7 @@ def test_what_is_written_arrives_where_it_is_used(tmp_path: Path) -> None:
     assert columns.machine["status"] == "note"
     assert (limits.workers, limits.read_seconds, limits.total_seconds, limits.attempts) == (3, 4, 5, 6)
     assert (limits.max_bytes, limits.max_pixels, limits.allow_private) == (500_000, 2_000_000, True)
+    assert (project.image_folder, project.settings.download.buckets) == (tmp_path / "pics", ("s3://mine/a",))
     assert (project.dataset, project.state) == (tmp_path / "dataset", tmp_path / ".sheetsync")
 
 

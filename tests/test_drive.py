@@ -13,10 +13,12 @@ from googleserver.world import OWNER, ROBOT
 from support import png
 from webserver import redirect, serving
 
+from sheetsync.config import load
 from sheetsync.drive import Link, link_in
 from sheetsync.fetching import FetchError, Limits, PassingError
 from sheetsync.places import fetch_any
 from sheetsync.sheets import drive_access
+from sheetsync.world import real_pass
 
 A = "1aBcDeFgHiJ_k-LmNoP"
 SHEET = "https://docs.google.com/spreadsheets/d/1abcdefghij/edit#gid=0"
@@ -203,3 +205,27 @@ def test_an_endpoint_for_tests_opens_no_other_private_address(google: GoogleServ
     with pytest.raises(FetchError, match="not a public address"):
         fetch(f"{google.url}/download?id={A}", io.BytesIO())
     assert google.log == []
+
+
+def test_a_project_gives_its_credentials_buckets_and_folder_to_who_fetches(
+    google: GoogleServer, tmp_path: Path
+) -> None:
+    google.key_file(tmp_path / "credentials.json")
+    (tmp_path / "pics").mkdir()
+    (tmp_path / "pics" / "one.png").write_bytes(PICTURE)
+    (tmp_path / "sheetsync.toml").write_text(
+        f'sheet = "{SHEET}"\n[download]\nfolder = "pics"\nbuckets = ["s3://mine"]\n'
+        f'[google]\nendpoint = "{google.url}"\n'
+    )
+    fetch = real_pass(load(tmp_path), lambda *_: None).world.fetch
+    name = put(google.world, Picture(PICTURE, {ROBOT: "reader"}))
+    for url in (f"https://drive.google.com/open?id={name}", "one.png"):
+        into = io.BytesIO()
+        fetch(url, into)
+        assert into.getvalue() == PICTURE
+    for url, words in (
+        ("s3://mine/x", "need more packages|cannot be read|lacks? the right"),
+        ("s3://other/x", "is not opened"),
+    ):
+        with pytest.raises(FetchError, match=words):
+            fetch(url, io.BytesIO())
