@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
+from sheetsync.cells import shown
 from sheetsync.records import Finding, Issue, Plan, Report, Row, Snapshot
 from sheetsync.records import Progress as Tell
 from sheetsync.steps import Changes, Comparison, Judged, Past, Step, Version
@@ -21,6 +22,7 @@ from sheetsync.steps import Changes, Comparison, Judged, Past, Step, Version
 LINE_SECONDS = 5.0
 STYLES = {"problem": "bold red", "note": "yellow", "skipped": "dim"}  # of the doctor's findings
 SHOWN = 12  # lines of a kind before the rest is only counted
+URL_SHOWN = 300  # characters: an image in the cell itself has thousands
 
 
 @contextmanager
@@ -78,7 +80,7 @@ def show_plan(console: Console, snapshot: Snapshot, plan: Plan, refusal: str) ->
 
 
 def _row_words(row: Row) -> str:
-    return f"row {row.number}, label {row.label or '(none)'}: {row.url}"
+    return f"row {row.number}, label {row.label or '(none)'}: {shown(row.url, URL_SHOWN)}"
 
 
 def show_report(console: Console, report: Report) -> None:
@@ -215,7 +217,7 @@ def show_problems(console: Console, report: Report) -> None:
 def problem_lines(report: Report) -> list[str]:
     """A line for each image that could not be had and each row with something wrong."""
     failures = sorted(report.failures, key=lambda failure: failure.number)
-    lines = [f"row {failure.number}: {failure.url}: {failure.reason}" for failure in failures]
+    lines = [f"row {each.number}: {shown(each.url, URL_SHOWN)}: {each.reason}" for each in failures]
     return lines + _issue_lines(report.issues)
 
 
