@@ -21,8 +21,8 @@ from sheetsync.steps import Changes, Comparison, Judged, Past, Step, Version
 
 LINE_SECONDS = 5.0
 STYLES = {"problem": "bold red", "note": "yellow", "skipped": "dim"}  # of the doctor's findings
-URL_SHOWN = 200  # characters of an address; one may hold a whole image
 SHOWN = 12  # lines of a kind before the rest is only counted
+URL_SHOWN = 300  # characters: an image in the cell itself has thousands
 
 
 @contextmanager
@@ -229,7 +229,7 @@ def show_problems(console: Console, report: Report) -> None:
 def problem_lines(report: Report) -> list[str]:
     """A line for each image that could not be had and each row with something wrong."""
     failures = sorted(report.failures, key=lambda failure: failure.number)
-    lines = [f"row {failure.number}: {shown(failure.url, URL_SHOWN)}: {failure.reason}" for failure in failures]
+    lines = [f"row {each.number}: {shown(each.url, URL_SHOWN)}: {each.reason}" for each in failures]
     return lines + _issue_lines(report.issues)
 
 
