@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
@@ -44,9 +43,9 @@ def make_plan(rows: Iterable[Row], manifest: Manifest, shares: Shares) -> Plan:
 
     Rows whose split is skip ask for nothing. Everything comes sorted.
     """
-    held: dict[str, list[Entry]] = defaultdict(list)
-    for entry in sorted(manifest):
-        held[entry.key].append(entry)
+    held: dict[str, list[Entry]] = {}
+    for entry in manifest:
+        held.setdefault(entry.key, []).append(entry)
     rows = sorted(rows, key=lambda row: row.key)
     folders = apart(rows)
     deletes, moves, downloads = [], [], []
@@ -57,6 +56,7 @@ def make_plan(rows: Iterable[Row], manifest: Manifest, shares: Shares) -> Plan:
         if not entries:
             downloads.append(Download(row))
             continue
+        entries.sort()
         target = place(row, entries[0].digest, entries[0].suffix, shares, folders.get(row.label, ""))
         source = target if target in entries else entries[0]
         moves += [Move(source, target)] if source != target else []

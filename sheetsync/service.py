@@ -28,7 +28,6 @@ from sheetsync.review import Verdict, verdicts
 from sheetsync.rows import parse, usual_labels
 from sheetsync.seeds import Seeds
 from sheetsync.sheets import Sheet, dresser_of
-from sheetsync.steps import Changes
 from sheetsync.tables import AddColumns, Book, Change
 from sheetsync.versions import Versions
 from sheetsync.writing import write_back
@@ -131,7 +130,7 @@ class Pass:
         downloaded = len(plan.downloads) - len(restored) - len(failures)
         self.done.update(downloaded=downloaded, restored=len(restored))
         self.done.update(moved=len(plan.moves), deleted=len(plan.deletes))
-        return Mirrored(tuple(failures), self._tree.scan())
+        return Mirrored(tuple(failures), manifest if plan == Plan() else self._tree.scan())
 
     def _foretell(self, book: Book, snapshot: Snapshot, mirrored: Mirrored) -> None:
         """Where a training will take its time, what a quick model says stands in the sheet meanwhile, marked.
@@ -179,12 +178,11 @@ class Pass:
     def _write(self, first: Book | None, said: Mapping[str, Verdict], run: RunInfo | None, manifest: Manifest) -> None:
         """Write what is not there. `first` = the first reading, if nothing was written since."""
         columns, local = self.project.columns, self.project.local
-        since = self._versions.changes(run) if run else Changes()
         seeds = self._seeds.runs(run).values() if run else ()
         scored = run if len(seeds) == self._seeds.wanted else None
 
         def wanted(book: Book) -> tuple[Change, ...]:
-            sizes = history.sizes(manifest)
+            sizes, since = history.sizes(manifest), self._versions.changes
             scores = history.score_changes(book.scores, scored, since, sizes, seeds) if scored else ()
             changes = writeback.row_changes(book, columns, said, self._ours(book), local=local)
             if not any(isinstance(change, AddColumns) for change in changes):
