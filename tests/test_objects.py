@@ -59,7 +59,7 @@ def test_the_latest_content_of_an_address_counts(objects: Objects) -> None:
     assert objects.arrivals.known() == {"key": new, "other": other}
 
 
-@pytest.mark.parametrize("cut", range(1, 8))
+@pytest.mark.parametrize("cut", range(1, 48))
 def test_a_line_cut_short_is_forgotten_and_spoils_no_other_address(objects: Objects, cut: int) -> None:
     first, second, third = (kept(objects, f"key{number}", png(number)) for number in range(3))
     objects.arrivals.add(first)
@@ -67,8 +67,8 @@ def test_a_line_cut_short_is_forgotten_and_spoils_no_other_address(objects: Obje
     log = objects.root / "arrivals.tsv"
     log.write_bytes(log.read_bytes()[:-cut])
     assert objects.arrivals.known() == {"key0": first}
-    objects.arrivals.add(third)  # on the same line; it may be lost, but nothing false may come of it
-    assert {**objects.arrivals.known(), "key2": third} == {"key0": first, "key2": third}
+    objects.arrivals.add(third)
+    assert objects.arrivals.known() == {"key0": first, "key2": third}
 
 
 def test_a_link_is_the_same_file_and_replaces_what_was_there(tmp_path: Path) -> None:
