@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TypeAlias
 
 from sheetsync.errors import TrainingError
 from sheetsync.folders import label_of
-from sheetsync.records import Entry, Manifest, Prediction
+from sheetsync.records import Entry, Manifest, Prediction, image_of
 
 Said: TypeAlias = Mapping[tuple[str, str], Prediction]  # by key and content digest of the image
 
@@ -23,28 +23,34 @@ def read_predictions(path: Path) -> dict[tuple[str, str], Prediction]:
         return {}
     try:
         with path.open(encoding="utf-8", newline="") as file:
-            rows = ((Entry.at(row["file"]), row) for row in csv.DictReader(file))
-            # A line without a prediction is an image that every model of the run learned from.
-            said = ((entry, row) for entry, row in rows if entry and row["prediction"])
-            return {(entry.key, entry.digest): _prediction(entry.key, row) for entry, row in said}
-    except (ValueError, TypeError, KeyError, csv.Error) as error:
+            lines = csv.reader(file)
+            header = next(lines, [])
+            places = [header.index(name) for name in ("file", "prediction", "confidence", "self_confidence")]
+            return dict(_said(lines, *places))
+    except (ValueError, IndexError, csv.Error) as error:
         raise _unreadable(path, error) from error
 
 
-def _prediction(key: str, row: Mapping[str, str]) -> Prediction:
-    quality = row["self_confidence"]
-    return Prediction(key, label_of(row["prediction"]), _share(row["confidence"]), _share(quality) if quality else None)
+def _said(
+    lines: Iterable[Sequence[str]], file: int, label: int, confidence: int, quality: int
+) -> Iterator[tuple[tuple[str, str], Prediction]]:
+    """A line without a prediction is an image that every model of the run learned from."""
+    for line in lines:
+        if line and line[label] and (image := image_of(line[file])):
+            own = _share(line[quality]) if line[quality] else None
+            yield image, Prediction(image[0], label_of(line[label]), _share(line[confidence]), own)
 
 
 def _share(cell: str) -> float:
-    if not 0 <= float(cell) <= 1:
+    share = float(cell)
+    if not 0 <= share <= 1:
         raise ValueError(f"{cell} is no probability")
-    return float(cell)
+    return share
 
 
 def said_of(manifest: Manifest, said: Said) -> list[Prediction]:
     """What was said of the images that are there."""
-    return [said[entry.key, entry.digest] for entry in manifest if (entry.key, entry.digest) in said]
+    return [found for entry in manifest if (found := said.get((entry.key, entry.digest)))]
 
 
 def read_labels(path: Path) -> list[tuple[str, str, str]]:

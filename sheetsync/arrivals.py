@@ -9,6 +9,8 @@ from pathlib import Path
 
 from sheetsync.records import Arrival
 
+TORN = b"\t" * 7 + b"\n"  # ends what a crash cut short, with more cells than any line has
+
 
 @dataclass(frozen=True, slots=True)
 class Arrivals:
@@ -18,9 +20,15 @@ class Arrivals:
 
     def add(self, arrival: Arrival) -> None:
         """Note which content an address gave."""
-        cells = (getattr(arrival, name) for name in Arrival.__slots__)
-        with self.file.open("a", encoding="utf-8") as log:
-            log.write("\t".join(map(str, cells)) + "\n")
+        with self.file.open("ab+") as log:
+            torn = log.tell() and (log.seek(-1, 2), log.read(1))[1] != b"\n"
+            log.write((TORN if torn else b"") + line_of(arrival).encode())
+
+    def lines(self) -> int:
+        """How many there are, those that count no more among them."""
+        with suppress(FileNotFoundError), self.file.open("rb") as log:
+            return sum(1 for _ in log)
+        return 0
 
     def known(self, keys: Container[str] | None = None) -> dict[str, Arrival]:
         """The latest of these addresses, or of all."""
@@ -31,6 +39,11 @@ class Arrivals:
             for line in log:
                 if line.endswith("\n") and (keys is None or line.partition("\t")[0] in keys):
                     yield from _arrival(line[:-1].split("\t"))
+
+
+def line_of(arrival: Arrival) -> str:
+    """As it stands in the log."""
+    return "\t".join(str(getattr(arrival, name)) for name in Arrival.__slots__) + "\n"
 
 
 def _arrival(cells: list[str]) -> Iterator[Arrival]:

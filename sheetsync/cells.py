@@ -6,6 +6,7 @@ import hashlib
 import re
 import unicodedata
 from collections.abc import Collection
+from functools import lru_cache
 from urllib.parse import quote, urlsplit, urlunsplit
 
 from sheetsync.folders import fitting
@@ -108,6 +109,7 @@ def _normal_path(given: str) -> str:
     return "/".join(part for part in parts if part)
 
 
+@lru_cache(1 << 16)
 def read_label(cell: str) -> str:
     """The label in a cell, "" where there is none; one too long for a folder in its short form (`folders.fitting`).
 
@@ -124,6 +126,7 @@ def written_label(cell: str) -> str:
     return unicodedata.normalize("NFC", cell.strip())
 
 
+@lru_cache
 def read_split(cell: str) -> str:
     """The split in a cell, "" where there is none.
 

@@ -12,6 +12,7 @@ import typer
 
 from sheetsync import __version__
 from sheetsync.errors import SheetsyncError, disk_problem
+from sheetsync.options import Every, Folder, Json, Keep, Shrink
 
 if TYPE_CHECKING:
     from sheetsync.config import Project
@@ -32,15 +33,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-Folder = Annotated[
-    Path,
-    typer.Option(
-        "--project", "-p", metavar="DIR", file_okay=False, help="The folder with sheetsync.toml.", show_default="here"
-    ),
-]
-Shrink = Annotated[
-    bool, typer.Option("--allow-shrink", help="Go on though over half of the images would leave the dataset.")
-]
 
 
 def _version(wanted: bool) -> None:
@@ -138,7 +130,7 @@ def sync(
     folder: Folder = Path(),
     allow_shrink: Shrink = False,
     retry: Annotated[bool, typer.Option("--retry", help="Ask at once for images that failed before.")] = False,
-    json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
+    json: Json = False,
 ) -> None:
     """Run one pass: mirror the sheet, train if needed, write results back.
 
@@ -158,12 +150,7 @@ def sync(
 @app.command()
 def watch(
     folder: Folder = Path(),
-    every: Annotated[
-        float | None,
-        typer.Option(
-            help="Minutes between passes; every_minutes of sheetsync.toml if not given.", min=0.01, max=10_080
-        ),
-    ] = None,
+    every: Every = None,
 ) -> None:
     """Run passes on a schedule until stopped (Ctrl-C or SIGTERM).
 
@@ -192,7 +179,7 @@ def watch(
 def history(
     folder: Folder = Path(),
     rescore: Annotated[bool, typer.Option("--rescore", help="Judge all on the validation images of today.")] = False,
-    json: Annotated[bool, typer.Option("--json", help="Print the versions as JSON.")] = False,
+    json: Json = False,
 ) -> None:
     """List the versions of the sheet that were trained on, and how each compares with the one before.
 
@@ -211,9 +198,33 @@ def history(
 
 
 @app.command()
+def gc(
+    folder: Folder = Path(),
+    delete: Annotated[bool, typer.Option("--delete", help="Remove it; without, only say what would go.")] = False,
+    keep: Keep = 0,
+    cache: Annotated[bool, typer.Option("--cache", help="Also what training keeps decoded, and makes again.")] = False,
+    json: Json = False,
+) -> None:
+    """Say what nothing needs any more, and how much room it takes; with --delete, remove it.
+
+    Kept are the images in the dataset, those of every version of the sheet, so that it comes back without a download,
+    and all runs. Every image that stays is read once, to find those that a crash of the machine left broken.
+    """
+    from rich.console import Console
+
+    from sheetsync.display import progress_shown, show_json, show_waste
+    from sheetsync.world import real_waste
+
+    project = _project(folder)
+    with progress_shown(Console(stderr=True)) as progress:
+        waste = real_waste(project, progress, last=keep, cache=cache, delete=delete)
+    (show_json if json else show_waste)(Console(soft_wrap=True), waste)
+
+
+@app.command()
 def doctor(
     folder: Folder = Path(),
-    json: Annotated[bool, typer.Option("--json", help="Print what was found as JSON.")] = False,
+    json: Json = False,
 ) -> None:
     """Look for what is wrong when it does not work, say what to do about it, and change nothing.
 

@@ -54,7 +54,7 @@ class Collector:
         self.tree.apply(plan)
         self.done.update(moved=len(plan.moves), deleted=len(plan.deletes))
         failures = sorted(self._fetch(plan, snapshot, retry), key=lambda failure: failure.key)
-        return Mirrored(tuple(failures), self.tree.scan(), self._changed())
+        return Mirrored(tuple(failures), manifest if plan == Plan() else self.tree.scan(), self._changed())
 
     def _fetch(self, plan: Plan, snapshot: Snapshot, retry: bool) -> list[Failure]:
         now = int(self.now())

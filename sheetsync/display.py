@@ -15,6 +15,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 from rich.text import Text
 
 from sheetsync.cells import shown
+from sheetsync.gc import Waste
 from sheetsync.records import Finding, Issue, Plan, Report, Row, Snapshot
 from sheetsync.records import Progress as Tell
 from sheetsync.steps import Changes, Comparison, Judged, Past, Step, Version
@@ -117,7 +118,22 @@ def show_findings(console: Console, findings: Iterable[Finding], *, as_json: boo
     return well
 
 
-def show_json(console: Console, said: Report | Past) -> None:
+def show_waste(console: Console, waste: Waste) -> None:
+    """Say what nothing needs any more, or what is gone of it."""
+    kinds = ((waste.images, "image file"), (waste.broken, "broken image file"), (waste.temporary, "left-over file"))
+    parts = [(part, word) for part, word in (*kinds, (waste.answers, "answer file of lost runs")) if part.files]
+    for part, word in parts:
+        many = f"{part.files} {word.replace('file', 'files', 1) if part.files > 1 else word}"
+        console.print(f"{many} ({part.bytes / 1e6:.1f} MB)", highlight=False)
+    if waste.lines:
+        console.print(f"{waste.lines} lines of the log of addresses", highlight=False)
+    cached = f"{waste.cache.bytes / 1e6:.1f} MB of decoded images, which training makes again when they are missing"
+    console.print(f"{cached}: --cache takes them too", highlight=False)
+    what = "removed" if waste.removed else "remove it: `sheetsync gc --delete`, with the same options"
+    console.print(f"{waste.kept} images stay; {what if parts or waste.lines else 'nothing to remove'}", highlight=False)
+
+
+def show_json(console: Console, said: Report | Past | Waste) -> None:
     """Print all that is in it, for programs."""
     _say_json(console, asdict(said))
 

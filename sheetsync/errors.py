@@ -15,7 +15,18 @@ see `records.Issue` and `records.Failure`. Anything else that is raised is a bug
 
 import errno
 
-DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EMFILE)
+ROOM = "free some room (`sheetsync gc` says what can go)"
+# What the disk can say that is the user's to mend, and how.
+DISK = {
+    errno.ENOSPC: ROOM,
+    errno.EDQUOT: ROOM,
+    errno.EFBIG: "allow larger files here, or move the project",
+    errno.ENAMETOOLONG: "move the project to a shorter path",
+    errno.EROFS: "make it writable, or move the project",
+    errno.EACCES: "mend that",
+    errno.EPERM: "mend that",
+    errno.EMFILE: "mend that",
+}
 
 
 class SheetsyncError(Exception):
@@ -54,4 +65,4 @@ def disk_problem(error: OSError) -> str | None:
     """What the disk says when it is the user's to mend (full, read-only, no rights), None for any other error."""
     if error.errno not in DISK:
         return None
-    return f"{error.strerror}: {error.filename or 'on disk'}; mend that and run it again"
+    return f"{error.strerror}: {error.filename or 'on disk'}; {DISK[error.errno]} and run it again"

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from statistics import fmean, stdev
 from typing import Any
 
 from sheetsync.cells import listed, shown
 from sheetsync.errors import SheetError
+from sheetsync.memo import of_last
 from sheetsync.records import SPLITS, UNLABELLED, Entry, Manifest, RunInfo
 from sheetsync.steps import Changes
 from sheetsync.tables import AddColumns, AddRow, Change, Table, Value
@@ -27,12 +28,14 @@ SCORE_COLUMNS = (
 MOST_SEEDS = 20  # trainings of one version
 
 
+@of_last
 def revision_text(manifest: Manifest) -> str:
     """What a model would see, a line an image, sorted: key, image digest, split and label between tabs."""
-    seen = sorted(entry for entry in manifest if entry.split != UNLABELLED)
-    return "".join(f"{entry.key}\t{entry.digest}\t{entry.split}\t{entry.label}\n" for entry in seen)
+    seen = (entry for entry in manifest if entry.split != UNLABELLED)
+    return "".join(sorted(f"{entry.key}\t{entry.digest}\t{entry.split}\t{entry.label}\n" for entry in seen))
 
 
+@of_last
 def revision(manifest: Manifest) -> str:
     """The name of what a model would see: 16 hex characters of the SHA-256 of `revision_text`.
 
@@ -137,10 +140,15 @@ def check_scores(table: Table) -> None:
 
 
 def score_changes(
-    table: Table, run: RunInfo, since: Changes, sizes: Mapping[str, int], seeds: Collection[RunInfo] = ()
+    table: Table,
+    run: RunInfo,
+    since: Callable[[RunInfo], Changes],
+    sizes: Mapping[str, int],
+    seeds: Collection[RunInfo] = (),
 ) -> tuple[Change, ...]:
     """What brings the row of a run, and of its `seeds`, into the scores tab: nothing when it is there.
 
+    `since` tells how its version differs from the one before, and is asked only for a row that is missing.
     The columns may stand in any order among others; the row of a run, once written, belongs to people. Raises as
     `check_scores` does.
     """
@@ -153,7 +161,8 @@ def score_changes(
         return ()
     values: dict[str, Any] = {"when": run.metrics["created"], "run": run.id, "revision": run.revision}
     values |= {"recipe": run.recipe, **{split: sizes[split] for split in SPLITS}, **score(run, seeds)}
-    values |= {name: getattr(since, name) for name in Changes.__slots__}
+    changed = since(run)
+    values |= {name: getattr(changed, name) for name in Changes.__slots__}
     cells = {places[name]: _cell(value) for name, value in values.items()}
     return (AddRow("scores", tuple(cells.get(place, "") for place in range(len(table.header)))),)
 

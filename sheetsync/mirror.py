@@ -29,11 +29,10 @@ from sheetsync.records import (
     Entry,
     Failure,
     Manifest,
-    Move,
     Plan,
     Row,
 )
-from sheetsync.tables import Value, text
+from sheetsync.tables import Value
 
 METADATA = "metadata.csv"
 # What file managers leave behind, and what a killed pass did.
@@ -56,35 +55,42 @@ class Mirror:
         if self.root.exists() and not self.root.is_dir():
             raise MirrorError(f"{self.root} is a file, and should be the folder of the dataset: move it elsewhere")
         self._check_metadata()
-        found = {path: Entry.at(path) for path in self._files()}
-        strangers = sorted(path for path, entry in found.items() if entry is None)
+        files = sorted((name, where) for where, names in self._folders() for name in names)
+        read = {where: Entry.reader(where) for where in {where for _, where in files}}
+        found = [read[where](name) for name, where in files]
+        strangers = [
+            f"{where}/{name}".lstrip("/") for (name, where), entry in zip(files, found, strict=True) if not entry
+        ]
         if strangers:
             raise MirrorError(
-                f"{len(strangers)} files in {self.root} did not come from the sheet, such as {strangers[0]}: "
+                f"{len(strangers)} files in {self.root} did not come from the sheet, such as {min(strangers)}: "
                 "move them elsewhere, this folder is kept equal to the sheet"
             )
-        return Manifest(tuple(sorted(entry for entry in found.values() if entry)))
+        return Manifest(tuple(sorted(filter(None, found))))
 
-    def _files(self) -> Iterator[str]:
-        """Every file below the splits, and links to folders, which whoever reads the dataset would follow."""
+    def _folders(self) -> Iterator[tuple[str, list[str]]]:
+        """The files of each folder below the splits; links to folders too, for who reads the dataset follows them."""
+        root = str(self.root)
         for split in (*SPLITS, UNLABELLED):
             if (self.root / split).is_symlink() or (self.root / split).is_file():
-                yield split
+                yield "", [split]
                 continue
-            for folder, folders, files in os.walk(self.root / split):
-                place = _composed(self.root, Path(folder).relative_to(self.root).as_posix())
-                names = files + [name for name in folders if Path(folder, name).is_symlink()]
-                yield from (f"{place}/{name}" for name in names if not LITTER.fullmatch(name))
+            for folder, folders, files in os.walk(f"{root}/{split}"):
+                links = [name for name in folders if os.path.islink(f"{folder}/{name}")]  # noqa: PTH114  # many
+                names = [name for name in files + links if not LITTER.fullmatch(name)]
+                yield _composed(self.root, folder[len(root) + 1 :]), names
 
     def apply(self, plan: Plan) -> None:
         """Carry out deletions and moves. Stopped anywhere, the next plan finds the rest to do."""
-        self._sweep()
         for delete in plan.deletes:
-            self._remove(self.root / delete.entry.path)
+            (self.root / delete.entry.path).unlink(missing_ok=True)
+        for folder in sorted({(self.root / move.target.path).parent for move in plan.moves}):
+            folder.mkdir(parents=True, exist_ok=True)
         for move in plan.moves:
-            self._move(move)
+            (self.root / move.source.path).replace(self.root / move.target.path)
         for folder in sorted({(self.root / move.target.path).parent for move in plan.moves}):
             _spell(folder)
+        self._sweep()
 
     def receive(
         self,
@@ -108,42 +114,25 @@ class Mirror:
             if isinstance(arrival, Arrival):
                 self._put(arrival, before.get(arrival.key), path)
             yield arrival
+        if before:
+            self._sweep()
 
     def _put(self, arrival: Arrival, before: Arrival | None, path: Callable[[Arrival], Path]) -> None:
         if before is not None and before.digest == arrival.digest:
             return
         if before is not None:  # first: stopped here, the next pass fetches it
-            self._remove(path(before))
+            path(before).unlink(missing_ok=True)
         link(self.objects.shown(arrival), path(arrival))
 
-    def _remove(self, path: Path) -> None:
-        path.unlink(missing_ok=True)
-        self._drop_empty(path.parent)
-
-    def _move(self, move: Move) -> None:
-        source, target = self.root / move.source.path, self.root / move.target.path
-        target.parent.mkdir(parents=True, exist_ok=True)
-        source.replace(target)
-        self._drop_empty(source.parent)
-
-    def _drop_empty(self, folder: Path) -> None:
-        """ImageFolder refuses a class without images, so an empty one goes, and so does an empty split."""
-        with suppress(OSError):  # it is not empty
-            while folder != self.root:
-                left = list(folder.iterdir())
-                for path in left if all(LITTER.fullmatch(path.name) for path in left) else ():
-                    path.unlink()
-                folder.rmdir()
-                folder = folder.parent
-
     def _sweep(self) -> None:
-        """Remove what a killed pass left: half made links, and classes that lost their last image."""
+        """Remove half made links of a killed pass, and classes without images, which ImageFolder refuses."""
         for split in (*SPLITS, UNLABELLED):
             for folder, _, files in os.walk(self.root / split, topdown=False):
                 for name in files:
                     if name.startswith(TEMPORARY):
                         Path(folder, name).unlink(missing_ok=True)
-                self._drop_empty(Path(folder))
+                if all(LITTER.fullmatch(name) for name in files):
+                    _drop_empty(Path(folder))
 
     def describe(self, manifest: Manifest, rows: Iterable[Row], values: Mapping[str, Mapping[str, Value]]) -> None:
         """Write metadata.csv beside the splits: what the sheet says of each file, so that it travels along.
@@ -153,15 +142,17 @@ class Mirror:
         """
         said = {row.key: row for row in rows}
         tags = sorted({tag for row in said.values() for tag in row.tags})
+        nothing: Mapping[str, Value] = {}
         out = io.StringIO(newline="")
         table = csv.writer(out, lineterminator="\n")
         table.writerow((*FIRST_COLUMNS, *MACHINE_COLUMNS, *tags))
         for entry in sorted(manifest, key=lambda entry: entry.path):
-            row, machine = said[entry.key], values.get(entry.key, {})
-            cells = (text(machine.get(name, "")) for name in MACHINE_COLUMNS)
+            row, machine = said[entry.key], values.get(entry.key, nothing)
+            cells = map(machine.get, MACHINE_COLUMNS)
             table.writerow((entry.path, row.url, entry.label, entry.split, *cells, *(row.tags[tag] for tag in tags)))
+        content = out.getvalue().encode()
         path = self.root / METADATA
-        if not path.exists() or path.read_bytes() != out.getvalue().encode():
+        if not path.exists() or path.read_bytes() != content:
             write_text(path, out.getvalue())
 
     def _check_metadata(self) -> None:
@@ -173,6 +164,14 @@ class Mirror:
             header = file.readline()
         if not header.replace(";", ",").startswith(",".join(FIRST_COLUMNS)):
             raise MirrorError(f"{path} did not come from sheetsync and would be replaced: move it elsewhere")
+
+
+def _drop_empty(folder: Path) -> None:
+    with suppress(OSError):  # it is not empty
+        left = list(folder.iterdir())
+        for path in left if all(LITTER.fullmatch(path.name) for path in left) else ():
+            path.unlink()
+        folder.rmdir()
 
 
 def _spell(folder: Path) -> None:

@@ -10,6 +10,8 @@ import hashlib
 import os
 import shutil
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
@@ -98,11 +100,13 @@ def link(source: Path, target: Path) -> None:
 def _replace(source: Path, target: Path) -> None:
     temporary = target.parent / f"{TEMPORARY}{target.name}"
     temporary.unlink(missing_ok=True)
-    try:
-        os.link(source, temporary)
-    except OSError:
-        shutil.copyfile(source, temporary)
-    temporary.replace(target)
+    with _gone_if_it_fails(temporary):
+        try:
+            os.link(source, temporary)
+        except OSError:
+            shutil.copyfile(source, temporary)
+            temporary.chmod(0o444)  # as the object is
+        temporary.replace(target)
     temporary.unlink(missing_ok=True)  # renaming one hard link of a file onto another does nothing
 
 
@@ -110,5 +114,16 @@ def write_text(path: Path, text: str) -> None:
     """Replace a file others may read: whole or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.parent / f"{TEMPORARY}{path.name}"
-    temporary.write_text(text, encoding="utf-8", newline="")
-    temporary.replace(path)
+    with _gone_if_it_fails(temporary):
+        temporary.write_text(text, encoding="utf-8", newline="")
+        temporary.replace(path)
+
+
+@contextmanager
+def _gone_if_it_fails(temporary: Path) -> Iterator[None]:
+    """A full disk is not to stay full of what did not fit."""
+    try:
+        yield
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
@@ -48,9 +47,9 @@ def make_plan(
     sorted.
     """
     stale = stale or {}
-    held: dict[str, list[Entry]] = defaultdict(list)
-    for entry in sorted(manifest):
-        held[entry.key].append(entry)
+    held: dict[str, list[Entry]] = {}
+    for entry in manifest:
+        held.setdefault(entry.key, []).append(entry)
     rows = sorted(rows, key=lambda row: row.key)
     folders = apart(rows)
     deletes, moves, downloads, refreshes = [], [], [], []
@@ -61,6 +60,7 @@ def make_plan(
         if not entries:
             downloads.append(Download(row))
             continue
+        entries.sort()
         target = place(row, entries[0].digest, entries[0].suffix, shares, folders.get(row.label, ""))
         source = target if target in entries else entries[0]
         moves += [Move(source, target)] if source != target else []

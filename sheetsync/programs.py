@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
+from shutil import disk_usage
 from typing import Any
 
 from sheetsync.errors import TrainingError
@@ -45,7 +48,8 @@ def work(state: Path, module: str, *options: str, progress: Progress) -> None:
             raise
         if process.wait():
             errors.seek(0)
-            words = why(process.returncode, errors.read())
+            said = errors.read() or ("" if disk_usage(state).free else os.strerror(errno.ENOSPC))  # no room for words
+            words = why(process.returncode, said)
             raise TrainingError(f"{WORK[module]} failed: {words} (its full words are in {log})")
 
 

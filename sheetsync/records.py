@@ -65,10 +65,7 @@ class Snapshot:
 # --- what the mirror holds ------------------------------------------------------------------------
 
 
-_ENTRY = re.compile(
-    rf"(?P<split>{'|'.join(SPLITS)}|{UNLABELLED})/(?:(?P<folder>[^/]+)/)?"
-    r"(?P<key>[0-9a-f]{20})-(?P<digest>[0-9a-f]{32})(?P<suffix>\.[a-z]+)"
-)
+_NAME = re.compile(r"([0-9a-f]{20})-([0-9a-f]{32})(\.[a-z]+)")
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -98,13 +95,29 @@ class Entry:
         >>> Entry.at("train/iv/notes.txt") is None
         True
         """
-        match = _ENTRY.fullmatch(path)
-        if match is None or (match["split"] == UNLABELLED) != (match["folder"] is None):
-            return None
-        name = match["folder"] or ""
+        place, _, name = path.rpartition("/")
+        return cls.reader(place)(name)
+
+    @classmethod
+    def reader(cls, place: str) -> Callable[[str], Entry | None]:
+        """What `at` says of the files in one folder, by their names."""
+        split, _, name = place.partition("/")
         label = label_of(name)
         own = "" if name == folder(label) else name
-        return cls(match["key"], match["digest"], match["split"], label, match["suffix"], own)
+        if place != UNLABELLED and (split not in SPLITS or not name or "/" in name):
+            return lambda _: None
+
+        def read(name: str) -> Entry | None:
+            found = _NAME.fullmatch(name)
+            return cls(found[1], found[2], split, label, found[3], own) if found else None
+
+        return read
+
+
+def image_of(path: str) -> tuple[str, str] | None:
+    """Key and content digest of the image in a file of the mirror."""
+    found = _NAME.fullmatch(path.rpartition("/")[2])
+    return (found[1], found[2]) if found else None
 
 
 @dataclass(frozen=True, slots=True)

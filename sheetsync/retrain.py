@@ -18,6 +18,7 @@ from typing import Any, Protocol
 from sheetsync import history
 from sheetsync.answers import read_labels, read_predictions, said_of
 from sheetsync.errors import ConfigError, TrainingError
+from sheetsync.memo import of_last
 from sheetsync.programs import ask, last_line, why, work
 from sheetsync.records import UNLABELLED, Answer, Manifest, Prediction, Progress, RunInfo
 
@@ -52,6 +53,7 @@ class Trainer(Protocol):
         """
 
 
+@of_last
 def untrainable(manifest: Manifest) -> str:
     """Why there is nothing to learn from these images yet; "" when there is."""
     classes = Counter(entry.label for entry in manifest if entry.split == "train")

@@ -45,19 +45,22 @@ def verdicts(
     facts = _facts(manifest, broken, changed or {})
     ranks = {key: rank for rank, key in enumerate(ranked(said.values()), start=1)}
     reasons = _reasons(manifest, said)
-    values: dict[str, dict[str, Value]] = {}
+    found = {}
     for row in snapshot.rows:
-        values[row.key] = {"status": broken.get(row.key, OK)}
-        if row.split == SKIP:
-            values[row.key]["used_split"] = SKIP
-        elif row.key in held:
-            values[row.key] |= {"used_split": held[row.key].split}
-            values[row.key] |= _said(said.get(row.key))
-            marks = [*facts[row.key], *([MARK] if provisional and row.key in said else [])]
-            values[row.key]["status"] = f"{OK}, {'; '.join(marks)}" if marks else OK
-            values[row.key] |= {"review": "; ".join(reasons[row.key])} if row.key in reasons else {}
-            values[row.key] |= {"review_rank": ranks[row.key]} if row.key in ranks else {}
-    return {row.key: Verdict(row.label, values[row.key]) for row in snapshot.rows}
+        key, values = row.key, _said(said.get(row.key))
+        if row.split == SKIP or key not in held:
+            values = {"used_split": SKIP} if row.split == SKIP else {}
+            values["status"] = broken.get(key, OK)
+        else:
+            values["used_split"] = held[key].split
+            marks = [*facts.get(key, ()), *([MARK] if provisional and key in said else [])]
+            values["status"] = f"{OK}, {'; '.join(marks)}" if marks else OK
+            if key in reasons:
+                values["review"] = "; ".join(reasons[key])
+            if key in ranks:
+                values["review_rank"] = ranks[key]
+        found[key] = Verdict(row.label, values)
+    return found
 
 
 def warned(status: Value, warning: str) -> Value:
@@ -107,10 +110,7 @@ def ranked(predictions: Iterable[Prediction]) -> list[str]:
 def _said(prediction: Prediction | None) -> dict[str, Value]:
     if prediction is None:
         return {}
-    values: dict[str, Value] = {
-        "prediction": prediction.label,
-        "confidence": round(prediction.confidence, DIGITS),
-    }
+    values: dict[str, Value] = {"prediction": prediction.label, "confidence": round(prediction.confidence, DIGITS)}
     if prediction.quality is not None:
         values["label_quality"] = round(prediction.quality, DIGITS)
     return values
@@ -120,8 +120,10 @@ def _reasons(manifest: Manifest, said: Mapping[str, Prediction]) -> dict[str, li
     """Why to look at an image, in words."""
     reasons: dict[str, list[str]] = defaultdict(list)
     equal: dict[str, list[Entry]] = defaultdict(list)
+    count = Counter(entry.digest for entry in manifest)
     for entry in manifest:
-        equal[entry.digest].append(entry)
+        if count[entry.digest] > 1:
+            equal[entry.digest].append(entry)
         prediction = said.get(entry.key)
         if entry.label and prediction is not None and prediction.label != entry.label:
             reasons[entry.key].append(f"looks like {prediction.label} ({prediction.confidence:.2f})")
@@ -137,4 +139,4 @@ def _equal_words(entries: list[Entry]) -> list[str]:
     splits = [split for split in ("train", "val", "test") if any(entry.split == split for entry in entries)]
     words = [f"same image labelled {listed(labels, ' and ')}"] if len(labels) > 1 else []
     words += [f"same image in {' and '.join(splits)}"] if len(splits) > 1 else []
-    return words or (["same image at another address"] if len(entries) > 1 else [])
+    return words or ["same image at another address"]

@@ -10,9 +10,11 @@ import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from sheetsync.cells import image_key, listed, quoted, read_image, read_label, read_split, written_label
 from sheetsync.errors import SheetError
+from sheetsync.memo import of_last
 from sheetsync.records import MACHINE_COLUMNS, SKIP, Issue, Row, Snapshot
 from sheetsync.tables import Table
 
@@ -42,6 +44,11 @@ class Layout:
     split: int | None
     tags: Mapping[str, int]
     machine: Mapping[str, int]
+
+    @property
+    def width(self) -> int:
+        """As many cells as a row needs for all of them."""
+        return 1 + max(self.image, self.label, self.split or 0, *self.tags.values())
 
 
 # --- the header -----------------------------------------------------------------------------------
@@ -115,13 +122,16 @@ def column_letter(column: int) -> str:
 # --- all rows -------------------------------------------------------------------------------------
 
 
+@of_last
 def parse(table: Table, columns: Columns, *, local: bool = False) -> Snapshot:
     """What a reading says: usable rows, one a key, and an `Issue` for every row with something wrong.
 
     `local` allows relative paths as images. Raises `SheetError` when the header is not usable.
     """
     where = layout(table, columns)
-    read = [_read_row(number, cells, where, local) for number, cells in enumerate(table.rows, start=2)]
+    width = where.width
+    whole = (cells + ("",) * (width - len(cells)) for cells in table.rows)
+    read = [_read_row(number, cells, where, local) for number, cells in enumerate(whole, start=2)]
     rows = [row for row in read if isinstance(row, Row)]
     issues = [issue for issue in read if isinstance(issue, Issue)]
     same_image: dict[str, list[Row]] = defaultdict(list)
@@ -151,18 +161,21 @@ def is_blank(cells: Sequence[str], where: Layout) -> bool:
 
 
 def _read_row(number: int, cells: Sequence[str], where: Layout, local: bool) -> Row | Issue | None:
-    def cell(place: int | None) -> str:
-        return cells[place] if place is not None and place < len(cells) else ""
-
-    if is_blank(cells, where):
+    if cells[where.image].strip() in ("", "FALSE") and is_blank(cells, where):
         return None
     try:
-        url = read_image(cell(where.image), local=local)
-        label, split = read_label(cell(where.label)), read_split(cell(where.split))
+        url, key = _image(cells[where.image], local)
+        label, split = read_label(cells[where.label]), read_split("" if where.split is None else cells[where.split])
     except ValueError as error:
         return Issue(number, str(error))
-    tags = {tag: cell(place).strip() for tag, place in where.tags.items()}
-    return Row(number, image_key(url), url, label, split, tags)
+    tags = {tag: cells[place].strip() for tag, place in where.tags.items()}
+    return Row(number, key, url, label, split, tags)
+
+
+@lru_cache(1 << 18)  # a pass that writes reads the same cells three times
+def _image(cell: str, local: bool) -> tuple[str, str]:
+    url = read_image(cell, local=local)
+    return url, image_key(url)
 
 
 def _merge(group: Sequence[Row]) -> Row | str:
@@ -196,6 +209,8 @@ def _warnings(used: Sequence[Row], same_image: Mapping[str, Sequence[Row]], shor
     issues = []
     for row in used:
         group = same_image[row.key]
+        if len(group) == 1 and row.label not in unusual and not shortened:
+            continue
         slip = [unusual[row.label]] if row.label in unusual and row.split != SKIP else []
         long = [f"label too long for a folder: cut short here, to end in “{row.label[-9:]}”"]
         rows = [f"this image is in {len(group)} rows"] if len(group) > 1 else []

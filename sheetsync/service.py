@@ -27,7 +27,6 @@ from sheetsync.review import Verdict, verdicts
 from sheetsync.rows import parse, usual_labels
 from sheetsync.seeds import Seeds
 from sheetsync.sheets import Sheet, dresser_of
-from sheetsync.steps import Changes
 from sheetsync.tables import AddColumns, Book, Change
 from sheetsync.versions import Versions
 from sheetsync.writing import write_back
@@ -161,12 +160,11 @@ class Pass:
     def _write(self, first: Book | None, said: Mapping[str, Verdict], run: RunInfo | None, manifest: Manifest) -> None:
         """Write what is not there. `first` = the first reading, if nothing was written since."""
         columns, local = self.project.columns, self.project.local
-        since = self._versions.changes(run) if run else Changes()
         seeds = self._seeds.runs(run).values() if run else ()
         scored = run if len(seeds) == self._seeds.wanted else None
 
         def wanted(book: Book) -> tuple[Change, ...]:
-            sizes = history.sizes(manifest)
+            sizes, since = history.sizes(manifest), self._versions.changes
             scores = history.score_changes(book.scores, scored, since, sizes, seeds) if scored else ()
             changes = writeback.row_changes(book, columns, said, self._ours(book), local=local)
             if not any(isinstance(change, AddColumns) for change in changes):

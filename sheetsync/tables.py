@@ -95,6 +95,8 @@ def same(cell: str, value: Value) -> bool:
     """
     if isinstance(value, str):
         return cell in (value, f"'{value}")
+    if cell == str(value):  # as nearly all are that sheetsync wrote
+        return True
     if isinstance(value, int) and _THOUSANDS.fullmatch(cell):
         return int(re.sub(r"\D", "", cell)) == value
     try:

@@ -38,15 +38,17 @@ def row_changes(
 def _updates(book: Book, places: Mapping[str, int], wanted: Mapping[int, Mapping[str, Value]]) -> Iterator[CellUpdate]:
     """A column that is taken over is written as a whole, for by that it becomes ours."""
     new = set() if book.ours is None else {*places.values()} - book.ours
+    nothing: Mapping[str, Value] = {}
     for number, cells in enumerate(book.rows.rows, start=2):
-        values = wanted.get(number, {})
+        values, width = wanted.get(number, nothing), len(cells)
         for name, place in places.items():
             value = values.get(name, "")
-            if place in new or not same(cells[place] if place < len(cells) else "", value):
+            cell = cells[place] if place < width else ""
+            if place in new or not (cell == value or same(cell, value)):
                 yield CellUpdate("rows", number, place, value)
 
 
-def _wanted(snapshot: Snapshot, verdicts: Mapping[str, Verdict]) -> dict[int, dict[str, Value]]:
+def _wanted(snapshot: Snapshot, verdicts: Mapping[str, Verdict]) -> dict[int, Mapping[str, Value]]:
     """Row number -> machine column -> value. An unusable row says why and nothing else."""
     labels = {row.key: row.label for row in snapshot.rows}
     wanted = {number: _values(verdicts.get(key), labels.get(key, "")) for number, key in snapshot.keys.items()}
@@ -54,15 +56,17 @@ def _wanted(snapshot: Snapshot, verdicts: Mapping[str, Verdict]) -> dict[int, di
         if not issue.warning:
             wanted[issue.number] = {"status": issue.problem}
         elif status := wanted[issue.number].get("status"):
-            wanted[issue.number]["status"] = warned(status, issue.problem)
+            wanted[issue.number] = {**wanted[issue.number], "status": warned(status, issue.problem)}
     return wanted
 
 
-def _values(verdict: Verdict | None, label: str) -> dict[str, Value]:
+def _values(verdict: Verdict | None, label: str) -> Mapping[str, Value]:
     if verdict is None:
         return {}
-    relabelled = verdict.label != label  # while the pass was at work
-    return {name: value for name, value in verdict.values.items() if not (relabelled and name in OF_LABEL)}
+    if verdict.label == label:
+        return verdict.values
+    # It was labelled otherwise while the pass was at work.
+    return {name: value for name, value in verdict.values.items() if name not in OF_LABEL}
 
 
 def check_ownership(table: Table, columns: Columns, ours: Collection[str]) -> None:

@@ -22,7 +22,7 @@ from sheetsync import __version__
 from sheetsync.records import Report
 
 SHEETSYNC = str(Path(sys.executable).with_name("sheetsync"))
-COMMANDS = ("init", "login", "plan", "sync", "watch", "history", "doctor", "demo")
+COMMANDS = ("init", "login", "plan", "sync", "watch", "history", "gc", "doctor", "demo")
 PATIENCE = 60.0  # seconds until a test gives up; nothing should take so long
 
 

@@ -138,7 +138,7 @@ def test_the_run_before_is_the_last_one_of_the_same_recipe() -> None:
 @given(st.permutations([*SCORE_COLUMNS, "who", ""]))
 def test_a_run_is_one_row_whatever_the_order_of_the_columns(header: list[str]) -> None:
     spelled = [name.title() if name else name for name in header]
-    (change,) = score_changes(table(header=spelled), run(val=VAL), Changes(1, 2, 3, 4, 5), COUNTS)
+    (change,) = score_changes(table(header=spelled), run(val=VAL), lambda _: Changes(1, 2, 3, 4, 5), COUNTS)
     assert isinstance(change, AddRow)
     assert dict(zip(header, change.values, strict=True)) == {
         "when": "2026-01-01",
@@ -170,22 +170,22 @@ def test_a_run_is_one_row_whatever_the_order_of_the_columns(header: list[str]) -
 def test_a_run_that_has_its_row_is_not_written_again_whatever_people_made_of_it() -> None:
     cells = ["changed" if name != "run" else "r1" for name in SCORE_COLUMNS]
     scores = table((), ("x",), cells, header=SCORE_COLUMNS)
-    assert score_changes(scores, run(val=VAL), Changes(), COUNTS) == ()
-    assert score_changes(scores, run("r2", val=VAL), Changes(), COUNTS) != ()
+    assert score_changes(scores, run(val=VAL), lambda _: Changes(), COUNTS) == ()
+    assert score_changes(scores, run("r2", val=VAL), lambda _: Changes(), COUNTS) != ()
 
 
 def test_missing_score_columns_come_first_and_alone() -> None:
-    (change,) = score_changes(Table(), run(), Changes(), COUNTS)
+    (change,) = score_changes(Table(), run(), lambda _: Changes(), COUNTS)
     assert change == AddColumns("scores", SCORE_COLUMNS)
     some = table(header=[name for name in SCORE_COLUMNS if name not in ("note", "val")])
-    assert score_changes(some, run(), Changes(), COUNTS) == (AddColumns("scores", ("val", "note")),)
+    assert score_changes(some, run(), lambda _: Changes(), COUNTS) == (AddColumns("scores", ("val", "note")),)
 
 
 @pytest.mark.parametrize(
     "theirs", [table(header=("Name", "note")), table(("12",), header=()), table(("", "x"), header=("", ""))]
 )
 def test_a_table_of_peoples_gets_no_scores(theirs: Table) -> None:
-    for act in (check_scores, lambda scores: score_changes(scores, run(), Changes(), COUNTS)):
+    for act in (check_scores, lambda scores: score_changes(scores, run(), lambda _: Changes(), COUNTS)):
         with pytest.raises(SheetError, match="where the scores belong stands something else"):
             act(theirs)
 
@@ -197,7 +197,7 @@ def test_an_empty_table_and_one_with_a_column_of_scores_may_hold_scores(ours: Ta
 
 @pytest.mark.parametrize("val", [None, {"accuracy": None, "interval": None, "macro_f1": None}])
 def test_a_run_without_validation_images_has_no_score(val: object) -> None:
-    (change,) = score_changes(table(header=SCORE_COLUMNS), run(val=val), Changes(), COUNTS)
+    (change,) = score_changes(table(header=SCORE_COLUMNS), run(val=val), lambda _: Changes(), COUNTS)
     assert isinstance(change, AddRow)
     said = dict(zip(SCORE_COLUMNS, change.values, strict=True))
     assert [said[name] for name in SCORE_COLUMNS if name.startswith(("val_", "test_"))] == [""] * 7

@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import io
 import os
+import tempfile
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -59,7 +61,7 @@ def test_the_latest_content_of_an_address_counts(objects: Objects) -> None:
     assert objects.arrivals.known() == {"key": new, "other": other}
 
 
-@pytest.mark.parametrize("cut", range(1, 8))
+@pytest.mark.parametrize("cut", range(1, 48))
 def test_a_line_cut_short_is_forgotten_and_spoils_no_other_address(objects: Objects, cut: int) -> None:
     first, second, third = (kept(objects, f"key{number}", png(number)) for number in range(3))
     objects.arrivals.add(first)
@@ -67,8 +69,8 @@ def test_a_line_cut_short_is_forgotten_and_spoils_no_other_address(objects: Obje
     log = objects.root / "arrivals.tsv"
     log.write_bytes(log.read_bytes()[:-cut])
     assert objects.arrivals.known() == {"key0": first}
-    objects.arrivals.add(third)  # on the same line; it may be lost, but nothing false may come of it
-    assert {**objects.arrivals.known(), "key2": third} == {"key0": first, "key2": third}
+    objects.arrivals.add(third)
+    assert objects.arrivals.known() == {"key0": first, "key2": third}
 
 
 def test_a_link_is_the_same_file_and_replaces_what_was_there(tmp_path: Path) -> None:
@@ -90,34 +92,33 @@ def other_file_system(folder: Path) -> Path | None:
     return shared if shared.is_dir() and shared.stat().st_dev != folder.stat().st_dev else None
 
 
-def test_a_copy_is_made_where_a_link_cannot_be(tmp_path: Path) -> None:
-    source = tmp_path / "source"
-    source.write_bytes(png(1))
-    elsewhere = other_file_system(tmp_path)
-    if elsewhere:
-        target = elsewhere / f"sheetsync-test-{os.getpid()}" / "target"
-    else:  # no file can have so many names
-        target = tmp_path / "target"
-        use_up_names(source, tmp_path / "names")
-    try:
+def copied(source: Path, target: Path) -> None:
+    for _ in range(2):  # the second time it is there already
         link(source, target)
         assert target.read_bytes() == png(1)
         assert not target.samefile(source)
-        assert files(target.parent) == [target.name] or not elsewhere
-    finally:
-        if elsewhere:
-            target.unlink(missing_ok=True)
-            target.parent.rmdir()
+        assert target.stat().st_mode & 0o777 == 0o444
+        assert files(target.parent) == [target.name]
 
 
-def use_up_names(source: Path, folder: Path) -> None:
-    folder.mkdir()
-    for number in range(1 << 17):
-        try:
-            os.link(source, folder / str(number))
-        except OSError:
-            return
-    raise AssertionError("this file system sets no limit to the names of a file")
+def test_a_copy_is_made_on_another_file_system(tmp_path: Path) -> None:
+    elsewhere = other_file_system(tmp_path)
+    if elsewhere is None:
+        pytest.skip("there is only one file system here")
+    (tmp_path / "source").write_bytes(png(1))
+    with tempfile.TemporaryDirectory(dir=elsewhere) as folder:
+        copied(tmp_path / "source", Path(folder) / "deep" / "target")
+
+
+def test_a_copy_is_made_of_a_file_that_has_as_many_names_as_it_may(tmp_path: Path) -> None:
+    source = tmp_path / "source"
+    source.write_bytes(png(1))
+    (tmp_path / "names").mkdir()
+    with suppress(OSError):
+        for number in range(1 << 17):
+            os.link(source, tmp_path / "names" / str(number))
+        pytest.skip("a file may have any number of names here")
+    copied(source, tmp_path / "deep" / "target")
 
 
 def test_text_is_replaced_whole(tmp_path: Path) -> None:

@@ -224,7 +224,7 @@ def _opened(path: Path) -> Iterator[Image.Image]:
 def _rgb(image: Image.Image) -> Image.Image:
     flat = _flat(image)
     with suppress(Exception):  # notes beside a picture may be broken, and the picture whole
-        turned = _TURNS.get(image.getexif().get(ExifTags.Base.Orientation))  # of a TIFF it is gone: it was turned
+        turned = _TURNS.get(image.getexif().get(ExifTags.Base.Orientation, 1))  # of a TIFF it is gone: it was turned
         return flat if turned is None else flat.transpose(turned)
     return flat
 

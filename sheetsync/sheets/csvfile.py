@@ -8,11 +8,21 @@ import re
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 from sheetsync.errors import SheetChanged, SheetError
 from sheetsync.sheets.csvtext import Document
 from sheetsync.tables import Book, Calls, Change, Tab
+
+
+@dataclass(frozen=True, slots=True)
+class _Reading:
+    """The last one: where no byte differs, nothing is taken apart again."""
+
+    data: Mapping[Tab, bytes]
+    documents: Mapping[Tab, Document]
+    book: Book
 
 
 class CsvSheet:
@@ -25,6 +35,7 @@ class CsvSheet:
     def __init__(self, path: Path) -> None:
         self._paths: dict[Tab, Path] = {"rows": path, "scores": path.with_name(f"{path.stem}.scores{path.suffix}")}
         self._reads = self._writes = 0
+        self._last: _Reading | None = None
 
     @property
     def name(self) -> str:
@@ -42,8 +53,11 @@ class CsvSheet:
         """Both files as they are now; see `Sheet.read`."""
         self._reads += 1
         data = self._load()
-        documents = self._parse(data)
-        return Book(documents["rows"].table(), documents["scores"].table(), _version(data))
+        if self._last is None or self._last.data != data:
+            documents = self._parse(data)
+            book = Book(documents["rows"].table(), documents["scores"].table(), _version(data))
+            self._last = _Reading(data, documents, book)
+        return self._last.book
 
     def write(self, book: Book, changes: Sequence[Change]) -> None:
         """Carry changes out; see `Sheet.write`. Raises `SheetChanged` when a byte differs from the reading."""
@@ -52,7 +66,8 @@ class CsvSheet:
         self._writes += 1
         before = self._load()
         self._stop_unless(_version(before) == book.version)
-        documents = self._parse(before)
+        last, self._last = self._last, None  # what is changed now is no longer what was read
+        documents = last.documents if last and last.data == before else self._parse(before)
         for change in changes:
             documents[change.tab].apply(change)
         touched = {change.tab for change in changes}

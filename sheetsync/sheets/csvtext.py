@@ -13,6 +13,7 @@ DELIMITERS = (",", ";", "\t")
 BOM = "\ufeff"
 
 _QUOTED = re.compile(r'"((?:[^"]++|"")*+)("?)(.*)', re.DOTALL)
+_PLAIN = re.compile(r'([^"\r\n]*+)(\r\n|\r|\n|\Z)')  # a line without a quote is a record
 _NUMBER = re.compile(r"[+-]?\d+([.,]\d+)?(e[+-]?\d+)?", re.ASCII | re.IGNORECASE)
 
 
@@ -26,7 +27,7 @@ class Record:
     @property
     def values(self) -> tuple[str, ...]:
         """The fields as `csv.reader` gives them; none for a blank line."""
-        return () if self.fields == [""] else tuple(map(unquote, self.fields))
+        return () if self.fields == [""] else tuple([unquote(f) if f.startswith('"') else f for f in self.fields])
 
 
 @dataclass(slots=True)
@@ -107,13 +108,23 @@ class Document:
 def parse(content: str, delimiter: str) -> list[Record]:
     """Cut a text into records. Joining their fields and line ends gives the text again, whatever it is."""
     records: list[Record] = []
-    fields: list[str] = []
-    for field, end in _fields(content, delimiter):
+    start = 0
+    while start < len(content):
+        line = _PLAIN.match(content, start)
+        record = Record(line[1].split(delimiter), line[2]) if line else _record(content, start, delimiter)
+        records.append(record)
+        start = line.end() if line else start + sum(map(len, record.fields)) + len(record.fields) - 1 + len(record.end)
+    return records
+
+
+def _record(content: str, start: int, delimiter: str) -> Record:
+    """The one that begins here."""
+    fields = []
+    for field, end in _fields(content, delimiter, start):
         fields.append(field)
         if end != delimiter:
-            records.append(Record(fields, end))
-            fields = []
-    return records
+            break
+    return Record(fields, end)
 
 
 def sniff(content: str, default: str) -> str:
@@ -123,11 +134,11 @@ def sniff(content: str, default: str) -> str:
     return max(DELIMITERS, key=found.count) if found else default
 
 
-def _fields(content: str, delimiters: str) -> Iterator[tuple[str, str]]:
+def _fields(content: str, delimiters: str, start: int = 0) -> Iterator[tuple[str, str]]:
     """Each field as it stands there, and what ends it: a delimiter, a line end, or "" for the end of the text."""
     pattern = rf'((?:"(?:[^"]++|"")*+"?)?[^{delimiters}\r\n]*+)([{delimiters}]|\r\n|\r|\n|\Z)'
     end = "\n"
-    for match in re.finditer(pattern, content):
+    for match in re.compile(pattern).finditer(content, start):
         if match.start() == len(content) and end not in tuple(delimiters):
             return
         field, end = match.groups()
