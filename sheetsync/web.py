@@ -87,6 +87,8 @@ def _where(answer: urllib3.BaseHTTPResponse) -> str | None:
         return None
     if answer.status in LEADING and "Location" in answer.headers:
         return answer.headers["Location"]
+    if answer.length_remaining is not None and answer.length_remaining <= CHUNK:
+        answer.drain_conn()  # a short page of error is read to its end: that keeps the connection
     words = http.client.responses.get(answer.status)  # not the server's own: these go into the sheet
     reason = f"the server answers {answer.status}" + (f" ({words})" if words else "")
     if answer.status in PASSING:

@@ -99,6 +99,23 @@ def test_the_connection_of_an_answer_without_content_is_used_again(web: WebServe
     assert web.connections == 1
 
 
+def test_an_error_keeps_its_connection_unless_much_is_said_of_it(web: WebServer) -> None:
+    def lengthy(handler: Any) -> None:
+        handler.say(404, {"Content-Length": 10**9})
+
+    def short(handler: Any) -> None:
+        handler.say(404, {"Content-Length": 5})
+        handler.wfile.write(b"sorry")
+
+    fetch = FetchWeb(HERE)
+    for url in [web.give("/short.png", short)] * 3 + [web.give("/empty.png", status(503))] * 3:
+        with pytest.raises(FetchError, match="the server answers"):
+            fetch(url, io.BytesIO())
+    assert web.connections == 1
+    with pytest.raises(FetchError, match="the server answers 404"):
+        fetch(web.give("/lengthy.png", lengthy), io.BytesIO())
+
+
 def test_what_has_changed_comes_with_its_new_mark(web: WebServer) -> None:
     assert got(web.give("/1.png", page(PICTURE, ETag='"v2"')), '"v1"') == (PICTURE, Fetched('"v2"'))
     assert refusal(web.give("/2.png", status(304))) == "the server answers 304 (Not Modified)"
