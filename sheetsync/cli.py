@@ -12,7 +12,7 @@ import typer
 
 from sheetsync import __version__
 from sheetsync.errors import SheetsyncError, disk_problem
-from sheetsync.options import Every, Folder, Json, Keep, Shrink
+from sheetsync.options import Every, Folder, Json, Keep, Retry, Shrink
 
 if TYPE_CHECKING:
     from sheetsync.config import Project
@@ -46,8 +46,7 @@ def _global(
     version: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and leave.")
     ] = False,
-) -> None:
-    pass
+) -> None: ...
 
 
 @app.command()
@@ -129,7 +128,7 @@ def plan(folder: Folder = Path()) -> None:
 def sync(
     folder: Folder = Path(),
     allow_shrink: Shrink = False,
-    retry: Annotated[bool, typer.Option("--retry", help="Ask at once for images that failed before.")] = False,
+    retry: Retry = False,
     json: Json = False,
 ) -> None:
     """Run one pass: mirror the sheet, train if needed, write results back.

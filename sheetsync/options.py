@@ -24,3 +24,4 @@ Every = Annotated[
     float | None,
     typer.Option(help="Minutes between passes; every_minutes of sheetsync.toml if not given.", min=0.01, max=10_080),
 ]
+Retry = Annotated[bool, typer.Option("--retry", help="Ask at once for images that failed before.")]
