@@ -26,7 +26,7 @@ from sheetsync.records import Download, Failure, Row
 
 PICTURE = png(1)
 OK = "ok"
-LIMITS = {"connect_seconds": 2.0, "read_seconds": 1.0, "total_seconds": 2.0, "max_bytes": 200_000, "attempts": 1}
+LIMITS = {"connect_seconds": 5.0, "read_seconds": 5.0, "total_seconds": 8.0, "max_bytes": 200_000, "attempts": 1}
 
 # --- cells: what they are read as, or why they are no image ----------------------------------------
 
@@ -139,7 +139,7 @@ HOSTS: dict[str, tuple[str, ...]] = {
 
 # --- what servers answer ---------------------------------------------------------------------------
 
-TOO_LARGE, SLOW, BROKE = "file too large: over 0.2 MB", "too slow: not whole after 2 s", "the connection broke off"
+TOO_LARGE, SLOW, BROKE = "file too large: over 0.2 MB", "too slow: not whole after 8 s", "the connection broke off"
 NO_HTTP, BAD_HTTP = "what answers there speaks no HTTP", "the server's answer is not HTTP as it should be"
 ON = "cannot be fetched: the server leads on to "
 HEAD = b"HTTP/1.1 200 OK\r\n"
@@ -265,7 +265,7 @@ class _Moved:
 
 def came(folder: Path, urls: dict[str, str], *, private: bool) -> Iterator[tuple[str, str]]:
     """What came of addresses, by the names they have here."""
-    limits = Limits(workers=64, per_host=64, allow_private=private, **LIMITS)  # type: ignore[arg-type]
+    limits = Limits(workers=24, per_host=24, allow_private=private, **LIMITS)  # type: ignore[arg-type]
     wanted = [Download(Row(2, image_key(url), url)) for url in urls.values()]
     names = {image_key(url): name for name, url in urls.items()}
     for each in download(wanted, Objects(folder), fetch_any(folder, limits), limits):
