@@ -87,7 +87,7 @@ IDLE: dict[str, Edit] = {
     "a column of theirs": lambda sheet: sheet.edit(3, "who", "Bob"),
     "a column moved": lambda sheet: sheet.move_column("label", 0),
     "a new row without a label": lambda sheet: sheet.append(["Bob", NEW, "", ""]),
-    "a row that cannot be used": lambda sheet: sheet.append(["Bob", NEW, "a/b", "train"]),
+    "a row that cannot be used": lambda sheet: sheet.append(["Bob", NEW, "i", "tarin"]),
     "suddenly nearly empty": cleared,
     "no header": lambda sheet: sheet.rename("label", "class"),
     "not to be read": lambda sheet: sheet.fail(SheetError("the server is not to be reached")),
