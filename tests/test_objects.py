@@ -18,7 +18,7 @@ from sheetsync.records import Arrival
 
 
 def kept(objects: Objects, key: str, content: bytes) -> Arrival:
-    objects.root.mkdir(exist_ok=True)
+    objects.root.mkdir(parents=True, exist_ok=True)
     return Arrival(key, objects.keep(io.BytesIO(content), Picture(".png")), ".png", asked=1)
 
 
