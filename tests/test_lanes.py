@@ -105,7 +105,7 @@ def test_a_host_that_asks_for_a_rest_is_left_alone_and_others_are_not() -> None:
     assert scene.start(2) == ["a0", "b0"]
     scene.lanes.again(scene.turns.pop("a0"), "a0 again", 5.0, answered=True, rest=True)
     assert scene.start(9) == ["b1"]
-    scene.now = 1.0
+    scene.now = STALLED / 2
     scene.end("b0")
     assert scene.start(9) == ["b2"]
     scene.now = 5.0
