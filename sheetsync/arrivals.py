@@ -47,7 +47,7 @@ def line_of(arrival: Arrival) -> str:
 
 
 def _arrival(cells: list[str]) -> Iterator[Arrival]:
-    if len(cells) == 3:  # as it was until 0.5
+    if len(cells) == 3:  # as it was before there were marks
         key, digest, suffix = cells
         yield Arrival(key, digest, suffix)
     elif len(cells) == 8 and cells[5].isdecimal() and cells[6].isdecimal():
