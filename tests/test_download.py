@@ -99,7 +99,7 @@ FAULTS: dict[str, tuple[Any, str]] = {
     "/cut": (page(PICTURE[:-30]), "broken image: "),
     "/bad-header": (page(PICTURE[:11] + b"\0" + PICTURE[12:]), "broken image: "),  # no OSError to Pillow
     "/bad-chunk": (page(PICTURE[:36] + b"\0" + PICTURE[37:]), "broken image: "),  # nor is this
-    "/gif.png": (page(picture("GIF")), "GIF images cannot be used yet: save it as PNG or JPEG"),
+    "/icon.png": (page(picture("ICO")), "ICO images cannot be used: save it as PNG or JPEG"),
     "/rare": (page(b"DDS |\0\0\0" + bytes(120)), "not an image: unknown content"),
     "/wide": (page(picture("PNG", (101, 100))), "image too large: 101 x 100 pixels"),
     "/bomb": (page(huge_png(60_000)), "image too large: "),
