@@ -6,8 +6,8 @@
 5,000 JPEGs of about 2 kB, each its own content, from one process on this machine; all contenders use 32 connections,
 wait 3 s for an answer and try once. sheetsync checks and decodes every image, gives it its digest and its perceptual
 hash, keeps it under its content, synced to disk, and links it into the dataset; plain requests verify nothing and
-write one file each; img2dataset decodes and writes what it writes. Each is timed
- around its download alone, after its imports.
+write one file each; img2dataset decodes, and writes what it writes. Each is timed around its download alone, after its
+imports.
 """
 
 from __future__ import annotations

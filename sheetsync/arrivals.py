@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterator
+from collections.abc import Container, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,11 +18,11 @@ class Arrivals:
 
     file: Path
 
-    def add(self, arrival: Arrival) -> None:
-        """Note which content an address gave."""
+    def add(self, arrivals: Iterable[Arrival]) -> None:
+        """Note which content addresses gave."""
         with self.file.open("ab+") as log:
             torn = log.tell() and (log.seek(-1, 2), log.read(1))[1] != b"\n"
-            log.write((TORN if torn else b"") + line_of(arrival).encode())
+            log.write((TORN if torn else b"") + "".join(map(line_of, arrivals)).encode())
 
     def lines(self) -> int:
         """How many there are, those that count no more among them."""

@@ -5,26 +5,31 @@ A failure is a value with a reason for the annotator, never an exception: one br
 
 from __future__ import annotations
 
+import os
 import random
 import tempfile
 import threading
 import time
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from queue import SimpleQueue
+from io import BytesIO
+from queue import Empty, Queue
 from typing import BinaryIO, TypeAlias, cast
 
 from sheetsync.cells import shown
 from sheetsync.fetching import Fetch, FetchError, Limits, PassingError
 from sheetsync.lanes import Lanes, Turn
-from sheetsync.objects import TEMPORARY, Objects
+from sheetsync.objects import TEMPORARY, Objects, Staged
 from sheetsync.pictures import examine, prepare
 from sheetsync.places import host
 from sheetsync.records import Arrival, Download, Failure
 
 IN_MEMORY = 1 << 20  # bytes of an image that are held before they go to disk
 LONGEST_WAIT = 30.0  # seconds that a server may ask for, between two attempts
-Result: TypeAlias = Arrival | Failure | BaseException
+LITTLE = 1 << 15  # bytes of an image that is decoded in less time than it takes to change threads
+BATCH = 64  # images that are put away at a time, at most
+HELD = 1024  # that wait for it; more than there are threads, so that each can end
 
 
 def at_hand(wanted: Iterable[Download], objects: Objects) -> tuple[list[Arrival], list[Download]]:
@@ -55,15 +60,17 @@ def download(
     objects.root.mkdir(parents=True, exist_ok=True)
     lanes = Lanes(jobs, limits.workers, limits.per_host, time.monotonic)
     crew = _Crew(lanes, objects, fetch, limits, when)
+    left = len(jobs)
     try:
-        crew.start(min(len(jobs), 2 * limits.workers))
-        for _ in jobs:
-            result = crew.result()
-            yield result  # noted when whoever asks for the next one has put it where it belongs
-            if isinstance(result, Arrival):
-                objects.arrivals.add(result)
+        crew.start(min(left, 2 * limits.workers))
+        while left:
+            results = crew.results(min(left, BATCH))
+            yield from results
+            # Noted when whoever asks for the next one has put these where they belong.
+            objects.arrivals.add(each for each in results if isinstance(each, Arrival))
+            left -= len(results)
     finally:  # whoever stops listening, at Ctrl-C say, does not wait for slow servers
-        lanes.close()
+        crew.close()
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,49 +81,79 @@ class _Job:
     tries: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class _Raw:
+    """An image as it came, and its mark."""
+
+    wanted: Download
+    content: bytes
+    mark: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Ready:
+    """An image that was looked at, and what is to be settled before it counts."""
+
+    arrival: Arrival
+    staged: Staged
+
+
 @dataclass(frozen=True)
 class _Crew:
-    """The threads that fetch, and what they bring."""
+    """The threads that fetch, and what they bring.
+
+    They look at large images themselves, for that is work for many processors. Little ones are looked at where all
+    come together, for there it takes less time than many threads that step on each other's toes.
+    """
 
     lanes: Lanes[_Job]
     objects: Objects
     fetch: Fetch
     limits: Limits
     when: int
-    results: SimpleQueue[Result] = field(default_factory=SimpleQueue)
+    brought: Queue[Brought] = field(default_factory=lambda: Queue(HELD))
 
     def start(self, threads: int) -> None:
         for _ in range(threads):
             threading.Thread(target=self._work, name="download", daemon=True).start()
 
-    def result(self) -> Arrival | Failure:
-        """The next one. Raises what ended a thread, such as a full disk."""
-        result = self.results.get()
-        if isinstance(result, BaseException):
-            raise result
-        return result
+    def results(self, most: int) -> list[Arrival | Failure]:
+        """The next ones, as many as were brought meanwhile. Raises what ended a thread, such as a full disk."""
+        brought = [self.brought.get()]
+        with suppress(Empty):
+            while len(brought) < most:
+                brought.append(self.brought.get_nowait())
+        seen = [self._looked_at(each) for each in brought]
+        self.objects.settle(each.staged for each in seen if isinstance(each, _Ready))
+        return [each.arrival if isinstance(each, _Ready) else each for each in seen]
+
+    def close(self) -> None:
+        """Let the threads end, and leave nothing half done."""
+        self.lanes.close()
+        with suppress(Empty):
+            while True:
+                self.brought.get_nowait()
+        self.objects.sweep()
 
     def _work(self) -> None:
         try:
             while turn := self.lanes.take():
                 self._try(turn)
         except BaseException as error:  # noqa: BLE001  # it is raised again in the thread that listens
-            self.results.put(error)
+            self.brought.put(error)
 
     def _try(self, turn: Turn[_Job]) -> None:
         job = turn.job
         try:
-            result: Result = self._one(job.wanted)
+            brought: Brought = self._one(job.wanted)
             answered = True
         except FetchError as error:
             if isinstance(error, PassingError) and job.tries + 1 < self.limits.attempts:
                 self._again(turn, error)
                 return
-            row, answered = job.wanted.row, error.answered
-            passing = isinstance(error, PassingError)
-            result = Failure(row.key, row.number, row.url, shown(str(error), 500), passing)
+            brought, answered = _failure(job.wanted, error), error.answered
         self.lanes.over(turn, answered=answered)
-        self.results.put(result)
+        self.brought.put(brought)
 
     def _again(self, turn: Turn[_Job], error: PassingError) -> None:
         later = replace(turn.job, tries=turn.job.tries + 1)
@@ -124,18 +161,43 @@ class _Crew:
         rest = error.wait is not None
         self.lanes.again(turn, later, min(wait, LONGEST_WAIT), answered=error.answered, rest=rest)
 
-    def _one(self, wanted: Download) -> Arrival:
-        row, known = wanted.row, wanted.known
+    def _one(self, wanted: Download) -> Brought:
+        known = wanted.known
         with tempfile.SpooledTemporaryFile(IN_MEMORY, prefix=TEMPORARY, dir=str(self.objects.root)) as spool:
             file = cast(BinaryIO, spool)
-            fetched = self.fetch(row.url, file, known.mark if known else "")
+            fetched = self.fetch(wanted.row.url, file, known.mark if known else "")
             if fetched.unchanged and known:
                 return replace(known, asked=self.when, mark=fetched.mark or known.mark)
+            size = file.seek(0, os.SEEK_END)
             file.seek(0)
-            picture = examine(file, self.limits.max_pixels)
-            digest = self.objects.keep(file, picture)
+            if size <= LITTLE:
+                return _Raw(wanted, file.read(), fetched.mark)
+            return self._ready(wanted, file, fetched.mark)
+
+    def _looked_at(self, brought: Brought) -> Arrival | Failure | _Ready:
+        if isinstance(brought, BaseException):
+            raise brought
+        if not isinstance(brought, _Raw):
+            return brought
+        try:
+            return self._ready(brought.wanted, BytesIO(brought.content), brought.mark)
+        except FetchError as error:
+            return _failure(brought.wanted, error)
+
+    def _ready(self, wanted: Download, file: BinaryIO, mark: str) -> _Ready:
+        row, known, picture = wanted.row, wanted.known, examine(file, self.limits.max_pixels)
+        staged = self.objects.stage(file, picture)
         original = picture.suffix if picture.shown else ""
         suffix = picture.shown_suffix if picture.shown else picture.suffix
-        before = known or Arrival(row.key, digest, suffix)
-        changed = before.changed if before.digest == digest else self.when
-        return Arrival(row.key, digest, suffix, original, picture.look, self.when, changed, fetched.mark)
+        same = known is None or known.digest == staged.digest
+        changed = (known.changed if known else 0) if same else self.when
+        arrival = Arrival(row.key, staged.digest, suffix, original, picture.look, self.when, changed, mark)
+        return _Ready(arrival, staged)
+
+
+def _failure(wanted: Download, error: FetchError) -> Failure:
+    row, passing = wanted.row, isinstance(error, PassingError)
+    return Failure(row.key, row.number, row.url, shown(str(error), 500), passing)
+
+
+Brought: TypeAlias = _Raw | _Ready | Arrival | Failure | BaseException

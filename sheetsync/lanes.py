@@ -106,7 +106,8 @@ class Lanes(Generic[Job]):
         turn.lane.running.remove(turn)
         turn.lane.proven = answered
         self._queue(turn.lane)
-        self._changed.notify() if self._left > 0 else self._changed.notify_all()
+        if self._left <= 0:  # else whoever says so takes the next one
+            self._changed.notify_all()
 
     def _wake(self) -> None:
         while self._later and self._later[0][0] <= self._clock():

@@ -137,7 +137,7 @@ def _on_white(part: Image.Image, mode: str) -> Image.Image:
     if part.has_transparency_data:
         layer = part.convert("RGBA")
         part = Image.alpha_composite(Image.new("RGBA", layer.size, "white"), layer).convert("RGB")
-    return part.convert(mode)
+    return part if part.mode == mode else part.convert(mode)
 
 
 def _from_integers(part: Image.Image) -> Image.Image:

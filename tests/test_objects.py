@@ -19,7 +19,9 @@ from sheetsync.records import Arrival
 
 def kept(objects: Objects, key: str, content: bytes) -> Arrival:
     objects.root.mkdir(parents=True, exist_ok=True)
-    return Arrival(key, objects.keep(io.BytesIO(content), Picture(".png")), ".png", asked=1)
+    staged = objects.stage(io.BytesIO(content), Picture(".png"))
+    objects.settle([staged])
+    return Arrival(key, staged.digest, ".png", asked=1)
 
 
 @pytest.fixture
@@ -44,9 +46,30 @@ def test_equal_contents_are_kept_once(objects: Objects) -> None:
     assert len(files(objects.root)) == 1
 
 
+@pytest.mark.parametrize("count", [1, 4, 5, 40])
+def test_nothing_has_a_name_that_promises_a_content_before_it_is_settled(objects: Objects, count: int) -> None:
+    objects.root.mkdir(parents=True)
+    contents = [png(number) for number in range(count)]
+    staged = [objects.stage(io.BytesIO(content), Picture(".png")) for content in contents]
+    assert not [path for path in files(objects.root) if not Path(path).name.startswith(".tmp-")]
+    objects.settle(staged)
+    assert sorted(objects.path(each.digest, ".png").read_bytes() for each in staged) == sorted(contents)
+    assert len(files(objects.root)) == count
+
+
+def test_what_cannot_be_settled_leaves_nothing_half(objects: Objects) -> None:
+    objects.root.mkdir(parents=True)
+    staged = [objects.stage(io.BytesIO(png(number)), Picture(".png")) for number in range(6)]
+    blocked = objects.path(staged[2].digest, "").parent
+    blocked.write_text("a file where a folder should be")
+    with pytest.raises(OSError, match=blocked.name):
+        objects.settle(staged)
+    assert not [path for path in files(objects.root) if Path(path).name.startswith(".tmp-")]
+
+
 def test_sweeping_removes_what_is_half_and_nothing_else(objects: Objects) -> None:
     objects.sweep()  # there is no folder yet
-    objects.arrivals.add(kept(objects, "key", png(1)))
+    objects.arrivals.add([kept(objects, "key", png(1))])
     whole = files(objects.root)
     (objects.root / ".tmp-abc").write_bytes(png(2)[:50])
     objects.sweep()
@@ -57,19 +80,19 @@ def test_the_latest_content_of_an_address_counts(objects: Objects) -> None:
     assert objects.arrivals.known() == {}
     old, new, other = kept(objects, "key", png(1)), kept(objects, "key", png(2)), kept(objects, "other", png(1))
     for arrival in (old, other, new):
-        objects.arrivals.add(arrival)
+        objects.arrivals.add([arrival])
     assert objects.arrivals.known() == {"key": new, "other": other}
 
 
 @pytest.mark.parametrize("cut", range(1, 48))
 def test_a_line_cut_short_is_forgotten_and_spoils_no_other_address(objects: Objects, cut: int) -> None:
     first, second, third = (kept(objects, f"key{number}", png(number)) for number in range(3))
-    objects.arrivals.add(first)
-    objects.arrivals.add(second)
+    objects.arrivals.add([first])
+    objects.arrivals.add([second])
     log = objects.root / "arrivals.tsv"
     log.write_bytes(log.read_bytes()[:-cut])
     assert objects.arrivals.known() == {"key0": first}
-    objects.arrivals.add(third)
+    objects.arrivals.add([third])
     assert objects.arrivals.known() == {"key0": first, "key2": third}
 
 
