@@ -13,8 +13,9 @@ from sheetsync.folders import fitting
 from sheetsync.records import SKIP, SPLITS
 
 FORMULA = re.compile(r'=\s*(?:IMAGE|HYPERLINK)\s*\(\s*"((?:[^"]|"")*)"\s*[,;)]', re.IGNORECASE)
-# A URL that is normal already, as nearly all are: no port, nothing to quote, no fragment.
+# A URL and a path that are normal already, as nearly all are: no port, nothing to quote, no fragment; no dot in front.
 NORMAL = re.compile(r"https?://[a-z0-9.-]+/[\w/%:@!$&'()*+,;=~?.-]*(?<!\?)", re.ASCII)
+NORMAL_PATH = re.compile(r"\w[\w.-]*(?:/\w[\w.-]*)*")
 SCHEME = re.compile(r"[a-z][a-z0-9+.-]*:", re.IGNORECASE)
 MOST_LISTED = 5
 URL_CHARS = 8000
@@ -103,6 +104,8 @@ def _normal_object(given: str) -> str:
 
 
 def _normal_path(given: str) -> str:
+    if NORMAL_PATH.fullmatch(given):
+        return given
     parts = [part for part in given.replace("\\", "/").split("/") if part != "."]
     if not any(parts[:1]) or ".." in parts or parts[0].startswith("~"):
         raise ValueError(f"a path must stay inside the folder of images: {quoted(given)}")

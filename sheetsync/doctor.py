@@ -18,12 +18,12 @@ from typing import Any, Protocol, TypeVar
 from sheetsync import machine
 from sheetsync.config import CONFIG, Project, load
 from sheetsync.errors import SheetsyncError
+from sheetsync.feedback import our_columns
 from sheetsync.mirror import Mirror
 from sheetsync.objects import Objects
 from sheetsync.records import Answer, Finding
 from sheetsync.retrain import ProcessTrainer, device, weights
 from sheetsync.rows import column_letter, layout, parse
-from sheetsync.service import our_columns
 from sheetsync.sheets import Sheet, open_probe, open_sheet
 from sheetsync.sheets.probe import Probe
 from sheetsync.tables import Book, Table

@@ -155,6 +155,14 @@ class Mirror:
         if not path.exists() or path.read_bytes() != content:
             write_text(path, out.getvalue())
 
+    def described(self) -> tuple[int, ...]:
+        """What tells whether metadata.csv is the file that it was; () where there is none."""
+        path = self.root / METADATA
+        if not path.exists():
+            return ()
+        seen = path.stat()
+        return seen.st_ino, seen.st_size, seen.st_mtime_ns
+
     def _check_metadata(self) -> None:
         """A file of this name may be the team's own: nothing of theirs is replaced."""
         path = self.root / METADATA

@@ -62,10 +62,12 @@ def make_plan(
             continue
         entries.sort()
         target = place(row, entries[0].digest, entries[0].suffix, shares, folders.get(row.label, ""))
+        refreshes += [Download(row, stale[row.key])] if row.key in stale else []
+        if entries == [target]:
+            continue
         source = target if target in entries else entries[0]
         moves += [Move(source, target)] if source != target else []
         deletes += [Delete(entry) for entry in entries if entry != source]
-        refreshes += [Download(row, stale[row.key])] if row.key in stale else []
     deletes += [Delete(entry) for entries in held.values() for entry in entries]
     deletes.sort(key=lambda delete: delete.entry)
     return Plan(tuple(deletes), tuple(moves), tuple(downloads), tuple(refreshes))

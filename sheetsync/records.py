@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, NamedTuple, TypeAlias
 
 from sheetsync.folders import folder, label_of
 from sheetsync.steps import Step
@@ -68,8 +68,7 @@ class Snapshot:
 _NAME = re.compile(r"([0-9a-f]{20})-([0-9a-f]{32})(\.[a-z]+)")
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class Entry:
+class Entry(NamedTuple):
     """One image of the mirror. `split` is train, val, test or unlabelled; `label` is "" where unlabelled.
 
     `folder` is the name of the folder it lies in, "" where that is the one of its label alone.

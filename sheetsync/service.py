@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
@@ -16,20 +15,20 @@ from sheetsync import history, writeback
 from sheetsync.collect import Collector, Mirrored
 from sheetsync.config import Project
 from sheetsync.errors import Busy, SheetError, Shrunk, TrainingError
+from sheetsync.feedback import Feedback, Seen
 from sheetsync.fetching import Fetch
 from sheetsync.lookout import RESTARTS, Edited, watched
 from sheetsync.mirror import Mirror
-from sheetsync.objects import Objects, write_text
+from sheetsync.objects import Objects
 from sheetsync.plan import guard, make_plan, wakes
-from sheetsync.records import Manifest, Plan, Progress, Report, RunInfo, Snapshot
+from sheetsync.records import Plan, Progress, Report, RunInfo, Snapshot
 from sheetsync.retrain import Trainer, untrainable
 from sheetsync.review import Verdict, verdicts
 from sheetsync.rows import parse, usual_labels
 from sheetsync.seeds import Seeds
 from sheetsync.sheets import Sheet, dresser_of
-from sheetsync.tables import AddColumns, Book, Change
+from sheetsync.tables import Book
 from sheetsync.versions import Versions
-from sheetsync.writing import write_back
 
 
 @dataclass(frozen=True)
@@ -82,16 +81,19 @@ class Pass:
             self._foretell(book, snapshot, mirrored)
         with self._stage("train"):
             run, trained = self._train(mirrored, watch)
+        seen = Seen(snapshot, mirrored, run)
         with self._stage("review"):
-            said = self._review(snapshot, mirrored, run)
+            idle = not trained and self._feedback.idle(book, seen)
+            said = {} if idle else self._feedback.review(seen)
         with self._stage("write"):
-            self._write(None if trained else book, said, run, mirrored.manifest)
+            if not idle:
+                self._write(None if trained else book, said, seen)
             self._offer(snapshot)
         if run and self._seeds.missing(run):
             with self._stage("train"):
                 trained = bool(list(self._seeds.train(run, self._progress(mirrored, watch))))
             with self._stage("write"):
-                self._write(None, said, run, mirrored.manifest)
+                self._write(None, said, seen)
         return self._report(snapshot, mirrored, run, trained=trained)
 
     def look(self) -> tuple[Snapshot, Plan, str]:
@@ -110,7 +112,7 @@ class Pass:
 
     def _read(self) -> tuple[Book, Snapshot]:
         book = self.world.sheet.read()
-        writeback.check_ownership(book.rows, self.project.columns, self._ours(book))
+        writeback.check_ownership(book.rows, self.project.columns, self._feedback.ours(book))
         history.check_scores(book.scores)
         return book, parse(book.rows, self.project.columns, local=self.project.local)
 
@@ -126,7 +128,7 @@ class Pass:
         try:
             predictions = self.world.trainer.provisional(manifest, self.world.progress)
             said = verdicts(snapshot, manifest, mirrored.failures, predictions, mirrored.changed, provisional=True)
-            self._write(book, said, None, manifest)
+            self._write(book, said, Seen(snapshot, mirrored, None))
             told("predictions are in the sheet; the full training goes on")
         except (TrainingError, SheetError) as error:
             told(f"none before the full training: {error}")
@@ -150,30 +152,8 @@ class Pass:
         guard(plan, mirrored.manifest, len(snapshot.rows))
         return wakes(plan, {failure.key for failure in mirrored.failures})
 
-    def _review(self, snapshot: Snapshot, mirrored: Mirrored, run: RunInfo | None) -> dict[str, Verdict]:
-        trainer, manifest = self.world.trainer, mirrored.manifest
-        predictions = trainer.predictions(run, manifest, self.world.progress) if run else []
-        said = verdicts(snapshot, manifest, mirrored.failures, predictions, mirrored.changed)
-        self._tree.describe(manifest, snapshot.rows, {key: verdict.values for key, verdict in said.items()})
-        return said
-
-    def _write(self, first: Book | None, said: Mapping[str, Verdict], run: RunInfo | None, manifest: Manifest) -> None:
-        """Write what is not there. `first` = the first reading, if nothing was written since."""
-        columns, local = self.project.columns, self.project.local
-        seeds = self._seeds.runs(run).values() if run else ()
-        scored = run if len(seeds) == self._seeds.wanted else None
-
-        def wanted(book: Book) -> tuple[Change, ...]:
-            sizes, since = history.sizes(manifest), self._versions.changes
-            scores = history.score_changes(book.scores, scored, since, sizes, seeds) if scored else ()
-            changes = writeback.row_changes(book, columns, said, self._ours(book), local=local)
-            if not any(isinstance(change, AddColumns) for change in changes):
-                self._own(writeback.headers(book.rows, columns))  # before their cells are written
-            return changes + scores
-
-        # What the first reading has right already needs no other: an idle pass costs one.
-        if first is None or wanted(first):
-            self.done["cells"] += write_back(self.world.sheet, wanted)
+    def _write(self, first: Book | None, said: Mapping[str, Verdict], seen: Seen) -> None:
+        self.done["cells"] += self._feedback.write(first, said, seen)
 
     def _offer(self, snapshot: Snapshot) -> None:
         """People who relabel pick from the labels there are; where this fails, the next pass does it."""
@@ -225,17 +205,10 @@ class Pass:
     def _tree(self) -> Mirror:
         return Mirror(self.project.dataset, self._objects)
 
-    def _ours(self, book: Book) -> Collection[str]:
-        return our_columns(self.project.state, self.world.sheet, book)
-
-    def _own(self, headers: set[str]) -> None:
-        remembered = _remembered(self._columns_file)
-        if not headers <= remembered:
-            write_text(self._columns_file, "\n".join(sorted(headers | remembered)) + "\n")
-
     @property
-    def _columns_file(self) -> Path:
-        return _columns_file(self.project.state, self.world.sheet)
+    def _feedback(self) -> Feedback:
+        world = self.world
+        return Feedback(self.project, world.sheet, world.trainer, self._tree, world.progress)
 
     @property
     def _versions(self) -> Versions:
@@ -252,19 +225,6 @@ class Pass:
             yield
         finally:
             self.seconds[name] = round(self.seconds.get(name, 0.0) + self.world.clock() - started, 3)
-
-
-def our_columns(state: Path, sheet: Sheet, book: Book) -> Collection[str]:
-    """Headers of columns that we made or filled in this sheet; another of such a name may be the team's own."""
-    return writeback.known(book, _remembered(_columns_file(state, sheet)))
-
-
-def _remembered(kept: Path) -> set[str]:
-    return set(kept.read_text(encoding="utf-8").split("\n")) - {""} if kept.exists() else set()
-
-
-def _columns_file(state: Path, sheet: Sheet) -> Path:
-    return state / "columns" / f"{hashlib.sha256(sheet.identity.encode()).hexdigest()[:16]}.txt"
 
 
 @contextmanager

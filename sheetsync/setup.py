@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 
 from sheetsync.config import CONFIG, Project, Settings, load
 from sheetsync.errors import ConfigError, SheetError
+from sheetsync.feedback import our_columns
 from sheetsync.objects import write_text
 from sheetsync.rows import Columns, layout, parse, usual_labels
-from sheetsync.service import locked, our_columns
+from sheetsync.service import locked
 from sheetsync.sheets import Sheet, dresser_of, open_sheet, same_sheet
 from sheetsync.writeback import check_ownership
 

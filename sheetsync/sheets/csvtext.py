@@ -27,7 +27,9 @@ class Record:
     @property
     def values(self) -> tuple[str, ...]:
         """The fields as `csv.reader` gives them; none for a blank line."""
-        return () if self.fields == [""] else tuple([unquote(f) if f.startswith('"') else f for f in self.fields])
+        if '"' in "".join(self.fields):
+            return tuple([unquote(field) if field.startswith('"') else field for field in self.fields])
+        return () if self.fields == [""] else tuple(self.fields)
 
 
 @dataclass(slots=True)
