@@ -8,7 +8,7 @@ from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 
 from urllib3.util.connection import allowed_gai_family
 
-from sheetsync.fetching import FetchError
+from sheetsync.fetching import LocalError
 
 GLOBAL = ip_network("2000::/3")  # all that has been given out of IPv6 for talking to anybody
 NAT64 = ip_network("64:ff9b::/96")  # an IPv4 address in its last 32 bits, which a router takes out again
@@ -26,7 +26,7 @@ OTHERS = tuple(
 )
 
 
-class PrivateAddressError(FetchError):
+class PrivateAddressError(LocalError):
     """An address that is not on the open internet. It says the same of each, so that a sheet tells nobody which
     machines there are in the network.
     """

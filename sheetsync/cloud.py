@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from typing import Any, BinaryIO
 
-from sheetsync.fetching import Fetched, FetchError, Limits, PassingError, copy_within
+from sheetsync.fetching import Fetched, FetchError, Limits, LocalError, PassingError, copy_within
 
 SCHEMES = ("s3", "gs")
 PART = 4 << 20  # bytes that are held while they come
@@ -23,7 +23,7 @@ class FetchCloud:
     def __call__(self, url: str, into: BinaryIO, mark: str = "") -> Fetched:
         """Copy an object, unless it is still what `mark` says. Raises `FetchError`."""
         if not any(f"{url}/".startswith(f"{each.rstrip('/')}/") for each in self.buckets):
-            raise FetchError(
+            raise LocalError(
                 "this bucket is not opened: the configuration lists those that are, as buckets = "
                 f'["{url.partition("://")[0]}://my-images"] under [download] in sheetsync.toml'
             )
@@ -32,7 +32,7 @@ class FetchCloud:
         except FetchError:
             raise
         except ImportError:
-            raise FetchError("buckets need more packages: pip install 'sheetsync[cloud]'") from None
+            raise LocalError("buckets need more packages: pip install 'sheetsync[cloud]'") from None
         except FileNotFoundError:
             raise FetchError("no such object in the bucket") from None
         except PermissionError:

@@ -18,7 +18,7 @@ from queue import Empty, Queue
 from typing import BinaryIO, TypeAlias, cast
 
 from sheetsync.cells import shown
-from sheetsync.fetching import Fetch, FetchError, Limits, PassingError
+from sheetsync.fetching import Fetch, FetchError, Limits, LocalError, PassingError
 from sheetsync.lanes import Lanes, Turn
 from sheetsync.objects import TEMPORARY, Objects, Staged
 from sheetsync.pictures import examine, prepare
@@ -197,7 +197,8 @@ class _Crew:
 
 def _failure(wanted: Download, error: FetchError) -> Failure:
     row, passing = wanted.row, isinstance(error, PassingError)
-    return Failure(row.key, row.number, row.url, shown(str(error), 500), passing)
+    local = isinstance(error, LocalError) or not host(row.url)
+    return Failure(row.key, row.number, row.url, shown(str(error), 500), passing, local=local)
 
 
 Brought: TypeAlias = _Raw | _Ready | Arrival | Failure | BaseException

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import BinaryIO, Protocol
 from urllib.parse import parse_qs, urlencode, urlsplit
 
-from sheetsync.fetching import Fetched, FetchError, Limits, PassingError
+from sheetsync.fetching import Fetched, FetchError, Limits, LocalError, PassingError
 from sheetsync.web import FetchWeb, StatusError
 
 API = "https://www.googleapis.com"
@@ -46,7 +46,7 @@ class Robot(Protocol):
 
 
 def link_in(url: str) -> Link | None:
-    """The file that a normal URL leads to, None where that is not Drive. Raises `FetchError` for folders and pages.
+    """The file that a normal URL leads to, None where that is not Drive. Raises `LocalError` for folders and pages.
 
     >>> link_in("https://drive.google.com/file/d/1aBcDeFgHiJ/view?usp=sharing")
     Link(id='1aBcDeFgHiJ', resource_key='')
@@ -69,11 +69,11 @@ def link_in(url: str) -> Link | None:
 
 def _refuse_pages(host: str, path: str) -> None:
     if host == "drive.google.com" and FOLDER.fullmatch(path):
-        raise FetchError("this is a folder in Google Drive: give the link of one image in it (Share › Copy link)")
+        raise LocalError("this is a folder in Google Drive: give the link of one image in it (Share › Copy link)")
     if host in PHOTOS:
-        raise FetchError("this is a page of Google Photos, which gives no image to programs: put it into Google Drive")
+        raise LocalError("this is a page of Google Photos, which gives no image to programs: put it into Google Drive")
     if host == "docs.google.com" and PAGE.fullmatch(path):
-        raise FetchError("this is a document of Google's, not an image: save it as an image, and give that one's link")
+        raise LocalError("this is a document of Google's, not an image: save it as an image, and give that one's link")
 
 
 class FetchDrive:

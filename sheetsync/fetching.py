@@ -25,6 +25,10 @@ class PassingError(FetchError):
         self.wait, self.answered = wait, answered
 
 
+class LocalError(FetchError):
+    """The same, found on this machine with nobody asked: it ends when somebody sets this machine up otherwise."""
+
+
 @dataclass(frozen=True, slots=True)
 class Limits:
     """What one image may cost, and how many are fetched at a time: in all, and from one host."""

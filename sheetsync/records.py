@@ -196,7 +196,7 @@ class Failure:
     """An image that could not be had, and why. `passing` = it may work again without anybody's doing.
 
     It was tried on `times` passes, the `last` time then (seconds since 1970), and is tried again on the first pass
-    after `until`; all 0 where every pass tries.
+    after `until`; all 0 where every pass tries. `local` = that was found on this machine, with nobody asked.
     """
 
     key: str
@@ -207,6 +207,7 @@ class Failure:
     times: int = 0
     last: int = 0
     until: int = 0
+    local: bool = False
 
 
 # --- what training gave ---------------------------------------------------------------------------

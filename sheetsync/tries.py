@@ -49,7 +49,7 @@ class Tries:
 
 
 def _counted(failure: Failure, known: dict[str, Any] | None, now: int) -> Failure:
-    if failure.times or "://" not in failure.url:  # it waits, or is a file beside the sheet and costs nothing
+    if failure.times or failure.local:  # it waits, or costs nothing, and whoever mends it waits for no try
         return failure
     times = 1 + (known["times"] if known else 0)
     first, most = (SOON, SOON_MOST) if failure.passing else (LATER, LATER_MOST)

@@ -15,7 +15,7 @@ import urllib3
 from urllib3 import exceptions as wrong
 
 from sheetsync.cells import UNSEEN, normal_url
-from sheetsync.fetching import CHUNK, Fetched, FetchError, Limits, PassingError, copy_within, wait_asked
+from sheetsync.fetching import CHUNK, Fetched, FetchError, Limits, LocalError, PassingError, copy_within, wait_asked
 from sheetsync.wires import Wires
 
 REDIRECTS = 5
@@ -55,10 +55,10 @@ class FetchWeb:
                 raise _told(error) from None
 
     def _follow(self, url: str, into: BinaryIO, headers: Mapping[str, str], mark: str, leads: int) -> Fetched:
-        for _ in range(leads + 1):
+        for led in range(leads + 1):
             into.seek(0)
             into.truncate()
-            answer = self._wires.get(url, headers)
+            answer = self._ask(url, headers, led)
             try:
                 if answer.status == http.client.NOT_MODIFIED and mark:
                     answer.read(CHUNK)  # nothing: and so the connection is free again
@@ -71,6 +71,14 @@ class FetchWeb:
                 return Fetched(_mark(answer))
             url = _next(url, where)
         raise FetchError("too many redirects")
+
+    def _ask(self, url: str, headers: Mapping[str, str], led: int) -> urllib3.BaseHTTPResponse:
+        try:
+            return self._wires.get(url, headers)
+        except LocalError as error:
+            if led:  # somebody was asked for the way here
+                raise FetchError(str(error)) from None
+            raise
 
 
 def _body(answer: urllib3.BaseHTTPResponse) -> Iterator[bytes]:

@@ -26,7 +26,7 @@ from urllib3.exceptions import (
 from urllib3.util import connection as sockets
 
 from sheetsync.addresses import refuse_private, resolve
-from sheetsync.fetching import FetchError, Limits
+from sheetsync.fetching import FetchError, Limits, LocalError
 
 HOSTS = 256  # hosts whose connections are kept: of many thousand hosts, not many thousand sockets
 BUNDLES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE")  # who is trusted, if not certifi's list
@@ -57,7 +57,7 @@ class Wires:
     def get(self, url: str, headers: Mapping[str, str]) -> urllib3.BaseHTTPResponse:
         """Ask for an address once; the answer's body is still to come.
 
-        Raises `PrivateAddressError`, or an error of urllib3 or requests.
+        Raises `LocalError` where this machine refuses to, or an error of urllib3 or requests.
         """
         if not url.isascii():
             asked = requests.PreparedRequest()
@@ -113,7 +113,7 @@ def _trust() -> ssl.SSLContext:
     try:
         context.load_verify_locations(**{"capath" if os.path.isdir(given) else "cafile": given})  # noqa: PTH112
     except (OSError, ssl.SSLError):
-        raise FetchError(f"no secure connection: {', '.join(BUNDLES)} name no file of certificates") from None
+        raise LocalError(f"no secure connection: {', '.join(BUNDLES)} name no file of certificates") from None
     return context
 
 
@@ -121,7 +121,16 @@ def _proxy(scheme: str, netloc: str) -> str:
     """The proxy that the environment names for a host, "" = none."""
     url = f"{scheme}://{netloc}/"
     found = select_proxy(url, get_environ_proxies(url, None))
-    return str(prepend_scheme_if_needed(found, "http")) if found else ""  # type: ignore[no-untyped-call]
+    return _usable(found) if found else ""
+
+
+def _usable(proxy: str) -> str:
+    with suppress(LocationParseError):
+        url = str(prepend_scheme_if_needed(proxy, "http"))  # type: ignore[no-untyped-call]
+        parts = urllib3.util.parse_url(url)
+        if parts.scheme in ("http", "https") and parts.host:
+            return url
+    raise LocalError("HTTP_PROXY or HTTPS_PROXY names no proxy that can be used, such as http://proxy.example:3128")
 
 
 def _look(host: str) -> None:

@@ -15,7 +15,7 @@ from PIL import Image
 
 from sheetsync.config import Project, Settings, TrainingChoices
 from sheetsync.errors import TrainingError
-from sheetsync.fetching import Fetched, FetchError
+from sheetsync.fetching import Fetch, Fetched, FetchError
 from sheetsync.history import revision
 from sheetsync.records import Manifest, Prediction, Progress, RunInfo
 from sheetsync.service import Pass, World
@@ -144,7 +144,7 @@ def of_one_write(root: Path) -> Project:
     return project(root, training=TrainingChoices(provisional=False))
 
 
-def a_pass(where: Project, sheet: Sheet, fetch: Web, trainer: QuickTrainer, now: float = 0.0) -> Pass:
+def a_pass(where: Project, sheet: Sheet, fetch: Fetch, trainer: QuickTrainer, now: float = 0.0) -> Pass:
     """A pass in a world made of these, so many seconds after 1970 began."""
     ticks = iter(range(10**9))
     return Pass(where, World(sheet, fetch, trainer, lambda: float(next(ticks)), lambda *_: None, lambda: now))

@@ -16,13 +16,15 @@ import fsspec
 import pytest
 from fsspec.asyn import AsyncFileSystem
 from fsspec.registry import _registry
-from support import png
+from support import QuickTrainer, a_pass, png, project, table
 
 from sheetsync.cells import image_key, read_image
-from sheetsync.config import load
-from sheetsync.fetching import Fetch, Fetched, FetchError, Limits, PassingError
+from sheetsync.config import DownloadLimits, load
+from sheetsync.fetching import Fetch, Fetched, FetchError, Limits, LocalError, PassingError
 from sheetsync.files import open_below
 from sheetsync.places import fetch_any, host, image_of
+from sheetsync.records import Report
+from sheetsync.sheets.memory import MemorySheet
 
 PICTURE = png(1)
 LIMITS = Limits(max_bytes=100_000, total_seconds=0.5)
@@ -212,6 +214,51 @@ def test_what_goes_wrong_with_a_bucket_has_its_reason(bucket: type[Bucket], tmp_
 def test_without_the_packages_for_buckets_it_is_said_which_to_install(tmp_path: Path) -> None:
     fetch = fetch_any(tmp_path, LIMITS, buckets=["gs://mine"])
     assert refusal(fetch, "gs://mine/1.png") == "buckets need more packages: pip install 'sheetsync[cloud]'"
+
+
+# --- what is found out without asking anybody ------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://127.0.0.1/1.png",
+        "https://[::1]/1.png",
+        "s3://mine/1.png",
+        "https://drive.google.com/drive/folders/1aBcDeFgHiJ",
+        "https://photos.app.goo.gl/1aBcDeFgHiJ",
+    ],
+)
+def test_what_this_machine_refuses_is_told_from_what_somebody_answers(tmp_path: Path, url: str) -> None:
+    with pytest.raises(LocalError):
+        got(fetch_any(tmp_path, LIMITS), url)
+
+
+def test_a_bucket_that_is_listed_is_read_on_the_next_pass(bucket: type[Bucket], tmp_path: Path) -> None:
+    bucket.objects["mine/1.png"] = PICTURE
+    sheet, trainer = MemorySheet(table(["s3://mine/1.png", "i"])), QuickTrainer()
+
+    def sync(*buckets: str) -> Report:
+        where = project(tmp_path, download=DownloadLimits(buckets=buckets))
+        return a_pass(where, sheet, fetch_any(tmp_path, where.limits, buckets=buckets), trainer).run()
+
+    (refused,) = sync().failures
+    assert (refused.reason.startswith("this bucket is not opened"), refused.until) == (True, 0)
+    assert sync("s3://mine").failures == ()
+
+
+@pytest.mark.skipif(find_spec("gcsfs") is not None, reason="the packages for buckets are installed")
+def test_a_bucket_is_read_on_the_pass_after_its_packages_came(bucket: type[Bucket], tmp_path: Path) -> None:
+    bucket.objects["gs://mine/1.png"] = PICTURE
+    sheet, trainer, where = MemorySheet(table(["gs://mine/1.png", "i"])), QuickTrainer(), project(tmp_path)
+    fetch = fetch_any(tmp_path, where.limits, buckets=["gs://mine"])
+    (refused,) = a_pass(where, sheet, fetch, trainer).run().failures
+    assert (refused.reason.startswith("buckets need more packages"), refused.until) == (True, 0)
+    fsspec.register_implementation("gs", Bucket, clobber=True)
+    try:
+        assert a_pass(where, sheet, fetch, trainer).run().failures == ()
+    finally:
+        _registry.pop("gs")
 
 
 # --- pages that show one --------------------------------------------------------------------------

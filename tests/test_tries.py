@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
+from outside import outside_is_here
+from support import QuickTrainer, a_pass, machine_cells, png, project, table
+from webserver import WebServer, redirect, serving
 
+from sheetsync.config import DownloadLimits
 from sheetsync.errors import MirrorError
-from sheetsync.records import Download, Failure, Row
+from sheetsync.places import fetch_any
+from sheetsync.records import Download, Failure, Report, Row
 from sheetsync.review import failure_words
+from sheetsync.sheets.memory import MemorySheet
 from sheetsync.tries import Tries
 
 URL = "http://pics.example/a.png"
@@ -16,8 +24,8 @@ ROW = Row(2, "0" * 20, URL)
 DAY = 24 * 3600
 
 
-def failed(reason: str = "gone", *, passing: bool = False, url: str = URL, key: str = ROW.key) -> Failure:
-    return Failure(key, 2, url, reason, passing)
+def failed(reason: str = "gone", *, passing: bool = False, key: str = ROW.key, local: bool = False) -> Failure:
+    return Failure(key, 2, URL, reason, passing, local=local)
 
 
 def waits(tries: Tries, rounds: int, *, passing: bool) -> list[int]:
@@ -53,10 +61,18 @@ def test_what_came_at_last_or_left_the_sheet_is_forgotten(tmp_path: Path) -> Non
     assert said.times == 1
 
 
-def test_a_file_beside_the_sheet_costs_nothing_and_is_looked_at_on_every_pass(tmp_path: Path) -> None:
+def test_what_is_found_on_this_machine_costs_nothing_and_is_looked_at_on_every_pass(tmp_path: Path) -> None:
     tries = Tries(tmp_path / "a.json")
-    assert tries.note([failed(url="pics/a.png")], 1000) == [failed(url="pics/a.png")]
+    assert tries.note([failed(local=True)], 1000) == [failed(local=True)]
     assert not tries.file.exists()
+
+
+def test_earlier_tries_do_not_count_once_nobody_is_asked_any_more(tmp_path: Path) -> None:
+    tries = Tries(tmp_path / "a.json")
+    tries.note([failed()], 1000)
+    tries.note([failed(local=True)], 9000)
+    (said,) = tries.note([failed()], 9001)
+    assert said.times == 1
 
 
 def test_what_was_tried_is_told_with_when_and_how_often(tmp_path: Path) -> None:
@@ -72,3 +88,61 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path: Path, broken: str) -> Non
     (tmp_path / "a.json").write_text(broken)
     with pytest.raises(MirrorError, match=r"a\.json cannot be read .*: delete it"):
         Tries(tmp_path / "a.json").waiting([Download(ROW)], 0)
+
+
+# --- from pass to pass ----------------------------------------------------------------------------
+
+
+@dataclass
+class Passes:
+    """Passes over one row, with the real fetcher and a configuration that changes between them."""
+
+    root: Path
+    url: str
+    trainer: QuickTrainer = field(default_factory=QuickTrainer)
+    sheet: MemorySheet = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.sheet = MemorySheet(table([self.url, ""]))
+
+    def sync(self, now: int, *, allow_private: bool = False) -> Report:
+        where = project(self.root, download=DownloadLimits(allow_private=allow_private))
+        fetch = fetch_any(self.root, where.limits, buckets=where.settings.download.buckets)
+        return a_pass(where, self.sheet, fetch, self.trainer, now).run()
+
+    @property
+    def status(self) -> str:
+        return machine_cells(self.sheet.book().rows)[0]["status"]
+
+
+@pytest.fixture
+def web() -> Iterator[WebServer]:
+    with serving() as server:
+        yield server
+
+
+def test_what_was_refused_is_fetched_on_the_first_pass_that_allows_it(tmp_path: Path, web: WebServer) -> None:
+    passes = Passes(tmp_path, web.give("/1.png", png(1)))
+    (failure,) = passes.sync(1000).failures
+    assert (failure.times, failure.until) == (0, 0)
+    assert passes.status == "not a public address: allow_private = true under [download] in sheetsync.toml allows it"
+    assert passes.sync(1001).cells == 0
+    assert web.asked == []
+    assert passes.sync(1002, allow_private=True).failures == ()
+    assert (web.asked, passes.status) == (["/1.png"], "ok")
+
+
+def test_where_a_server_led_to_what_is_refused_it_is_asked_no_sooner(
+    tmp_path: Path, web: WebServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    outside_is_here(monkeypatch)
+    web.give("/1.png", redirect(f"http://127.0.0.1:{web.port}/2.png"))
+    web.give("/2.png", png(1))
+    passes = Passes(tmp_path, f"http://pics.example:{web.port}/1.png")
+    (failure,) = passes.sync(1000).failures
+    assert (failure.times, failure.until) == (1, 1600)
+    for now in (1001, 1599):
+        assert passes.sync(now, allow_private=True).failures == (failure,)
+    assert web.asked == ["/1.png"]
+    assert passes.sync(1600, allow_private=True).failures == ()
+    assert web.asked == ["/1.png", "/1.png", "/2.png"]
