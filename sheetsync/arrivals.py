@@ -34,6 +34,14 @@ class Arrivals:
         """The latest of these addresses, or of all."""
         return {arrival.key: arrival for arrival in self._read(keys)}
 
+    def counted(self) -> tuple[dict[str, Arrival], int]:
+        """The latest of all addresses, and how many arrivals there are, those that count no more among them."""
+        known, count = {}, 0
+        for arrival in self._read(None):
+            known[arrival.key] = arrival
+            count += 1
+        return known, count
+
     def _read(self, keys: Container[str] | None) -> Iterator[Arrival]:
         with suppress(FileNotFoundError), self.file.open(encoding="utf-8", newline="\n") as log:
             for line in log:

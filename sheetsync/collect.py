@@ -98,7 +98,7 @@ class Collector:
     def _changed(self) -> dict[str, int]:
         if self.refresh is None:
             return {}
-        return {key: each.changed for key, each in self.tree.objects.arrivals.known().items() if each.changed}
+        return {key: each.changed for key, each in self.tree.objects.compact().items() if each.changed}
 
     @property
     def _tries(self) -> Tries:

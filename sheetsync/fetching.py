@@ -26,7 +26,7 @@ class PassingError(FetchError):
 
 
 class LocalError(FetchError):
-    """The same, found on this machine with nobody asked: it ends when somebody sets this machine up otherwise."""
+    """The same, found on this machine with nobody asked: its set-up or the cell has to change."""
 
 
 @dataclass(frozen=True, slots=True)

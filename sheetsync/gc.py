@@ -15,9 +15,8 @@ from itertools import chain
 from pathlib import Path
 
 from sheetsync import history
-from sheetsync.arrivals import line_of
 from sheetsync.mirror import Mirror
-from sheetsync.objects import TEMPORARY, Objects, file_digest, write_text
+from sheetsync.objects import TEMPORARY, Objects, file_digest
 from sheetsync.records import Arrival, Manifest, Progress, RunInfo
 
 STAGE = "gc"
@@ -82,7 +81,7 @@ class Store:
         if not delete:
             return waste
         if lines:
-            write_text(self._objects.arrivals.file, "".join(sorted(map(line_of, arrivals))))
+            self._objects.keep(arrivals)
         for path in chain(*files):
             path.unlink(missing_ok=True)
         if cache:

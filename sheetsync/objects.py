@@ -11,14 +11,14 @@ import hashlib
 import os
 import shutil
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from io import BytesIO
 from itertools import count
 from pathlib import Path
 from typing import BinaryIO
 
-from sheetsync.arrivals import Arrivals
+from sheetsync.arrivals import Arrivals, line_of
 from sheetsync.pictures import Picture
 from sheetsync.records import Arrival
 
@@ -28,6 +28,7 @@ SHOWN = ".shown"
 
 _NUMBERS = count()
 FEW = 4  # files that are synced one by one
+SPARE = 1000  # lines of the log of addresses that may count no more, beside as many as do count
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +103,18 @@ class Objects:
             raise
         return name, target
 
+    def keep(self, arrivals: Iterable[Arrival]) -> None:
+        """Write the log of addresses anew, with these alone. Only under the lock."""
+        write_text(self.arrivals.file, "".join(sorted(map(line_of, arrivals))), synced=True)
+
+    def compact(self) -> dict[str, Arrival]:
+        """What every address gave; the log is written anew where most of it counts no more. Only under the lock."""
+        known, lines = self.arrivals.counted()
+        if lines > 2 * len(known) + SPARE:
+            with suppress(OSError):  # no pass is to fail for it: without room the log stays as it is
+                self.keep(known.values())
+        return known
+
     def sweep(self) -> None:
         """Remove what a killed pass left half written. Only under the lock."""
         for leftover in self.root.glob(f"{TEMPORARY}*"):
@@ -160,12 +173,14 @@ def _replace(source: Path, target: Path) -> None:
     temporary.unlink(missing_ok=True)  # renaming one hard link of a file onto another does nothing
 
 
-def write_text(path: Path, text: str) -> None:
-    """Replace a file others may read: whole or not at all."""
+def write_text(path: Path, text: str, *, synced: bool = False) -> None:
+    """Replace a file others may read: whole or not at all, with `synced` after a power cut, too."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.parent / f"{TEMPORARY}{path.name}"
     with _gone_if_it_fails(temporary):
         temporary.write_text(text, encoding="utf-8", newline="")
+        if synced:
+            _sync([str(temporary)], path.parent)
         temporary.replace(path)
 
 

@@ -17,6 +17,7 @@ from test_cli import SHEETSYNC, ok, pictures, project
 from sheetsync.errors import SheetsyncError, disk_problem
 from sheetsync.mirror import Mirror
 from sheetsync.objects import Objects, file_digest
+from sheetsync.records import Arrival
 from sheetsync.sheets.csvfile import CsvSheet
 
 URLS = [f"http://pics.example/{number}.png" for number in range(24)]
@@ -90,6 +91,19 @@ def test_a_pass_that_runs_out_of_room_anywhere_breaks_nothing_and_the_next_one_g
     assert said == [quick_words(png(n)) for n in range(24)]
     assert not [path for path in tree(small) if "/.tmp-" in path]
     assert run().cells == 0
+
+
+def test_a_log_of_addresses_for_which_there_is_no_room_stays_as_it_is(small: Path) -> None:
+    objects = Objects(small)
+    objects.arrivals.add(Arrival(str(n % 300), "0" * 32, ".png", asked=n) for n in range(3000))
+    before = objects.arrivals.file.read_bytes()
+    filler = fill(small, 2)
+    assert len(objects.compact()) == 300
+    assert objects.arrivals.file.read_bytes() == before
+    assert not list(small.glob(".tmp-*"))
+    filler.unlink()
+    objects.compact()
+    assert objects.arrivals.lines() == 300
 
 
 def test_the_command_says_it_in_a_sentence(small: Path) -> None:

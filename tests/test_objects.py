@@ -5,14 +5,17 @@ from __future__ import annotations
 import hashlib
 import io
 import os
+import subprocess
+import sys
 import tempfile
+import time
 from contextlib import suppress
 from pathlib import Path
 
 import pytest
 from support import png
 
-from sheetsync.objects import Objects, link, write_text
+from sheetsync.objects import SPARE, Objects, link, write_text
 from sheetsync.pictures import Picture
 from sheetsync.records import Arrival
 
@@ -94,6 +97,60 @@ def test_a_line_cut_short_is_forgotten_and_spoils_no_other_address(objects: Obje
     assert objects.arrivals.known() == {"key0": first}
     objects.arrivals.add([third])
     assert objects.arrivals.known() == {"key0": first, "key2": third}
+
+
+def grown(objects: Objects, lines: int) -> dict[str, Arrival]:
+    """A log of so many lines, for two addresses; gives the last of each."""
+    objects.root.mkdir(parents=True, exist_ok=True)
+    arrivals = [Arrival(f"key{number % 2}", "0" * 32, ".png", asked=number) for number in range(lines)]
+    objects.arrivals.add(arrivals)
+    return {each.key: each for each in arrivals[-2:]}
+
+
+def test_a_log_most_of_which_counts_no_more_is_written_anew_and_a_small_one_is_left_alone(objects: Objects) -> None:
+    last, log = grown(objects, SPARE + 4), objects.arrivals.file
+    before = log.stat()
+    assert objects.compact() == last
+    assert log.stat() == before
+    objects.arrivals.add([last["key0"]])
+    assert objects.compact() == last
+    assert objects.arrivals.lines() == 2
+    assert objects.arrivals.known() == last
+    assert files(objects.root) == ["arrivals.tsv"]
+
+
+def test_a_log_that_cannot_be_written_anew_stays_as_it_is(objects: Objects) -> None:
+    last, log = grown(objects, SPARE + 5), objects.arrivals.file
+    (objects.root / f".tmp-{log.name}").mkdir()  # where it would be written
+    before = log.read_bytes()
+    assert objects.compact() == last
+    assert log.read_bytes() == before
+
+
+def test_no_address_is_lost_where_a_log_is_written_anew_and_killed(objects: Objects) -> None:
+    """Kill -9 at many moments: of each address there is the last line or the one before."""
+    code = (
+        "import sys; from pathlib import Path; from itertools import count\n"
+        "from sheetsync.objects import Objects; from sheetsync.records import Arrival\n"
+        "objects = Objects(Path(sys.argv[1]))\n"
+        "for now in count(int(sys.argv[2])):\n"
+        "    objects.arrivals.add([Arrival(str(n), '0' * 32, '.png', asked=now) for n in range(2000)])\n"
+        "    objects.compact()\n"
+        "    print(flush=True)"
+    )
+    objects.root.mkdir()
+    for each in range(8):
+        command = [sys.executable, "-c", code, str(objects.root), str(each * 10**6)]
+        with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
+            assert process.stdout
+            process.stdout.readline()
+            time.sleep(each / 50)
+            process.kill()
+        known = objects.arrivals.known()
+        assert len(known) == 2000
+        last = max(arrival.asked for arrival in known.values())
+        assert {arrival.asked for arrival in known.values()} <= {last, last - 1}
+        assert objects.arrivals.lines() < 4 * 2000 + SPARE
 
 
 def test_a_link_is_the_same_file_and_replaces_what_was_there(tmp_path: Path) -> None:

@@ -10,8 +10,10 @@ from typing import BinaryIO
 import pytest
 from support import QuickTrainer, Web, a_pass, machine_cells, png, project, table, tree
 
+from sheetsync.arrivals import Arrivals
 from sheetsync.config import DownloadLimits
 from sheetsync.fetching import Fetched, FetchError
+from sheetsync.objects import SPARE
 from sheetsync.records import Report
 from sheetsync.sheets.memory import MemorySheet
 
@@ -118,6 +120,24 @@ def test_always_is_on_every_pass(tmp_path: Path) -> None:
     scene = Scene(tmp_path, "always")
     scene.sync(now=0)
     assert [scene.sync(now=0).asked for _ in range(2)] == [6, 6]
+
+
+def test_the_log_of_what_is_asked_for_on_every_pass_stays_within_bounds_and_nothing_is_forgotten(
+    tmp_path: Path,
+) -> None:
+    urls = [f"http://pics.example/{number}.png" for number in range(300)]
+    web, sheet = Marked({url: png(n) for n, url in enumerate(urls)}), MemorySheet(table(*[[url, ""] for url in urls]))
+    scene, log = Scene(tmp_path, "always", web, sheet=sheet), Arrivals(tmp_path / ".sheetsync/objects/arrivals.tsv")
+    lines = []
+    for now in range(12):
+        web[urls[7]] = png(7 if now < 3 else 999)
+        assert scene.sync(now).asked == (300 if now else 0)
+        lines.append(log.lines())
+        assert {each.asked for each in log.known().values()} == {now}
+    assert max(lines) <= 2 * 300 + SPARE
+    assert lines.count(300) > 1
+    assert scene.status(7) == "ok, its image changed on 1970-01-01"
+    assert sorted(web.asked) == sorted(f"{url} unchanged" for url in urls)
 
 
 def test_images_of_before_there_were_marks_are_fetched_once_more(scene: Scene) -> None:
