@@ -19,6 +19,8 @@ _READABLE = {
     "AVIF": rb"....ftyp(avi[fs]|m[is]f1.{4}(.{4})*?avi[fs])",
     "HEIF": rb"....ftyp(he[iv][cxms]|m[is]f1)",
 }
+# What a text may begin with. Nothing in it is ever read in another way, for of a row of comments there are too many.
+_BEFORE = rb"(?:<\?xml[^>]*>|<!doctype svg[^>]*>|(?><!--.*?-->)|\s)*+"
 _SAVE = "save it as PNG or JPEG"
 _REFUSED = {
     rb"\0\0[\x01\x02]\0": f"ICO images cannot be used: {_SAVE}",
@@ -31,8 +33,8 @@ _REFUSED = {
         "not an image but a video: save a frame of it as PNG or JPEG"
     ),
     rb"PK\x03\x04": "not an image: the address gives an archive or an office document",
-    rb"(<\?xml[^>]*>|<!doctype svg[^>]*>|<!--.*?-->|\s)*<svg[\s>]": "SVG drawings cannot be used: export it as PNG",
-    rb"(<\?xml[^>]*>|<!--.*?-->|\s)*<(!doctype|html|head|body|title|meta|script|h1|p|div|center)\b": (
+    _BEFORE + rb"<svg[\s>]": "SVG drawings cannot be used: export it as PNG",
+    _BEFORE + rb"<(!doctype|html|head|body|title|meta|script|h1|p|div|center)\b": (
         "not an image: the address gives a web page"
     ),
     rb"<\?xml|<\w[\w:]*[\s/>]": "not an image: the address gives XML, which may say why: open it in a browser",
