@@ -92,10 +92,13 @@ class Feedback:
         """Of all that decides what belongs into the sheet and beside the images, and of what stands there."""
         manifest, run = seen.mirrored.manifest, seen.run
         unlabelled = [(entry.key, entry.digest) for entry in manifest if entry.split == UNLABELLED]
-        images = history.revision(manifest), unlabelled, seen.mirrored.failures, seen.mirrored.changed
+        names = [entry.suffix + entry.folder for entry in manifest]
+        images = history.revision(manifest), unlabelled, names, seen.mirrored.failures, seen.mirrored.changed
+        # A run that was lost and trained again, elsewhere perhaps, says something else; a seed may have come last.
+        runs = [(each.id, each.metrics) for each in self._seeds.runs(run).values()] if run else ()
         columns = book.ours is not None and sorted(book.ours), sorted(self.ours(book))
         there = book.rows, book.scores, *columns, self.tree.described()
-        return mark((*there, *images, run and run.id, self.project.settings))
+        return mark((*there, *images, runs, self.project.settings))
 
     def _own(self, headers: set[str]) -> None:
         file = _columns_file(self.project.state, self.sheet)

@@ -89,7 +89,7 @@ class Pass:
             if not idle:
                 self._write(None if trained else book, said, seen)
             self._offer(snapshot)
-        if run and self._seeds.missing(run):
+        if run and not idle and self._seeds.missing(run):
             with self._stage("train"):
                 trained = bool(list(self._seeds.train(run, self._progress(mirrored, watch))))
             with self._stage("write"):

@@ -22,14 +22,18 @@ PAGES = {f"http://pics.example/{n}.png": png(n) for n in range(12)}
 
 @dataclass
 class Failing(QuickTrainer):
-    """Its training with a certain seed fails."""
+    """Its training with a certain seed fails, or is the last thing of a pass."""
 
     fails: int = -1
+    stops: int = -1
 
     def train(self, revision: str, progress: Progress, seed: int = 0) -> RunInfo:
         if seed == self.fails:
             raise TrainingError("training failed: no memory")
-        return super().train(revision, progress, seed)
+        run = super().train(revision, progress, seed)
+        if seed == self.stops:
+            raise KeyboardInterrupt
+        return run
 
 
 class Scene:
@@ -104,6 +108,17 @@ def test_a_seed_that_fails_leaves_what_the_model_says_and_its_row_comes_with_the
     report = scene.run(3)
     assert (report.trained, len(scene.trainer.trained)) == (True, 3)
     assert [row["seeds"] for row in scene.scores()] == ["3"]
+
+
+def test_a_pass_that_is_stopped_after_its_last_seed_has_its_row_of_scores_from_the_next_one(scene: Scene) -> None:
+    scene.trainer.stops = 2
+    with pytest.raises(KeyboardInterrupt):
+        scene.run(3)
+    assert scene.scores() == []
+    report = scene.run(3)
+    assert (report.trained, len(scene.trainer.trained)) == (False, 3)
+    assert [row["seeds"] for row in scene.scores()] == ["3"]
+    assert scene.run(3).cells == 0
 
 
 def test_versions_are_those_of_the_first_seed(scene: Scene) -> None:
