@@ -8,12 +8,12 @@ import os
 import re
 import threading
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from importlib.util import find_spec
 from traceback import clear_frames
-from typing import BinaryIO
+from typing import IO, BinaryIO, TypeVar
 
 from PIL import Image, JpegImagePlugin, TiffImagePlugin, UnidentifiedImageError
 
@@ -54,7 +54,9 @@ MEMORY = 750_000_000  # bytes for all pictures that are decoded at the same time
 NEEDED = {"WEBP": 16, "AVIF": 16, "HEIF": 12}
 LEAST = {"AVIF": MEMORY // 2, "HEIF": MEMORY // 2}
 
-_DESKS = threading.BoundedSemaphore(min(8, max(2, os.cpu_count() or 2)))  # decoding is work for the processor
+Found = TypeVar("Found")
+DESKS = min(8, max(2, os.cpu_count() or 2))  # decoding is work for the processor
+_DESKS = threading.BoundedSemaphore(DESKS)
 _MARKER = re.compile(rb"\xff[^\x00\xff\xd0-\xd7]")
 
 
@@ -77,6 +79,7 @@ def prepare() -> None:
     Image.init()
     with suppress(AttributeError, OSError):  # not glibc: there each thread would keep up to 64 MB that are free
         ctypes.CDLL(None).mallopt(-3, 1 << 20)  # M_MMAP_THRESHOLD
+        ctypes.CDLL(None).mallopt(-8, DESKS)  # M_ARENA_MAX
     if find_spec("pi_heif"):
         import pi_heif
 
@@ -95,11 +98,10 @@ def examine(file: BinaryIO, max_pixels: int) -> Picture:
     name = kind(start)
     if name not in Image.OPEN:
         raise FetchError(_MISSING[name])
-    file.seek(0)
-    if name == "JPEG":
-        _check_jpeg(file.read())
-        file.seek(0)
     with _DESKS, ExitStack() as room, _told(name):  # the room is left when nothing of the picture is there any more
+        if name == "JPEG":
+            _read(file, _check_jpeg)
+        file.seek(0)
         if name == "WEBP":
             room.enter_context(_ROOM.taken(_webp_needed(*webp_size(start), max_pixels)))
         return _decoded(file, name, max_pixels, room)
@@ -166,6 +168,14 @@ def _check_needed(needed: int, name: str) -> int:
     return needed
 
 
+def _read(file: IO[bytes], look: Callable[[bytes], Found]) -> Found:
+    """What is found in all bytes of a file, which have their room meanwhile."""
+    size = file.seek(0, os.SEEK_END)
+    file.seek(0)
+    with _ROOM.taken(min(size, MEMORY)):
+        return look(file.read(size))  # not `read()`, which joins what it had with the rest
+
+
 def _check_jpeg(data: bytes) -> None:
     if data.count(b"\xff\xda") > MOST_SCANS and (scans := _scans(data)) > MOST_SCANS:
         raise FetchError(f"broken image: a JPEG of {scans} scans")
@@ -208,10 +218,9 @@ def _webp_needed(wide: int, high: int, max_pixels: int) -> int:
 
 def _coefficients(image: JpegImagePlugin.JpegImageFile, pixels: int) -> int:
     """Bytes of those of a JPEG that are held at full size: all, where it comes in several scans."""
-    if pixels > LARGEST and image.fp:  # of smaller ones it is not worth a look
-        image.fp.seek(0)
-        if _scans(image.fp.read()) == 1:
-            return 0
+    # Of smaller ones it is not worth a look.
+    if pixels > LARGEST and image.fp and _read(image.fp, _scans) == 1:
+        return 0
     samples = sum(across * down for _, across, down, _ in image.layer)
     return 2 * pixels * samples // max(across * down for _, across, down, _ in image.layer)
 

@@ -48,6 +48,29 @@ def told_apart(folder: Path, came: Any, wanted: Seen | str) -> str:
         return differences(image.convert("RGB"), wanted)
 
 
+AT_ONCE = """
+import sys, threading
+from concurrent.futures import ThreadPoolExecutor
+from sheetsync.pictures import examine, prepare
+all_there = threading.Barrier(64)
+def suffix(_):
+    with open(sys.argv[1], "rb") as file:
+        all_there.wait()
+        return examine(file, 100).suffix
+prepare()
+with ThreadPoolExecutor(64) as pool:
+    print({*pool.map(suffix, range(64))})
+"""
+
+
+def test_files_that_are_large_themselves_are_not_all_in_memory_at_once(tmp_path: Path) -> None:
+    picture, path = saved(Image.new("L", (8, 8)), "JPEG"), tmp_path / "long.jpg"
+    path.write_bytes(picture[:2] + (b"\xff\xfe\xff\xff" + bytes(65_533)) * 450 + picture[2:])
+    told, peak = run_limited(["-c", AT_ONCE, str(path)], 1000)
+    assert told == "{'.jpg'}"
+    assert peak < 700
+
+
 JFIF = {"jfif", "jfif_version", "jfif_unit", "jfif_density"}
 
 

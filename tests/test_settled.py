@@ -132,8 +132,8 @@ CHANGES: dict[str, Callable[[Team], object]] = {
     ),
     "a row of scores": lambda team: (team.root / "labels.scores.csv").unlink(),
     "an image file": lambda team: next((team.root / "dataset" / "train").rglob("*.png")).unlink(),
-    "how an image file is called": lambda team: (
-        (file := next((team.root / "dataset" / "train").rglob("*.png"))).rename(file.with_suffix(".jpg"))
+    "how an image file is called": lambda team: (file := next((team.root / "dataset" / "train").rglob("*.png"))).rename(
+        file.with_suffix(".jpg")
     ),
     "what columns are ours": lambda team: shutil.rmtree(team.root / ".sheetsync" / "columns"),
     "the run": lambda team: team.count_again(),
