@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable
-from dataclasses import dataclass, field
+from contextlib import closing
+from dataclasses import dataclass, field, replace
 from itertools import chain
 
 from sheetsync.download import at_hand, download
@@ -63,8 +64,8 @@ class Collector:
         waiting = [] if retry else self._tries.waiting(wanted, now)
         early = {failure.key for failure in waiting}
         due = [each for each in wanted if each.row.key not in early]
-        fetched = download(due, self.tree.objects, self.fetch, self.limits, now)
-        failures = self._receive(snapshot, plan.refreshes, chain(restored, fetched), len(restored) + len(due))
+        with closing(download(due, self.tree.objects, self.fetch, self.limits, now)) as fetched:
+            failures = self._receive(snapshot, plan.refreshes, chain(restored, fetched), len(restored) + len(due))
         self.done.update(restored=len(restored), downloaded=-len(restored))
         return self._tries.note([*waiting, *failures], now)
 
@@ -90,9 +91,12 @@ class Collector:
             return {}
         known, now = self.tree.objects.arrivals.known(), self.now()
         of_entry = {entry.key: Arrival(entry.key, entry.digest, entry.suffix) for entry in manifest}
-        # Where a crash kept the log from what the mirror holds by now, nothing is known of that.
-        same = {key for key in of_entry.keys() & known.keys() if of_entry[key].digest == known[key].digest}
-        held = of_entry | {key: known[key] for key in same}
+        # Where a crash kept the log from what the mirror holds by now, that came later than what is known.
+        held = of_entry | {
+            key: known[key] if known[key].digest == entry.digest else replace(entry, changed=int(now))
+            for key, entry in of_entry.items()
+            if key in known
+        }
         return {key: each for key, each in held.items() if now - each.asked >= self.refresh}
 
     def _changed(self) -> dict[str, int]:

@@ -10,7 +10,7 @@ import random
 import tempfile
 import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from io import BytesIO
@@ -48,10 +48,11 @@ def at_hand(wanted: Iterable[Download], objects: Objects) -> tuple[list[Arrival]
 
 def download(
     wanted: Iterable[Download], objects: Objects, fetch: Fetch, limits: Limits, when: int = 0
-) -> Iterator[Arrival | Failure]:
+) -> Generator[Arrival | Failure, None, None]:
     """Fetch images into the store; gives each result as soon as it is there, in no order.
 
-    `when` is the time that is noted for them, in seconds since 1970. What may pass is tried again meanwhile.
+    `when` is the time that is noted for them, in seconds since 1970. What may pass is tried again meanwhile. Whoever
+    stops listening closes it.
     """
     jobs = [(host(each.row.url), _Job(each)) for each in wanted]
     if not jobs:

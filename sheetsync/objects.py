@@ -68,8 +68,9 @@ class Objects:
         file.seek(0)
         digest = hashlib.file_digest(file, "sha256").hexdigest()[:32]  # type: ignore[arg-type]  # any readable file
         written = []
-        if picture.shown:
-            written.append(self._write(BytesIO(picture.shown), self.path(digest, SHOWN + picture.shown_suffix)))
+        shown = self.path(digest, SHOWN + picture.shown_suffix)
+        if picture.shown and not _is(shown, picture.shown):  # the mirror may link to it
+            written.append(self._write(BytesIO(picture.shown), shown))
         target = self.path(digest, picture.suffix)
         if not (target.exists() and file_digest(target) == digest):
             written.append(self._write(file, target))
@@ -121,6 +122,10 @@ class Objects:
             leftover.unlink(missing_ok=True)
 
 
+def _is(path: Path, content: bytes) -> bool:
+    return path.exists() and path.stat().st_size == len(content) and path.read_bytes() == content
+
+
 def file_digest(path: Path) -> str:
     """The first 32 hex characters of the SHA-256 of a file's bytes."""
     with path.open("rb") as file:
@@ -129,16 +134,27 @@ def file_digest(path: Path) -> str:
 
 def _sync(names: Sequence[str], folder: Path) -> None:
     """Wait until files are on disk. Many are quicker with all else that is on its way there."""
-    syncfs = getattr(ctypes.CDLL(None, use_errno=True), "syncfs", None) if len(names) > FEW else None
-    for name in names if syncfs is None else [str(folder)]:
-        handle = os.open(name, os.O_RDONLY)
-        try:
-            if syncfs is None:
-                os.fsync(handle)
-            elif syncfs(handle):
-                raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()), name)
-        finally:
-            os.close(handle)
+    if len(names) > FEW and _synced_all(folder):
+        return
+    for name in names:
+        with _open(name) as handle:
+            os.fsync(handle)
+
+
+def _synced_all(folder: Path) -> bool:
+    """False where a system cannot do it, or something failed that may be of other files."""
+    syncfs = getattr(ctypes.CDLL(None), "syncfs", None)
+    with _open(str(folder)) as handle:
+        return syncfs is not None and syncfs(handle) == 0
+
+
+@contextmanager
+def _open(name: str) -> Iterator[int]:
+    handle = os.open(name, os.O_RDONLY)
+    try:
+        yield handle
+    finally:
+        os.close(handle)
 
 
 def _move(name: str, target: Path) -> None:

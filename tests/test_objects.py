@@ -49,6 +49,20 @@ def test_equal_contents_are_kept_once(objects: Objects) -> None:
     assert len(files(objects.root)) == 1
 
 
+def test_a_rendering_that_is_there_stays_the_file_that_the_mirror_links_to(objects: Objects) -> None:
+    picture = Picture(".heic", shown=b"as people see it", shown_suffix=".jpg")
+    objects.root.mkdir(parents=True)
+    objects.settle([objects.stage(io.BytesIO(png(1)), picture)])
+    shown = next(objects.root.rglob("*.shown.jpg"))
+    first = shown.stat().st_ino
+    objects.settle([objects.stage(io.BytesIO(png(1)), picture)])
+    assert shown.stat().st_ino == first
+    shown.chmod(0o644)
+    shown.write_bytes(b"as people")
+    objects.settle([objects.stage(io.BytesIO(png(1)), picture)])
+    assert shown.read_bytes() == picture.shown
+
+
 @pytest.mark.parametrize("count", [1, 4, 5, 40])
 def test_nothing_has_a_name_that_promises_a_content_before_it_is_settled(objects: Objects, count: int) -> None:
     objects.root.mkdir(parents=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import BinaryIO
 
@@ -107,6 +107,22 @@ def test_an_address_that_fails_keeps_its_image_says_so_and_is_asked_again_later(
     scene.web[URLS[2]] = gone
     assert scene.sync(now=1000 + DAY + 600).failures == ()
     assert scene.status(2) == "ok"
+
+
+def test_what_changed_is_told_though_a_pass_was_stopped_before_that_was_noted(scene: Scene) -> None:
+    def stop(stage: str, done: int, *_: object) -> None:
+        if stage == "download":
+            raise KeyboardInterrupt
+
+    scene.web.update({url: png(100 + n) for n, url in enumerate(URLS)})
+    where = project(scene.root, download=DownloadLimits(refresh="daily"))
+    stopped = a_pass(where, scene.sheet, scene.web, scene.trainer, 1000 + DAY)
+    with pytest.raises(KeyboardInterrupt):
+        replace(stopped, world=replace(stopped.world, progress=stop)).run()
+    assert [content in scene.web.values() for content in scene.held()].count(True) == 1
+    scene.sync(now=1060 + DAY)
+    assert scene.held() == sorted(scene.web.values())
+    assert {scene.status(number) for number in range(6)} == {"ok, its image changed on 1970-01-02"}
 
 
 def test_never_is_never(tmp_path: Path) -> None:
