@@ -19,6 +19,7 @@ from typing import BinaryIO, TypeAlias, cast
 
 from sheetsync.cells import shown
 from sheetsync.fetching import Fetch, FetchError, Limits, LocalError, PassingError
+from sheetsync.kinds import modest
 from sheetsync.lanes import Lanes, Turn
 from sheetsync.objects import TEMPORARY, Objects, Staged
 from sheetsync.pictures import examine, prepare
@@ -27,7 +28,8 @@ from sheetsync.records import Arrival, Download, Failure
 
 IN_MEMORY = 1 << 20  # bytes of an image that are held before they go to disk
 LONGEST_WAIT = 30.0  # seconds that a server may ask for, between two attempts
-LITTLE = 1 << 15  # bytes of an image that is decoded in less time than it takes to change threads
+# Bytes and pixels of an image that is decoded in less time than it takes to change threads.
+LITTLE, FEW_PIXELS = 1 << 15, 1 << 18
 BATCH = 64  # images that are put away at a time, at most
 HELD = 1024  # that wait for it; more than there are threads, so that each can end
 
@@ -171,8 +173,9 @@ class _Crew:
                 return replace(known, asked=self.when, mark=fetched.mark or known.mark)
             size = file.seek(0, os.SEEK_END)
             file.seek(0)
-            if size <= LITTLE:
-                return _Raw(wanted, file.read(), fetched.mark)
+            if size <= LITTLE and modest(content := file.read(), FEW_PIXELS):
+                return _Raw(wanted, content, fetched.mark)
+            file.seek(0)
             return self._ready(wanted, file, fetched.mark)
 
     def _looked_at(self, brought: Brought) -> Arrival | Failure | _Ready:

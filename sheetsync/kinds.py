@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from typing import Literal
 
 from sheetsync.fetching import FetchError
 
@@ -18,6 +19,13 @@ _READABLE = {
     "TIFF": rb"II[*+]\0|MM\0[*+]",
     "AVIF": rb"....ftyp(avi[fs]|m[is]f1.{4}(.{4})*?avi[fs])",
     "HEIF": rb"....ftyp(he[iv][cxms]|m[is]f1)",
+}
+# Where it says how large it is. A JPEG may hold smaller ones of itself.
+_SIZES: dict[str, tuple[re.Pattern[bytes], Literal["big", "little"]]] = {
+    "JPEG": (re.compile(rb"\xff[\xc0-\xc3\xc5-\xc7\xc9-\xcb\xcd-\xcf]..\x08(..)(..)", re.DOTALL), "big"),
+    "PNG": (re.compile(rb"\A.{16}(.{4})(.{4})", re.DOTALL), "big"),
+    "GIF": (re.compile(rb"\A.{6}(..)(..)", re.DOTALL), "little"),
+    "BMP": (re.compile(rb"\A.{18}(.{4})(.{4})", re.DOTALL), "little"),
 }
 # What a text may begin with. Nothing in it is ever read in another way, for of a row of comments there are too many.
 _BEFORE = rb"(?:<\?xml[^>]*>|<!doctype svg[^>]*>|(?><!--.*?-->)|\s)*+"
@@ -47,14 +55,31 @@ def kind(start: bytes) -> str:
 
     Raises `FetchError` where it is none that can be used, with what it is instead and what to do.
     """
-    for name, pattern in _READABLE.items():
-        if re.match(pattern, start, re.DOTALL):
-            return name
+    if name := _readable(start):
+        return name
     text = start.removeprefix(b"\xef\xbb\xbf").lstrip()
     for pattern, reason in _REFUSED.items():
         if re.match(pattern, start, re.DOTALL) or re.match(pattern, text, re.DOTALL | re.IGNORECASE):
             raise FetchError(reason)
     raise FetchError("not an image: unknown content" if start else "not an image: the file is empty")
+
+
+def modest(content: bytes, pixels: int) -> bool:
+    """Whether a file says that it has at most so many pixels, where that is quickly found; also for what is no picture.
+
+    It may lie: this is for deciding who looks at it, and not for what it may take.
+    """
+    name = _readable(content)
+    if name in _SIZES:
+        pattern, order = _SIZES[name]
+        sizes = [tuple(int.from_bytes(side, order) for side in found) for found in pattern.findall(content)]
+    else:
+        sizes = [webp_size(content)] if name == "WEBP" else []
+    return not name or (bool(sizes) and all(wide * high <= pixels for wide, high in sizes))
+
+
+def _readable(start: bytes) -> str:
+    return next((name for name, pattern in _READABLE.items() if re.match(pattern, start, re.DOTALL)), "")
 
 
 def webp_size(start: bytes) -> tuple[int, int]:

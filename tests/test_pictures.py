@@ -14,6 +14,7 @@ from webserver import page, serving
 from sheetsync.cells import image_key
 from sheetsync.download import at_hand, download
 from sheetsync.fetching import FetchError, Limits
+from sheetsync.kinds import modest
 from sheetsync.mirror import Mirror
 from sheetsync.objects import Objects
 from sheetsync.pictures import Picture, examine, prepare
@@ -66,6 +67,27 @@ def test_photos_stay_small_and_drawings_exact() -> None:
     assert (turned.suffix, turned.shown_suffix) == (".jpg", ".jpg")
     drawing = examined(saved(photo, "GIF"))
     assert (drawing.suffix, drawing.shown_suffix) == (".gif", ".png")
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "GIF", "BMP", "WEBP"])
+@pytest.mark.parametrize("mode", ["L", "RGB"])
+def test_what_begins_with_its_size_is_known_to_be_modest_or_not(kind: str, mode: str) -> None:
+    content = saved(Image.new(mode, (40, 30)), kind)
+    assert modest(content, 1200)
+    assert not modest(content, 1199)
+
+
+def test_who_looks_at_what_does_not_begin_with_its_size_is_safe() -> None:
+    """A thread of its own takes what may be large, and nothing takes long that is no picture."""
+    small = Image.new("L", (8, 8))
+    inner = saved(small, "JPEG")
+    assert not modest(saved(small, "TIFF"), 10**9)
+    assert not modest(saved(small, "AVIF"), 10**9)
+    assert not modest(b"\xff\xd8\xff\xe0", 10**9)
+    outer = saved(Image.new("L", (99, 99)), "JPEG")
+    assert not modest(outer[:2] + b"\xff\xe1" + (len(inner) + 2).to_bytes(2) + inner + outer[2:], 99)
+    assert modest(b"", 0)
+    assert modest(b"<html>", 0)
 
 
 @pytest.mark.parametrize("kind", ["PNG", "BMP", "GIF"])
