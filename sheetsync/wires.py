@@ -49,6 +49,9 @@ class Wires:
         self._watcher.add(line)
         try:
             yield
+        except Exception:
+            line.late |= line.left <= 0  # a timeout may come a moment before the watcher
+            raise
         finally:
             self._watcher.remove(line)
             if line.late:
