@@ -27,7 +27,8 @@ from sheetsync.places import host
 from sheetsync.records import Arrival, Download, Failure
 
 IN_MEMORY = 1 << 20  # bytes of an image that are held before they go to disk
-LONGEST_WAIT = 30.0  # seconds that a server may ask for, between two attempts
+LONGEST_WAIT = 30.0  # seconds that a server may ask for, between two attempts; longer ones are for a later pass
+LONGEST_PAUSE = 24 * 3600.0  # seconds for which a server is left alone
 # Bytes and pixels of an image that is decoded in less time than it takes to change threads.
 LITTLE, FEW_PIXELS = 1 << 15, 1 << 18
 BATCH = 64  # images that are put away at a time, at most
@@ -114,18 +115,18 @@ class _Crew:
     fetch: Fetch
     limits: Limits
     when: int
-    brought: Queue[Brought] = field(default_factory=lambda: Queue(HELD))
+    brought: Queue[list[Brought]] = field(default_factory=lambda: Queue(HELD))
 
     def start(self, threads: int) -> None:
         for _ in range(threads):
             threading.Thread(target=self._work, name="download", daemon=True).start()
 
     def results(self, most: int) -> list[Arrival | Failure]:
-        """The next ones, as many as were brought meanwhile. Raises what ended a thread, such as a full disk."""
-        brought = [self.brought.get()]
+        """The next ones, about as many as were brought meanwhile. Raises what ended a thread, such as a full disk."""
+        brought = [*self.brought.get()]
         with suppress(Empty):
             while len(brought) < most:
-                brought.append(self.brought.get_nowait())
+                brought += self.brought.get_nowait()
         seen = [self._looked_at(each) for each in brought]
         self.objects.settle(each.staged for each in seen if isinstance(each, _Ready))
         return [each.arrival if isinstance(each, _Ready) else each for each in seen]
@@ -143,26 +144,28 @@ class _Crew:
             while turn := self.lanes.take():
                 self._try(turn)
         except BaseException as error:  # noqa: BLE001  # it is raised again in the thread that listens
-            self.brought.put(error)
+            self.brought.put([error])
 
     def _try(self, turn: Turn[_Job]) -> None:
         job = turn.job
         try:
-            brought: Brought = self._one(job.wanted)
-            answered = True
+            brought: list[Brought] = [self._one(job.wanted)]
         except FetchError as error:
-            if isinstance(error, PassingError) and job.tries + 1 < self.limits.attempts:
+            pause = _pause(error)
+            if isinstance(error, PassingError) and not pause and job.tries + 1 < self.limits.attempts:
                 self._again(turn, error)
                 return
-            brought, answered = _failure(job.wanted, error), error.answered
-        self.lanes.over(turn, answered=answered)
+            rest = self.lanes.over(turn, answered=error.answered, refused=bool(pause))
+            brought = [_failure(each.wanted, error) for each in (job, *rest)]
+        else:
+            self.lanes.over(turn, answered=True)
         self.brought.put(brought)
 
     def _again(self, turn: Turn[_Job], error: PassingError) -> None:
         later = replace(turn.job, tries=turn.job.tries + 1)
         wait = random.uniform(0.5, 1) * 0.2 * 2**later.tries if error.wait is None else error.wait
         rest = error.wait is not None
-        self.lanes.again(turn, later, min(wait, LONGEST_WAIT), answered=error.answered, rest=rest)
+        self.lanes.again(turn, later, wait, answered=error.answered, rest=rest)
 
     def _one(self, wanted: Download) -> Brought:
         known = wanted.known
@@ -199,10 +202,16 @@ class _Crew:
         return _Ready(arrival, staged)
 
 
+def _pause(error: FetchError) -> int:
+    """Seconds for which a server wants to be left alone, where nobody waits that long here; else 0."""
+    wait = error.wait if isinstance(error, PassingError) else None
+    return int(min(wait, LONGEST_PAUSE)) if wait is not None and wait > LONGEST_WAIT else 0
+
+
 def _failure(wanted: Download, error: FetchError) -> Failure:
     row, passing = wanted.row, isinstance(error, PassingError)
     local = isinstance(error, LocalError) or not host(row.url)
-    return Failure(row.key, row.number, row.url, shown(str(error), 500), passing, local=local)
+    return Failure(row.key, row.number, row.url, shown(str(error), 500), passing, local=local, pause=_pause(error))
 
 
 Brought: TypeAlias = _Raw | _Ready | Arrival | Failure | BaseException

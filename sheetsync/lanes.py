@@ -11,17 +11,19 @@ from itertools import count
 from typing import Generic, TypeVar
 
 STALLED = 1.0  # seconds after which a job gives its place to another
+REFUSALS = 16  # in a row, after which a host is asked nothing more
 Job = TypeVar("Job")
 
 
 @dataclass(eq=False)
 class _Lane(Generic[Job]):
-    """The jobs of one host. `proven` = the last time it was asked, it answered."""
+    """The jobs of one host. `proven` = the last time it was asked, it answered; so often on end it `refused` to."""
 
     waiting: deque[Job] = field(default_factory=deque)
     running: set[Turn[Job]] = field(default_factory=set)
     resting_until: float = 0.0
     proven: bool = False
+    refused: int = 0
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -66,11 +68,18 @@ class Lanes(Generic[Job]):
                 self._changed.wait(self._pause())
             return None
 
-    def over(self, turn: Turn[Job], *, answered: bool) -> None:
-        """Say that a job is done. `answered` = its host did, be it with an error."""
+    def over(self, turn: Turn[Job], *, answered: bool, refused: bool = False) -> list[Job]:
+        """Say that a job is done. `answered` = its host did, be it with an error.
+
+        `refused` = it wants to be left alone for longer than anybody waits here: where one does so again and again,
+        its other jobs are over with this one. Gives these.
+        """
         with self._changed:
-            self._left -= 1
+            turn.lane.refused = turn.lane.refused + 1 if refused else 0
+            rest = self._drop(turn.lane) if turn.lane.refused >= REFUSALS else []
+            self._left -= 1 + len(rest)
             self._end(turn, answered)
+            return rest
 
     def again(self, turn: Turn[Job], job: Job, seconds: float, *, answered: bool, rest: bool) -> None:
         """Put a job in the place of one, for later; with `rest` nothing is asked of its host till then."""
@@ -93,6 +102,16 @@ class Lanes(Generic[Job]):
         if lane.waiting:
             self._queues[not lane.proven].pop(lane, None)
             self._queues[lane.proven].setdefault(lane)
+
+    def _drop(self, lane: _Lane[Job]) -> list[Job]:
+        """Take all jobs out of a lane that have not begun."""
+        jobs = [*lane.waiting, *(job for _, _, of, job in self._later if of is lane and job is not None)]
+        lane.waiting.clear()
+        self._later = [each for each in self._later if each[2] is not lane]
+        heapq.heapify(self._later)
+        for queue in self._queues.values():
+            queue.pop(lane, None)
+        return jobs
 
     def _start(self, lane: _Lane[Job]) -> Turn[Job]:
         turn = Turn(lane.waiting.popleft(), self._clock(), lane)

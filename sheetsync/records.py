@@ -196,7 +196,8 @@ class Failure:
     """An image that could not be had, and why. `passing` = it may work again without anybody's doing.
 
     It was tried on `times` passes, the `last` time then (seconds since 1970), and is tried again on the first pass
-    after `until`; all 0 where every pass tries. `local` = that was found on this machine, with nobody asked.
+    after `until`; all 0 where every pass tries. `local` = that was found on this machine, with nobody asked. For
+    `pause` seconds its server wants to be left alone.
     """
 
     key: str
@@ -208,6 +209,7 @@ class Failure:
     last: int = 0
     until: int = 0
     local: bool = False
+    pause: int = 0
 
 
 # --- what training gave ---------------------------------------------------------------------------

@@ -21,6 +21,7 @@ from webserver import WebServer, drip, drip_header, drop, endless, hang, page, r
 from sheetsync.cells import image_key
 from sheetsync.download import at_hand, download
 from sheetsync.fetching import Fetched, FetchError, Limits
+from sheetsync.lanes import REFUSALS
 from sheetsync.objects import Objects
 from sheetsync.places import fetch_any
 from sheetsync.records import Arrival, Download, Failure, Row
@@ -57,6 +58,13 @@ def outcomes(folder: Path, *urls: str, **limits: Any) -> dict[str, Arrival | str
 
 def outcome(folder: Path, url: str, **limits: Any) -> Arrival | str:
     return outcomes(folder, url, **limits)[url]
+
+
+def failures(folder: Path, *urls: str, **limits: Any) -> list[Failure]:
+    bounds = Limits(**(TRUSTING | limits))
+    wanted = [Download(Row(number, image_key(url), url)) for number, url in enumerate(urls, start=2)]
+    results = download(wanted, Objects(folder / "objects"), fetch_any(folder, bounds), bounds)
+    return [each for each in results if isinstance(each, Failure)]
 
 
 def picture(kind: str, size: tuple[int, int] = (8, 8), **options: Any) -> bytes:
@@ -214,6 +222,24 @@ def test_a_server_that_asks_for_a_pause_gets_one(web: WebServer, tmp_path: Path)
 
     assert isinstance(outcome(tmp_path, web.give("/busy", busy)), Arrival)
     assert seen[1] - seen[0] >= 2
+
+
+def test_who_wants_a_long_pause_is_waited_for_by_a_later_pass(web: WebServer, tmp_path: Path) -> None:
+    url = web.give("/closed", status(429, Retry_After="3600"), PICTURE)
+    (failure,) = failures(tmp_path, url)
+    assert (failure.passing, failure.pause, web.asked) == (True, 3600, ["/closed"])
+
+
+def test_a_host_that_wants_a_long_pause_is_left_alone_and_all_its_images_are_told_of(
+    web: WebServer, tmp_path: Path
+) -> None:
+    urls = [web.give(f"/{number}", status(503, Retry_After="99999999")) for number in range(1500)]
+    found = failures(tmp_path, *urls, workers=8, per_host=8)
+    assert {(each.reason, each.pause) for each in found} == {
+        ("the server answers 503 (Service Unavailable)", 24 * 3600)
+    }
+    assert len(found) == len(urls)
+    assert len(web.asked) <= REFUSALS + 8
 
 
 # --- manners --------------------------------------------------------------------------------------

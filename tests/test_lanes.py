@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sheetsync.lanes import STALLED, Lanes, Turn
+from sheetsync.lanes import REFUSALS, STALLED, Lanes, Turn
 
 
 @dataclass
@@ -40,6 +40,9 @@ class Scene:
     def end(self, job: str, *, answered: bool = True) -> None:
         self.lanes.over(self.turns.pop(job), answered=answered)
 
+    def refuse(self, job: str) -> list[str]:
+        return self.lanes.over(self.turns.pop(job), answered=True, refused=True)
+
 
 def jobs(host: str, count: int) -> list[tuple[str, str]]:
     return [(host, f"{host}{number}") for number in range(count)]
@@ -66,6 +69,27 @@ def test_what_has_stalled_gives_its_place_to_another_until_as_many_stall_as_may_
     assert scene.start(20) == []
     scene.end("a1", answered=False)
     assert scene.start(20) == ["a4"]
+
+
+def test_a_host_that_refuses_again_and_again_is_asked_nothing_more_and_others_are() -> None:
+    scene = Scene([*jobs("a", 2 * REFUSALS + 4), *jobs("b", 1)], most=3)
+    for number in range(REFUSALS - 1):
+        scene.start(3)
+        assert scene.refuse(f"a{number}") == []
+    scene.start(3)
+    scene.end(f"a{REFUSALS - 1}")  # an image in between
+    scene.start(3)
+    scene.lanes.again(scene.turns.pop(f"a{REFUSALS}"), "later", 9.0, answered=True, rest=False)
+    for number in range(REFUSALS + 1, 2 * REFUSALS):
+        scene.start(3)
+        assert scene.refuse(f"a{number}") == []
+    scene.start(3)
+    assert scene.refuse(f"a{2 * REFUSALS}") == [f"a{2 * REFUSALS + 2}", f"a{2 * REFUSALS + 3}", "later"]
+    assert scene.refuse(f"a{2 * REFUSALS + 1}") == []
+    scene.now += 10
+    assert scene.start(3) == []
+    scene.end("b0")
+    assert scene.lanes.take() is None
 
 
 def test_hosts_that_do_not_answer_leave_half_of_the_places_to_those_that_do() -> None:

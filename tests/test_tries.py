@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
@@ -43,6 +43,15 @@ def waits(tries: Tries, rounds: int, *, passing: bool) -> list[int]:
 def test_what_may_pass_is_tried_soon_and_what_somebody_has_to_mend_later(tmp_path: Path) -> None:
     assert waits(Tries(tmp_path / "a.json"), 10, passing=True) == [120 * 2**n for n in range(8)] + 2 * [DAY // 4]
     assert waits(Tries(tmp_path / "b.json"), 10, passing=False) == [600 * 2**n for n in range(8)] + 2 * [DAY]
+
+
+def test_a_server_that_asks_for_a_longer_pause_gets_it(tmp_path: Path) -> None:
+    tries = Tries(tmp_path / "a.json")
+    (said,) = tries.note([replace(failed(passing=True), pause=3600)], 1000)
+    assert said.until == 4600
+    assert tries.waiting([Download(ROW)], 4599) == [said]
+    (said,) = tries.note([replace(failed(passing=True), pause=60)], 5000)
+    assert said.until == 5240
 
 
 def test_who_waits_is_not_counted_and_nothing_is_written(tmp_path: Path) -> None:
