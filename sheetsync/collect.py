@@ -45,6 +45,14 @@ class Collector:
         """What there is to do."""
         return make_plan(snapshot.rows, manifest, self.shares, self._stale(manifest))
 
+    def due(self, plan: Plan) -> Plan:
+        """A plan without what failed before and waits for its next try. Raises `MirrorError`."""
+        wanted = [*plan.downloads, *plan.refreshes]
+        early = {failure.key for failure in self._tries.waiting(wanted, int(self.now()))}
+        downloads = tuple(each for each in plan.downloads if each.row.key not in early)
+        refreshes = tuple(each for each in plan.refreshes if each.row.key not in early)
+        return replace(plan, downloads=downloads, refreshes=refreshes)
+
     def bring(self, snapshot: Snapshot, *, allow_shrink: bool, retry: bool) -> Mirrored:
         """Do it. `retry` = ask for failed images now, however often they failed. Raises `Shrunk`, `MirrorError`."""
         manifest = self.tree.scan()

@@ -68,15 +68,18 @@ class Lines:
             self._tell(f"{stage}: {', '.join(words)}")
 
 
-def show_plan(console: Console, snapshot: Snapshot, plan: Plan, refusal: str) -> None:
-    """Say what a pass would do to the dataset, or why it would not."""
+def show_plan(console: Console, snapshot: Snapshot, plan: Plan, waiting: int, refusal: str) -> None:
+    """Say what a pass would do to the dataset, how many images wait for their next try, or why it would not."""
     _show_some(console, [f"delete    {delete.entry.path}" for delete in plan.deletes])
     _show_some(console, [f"move      {move.source.path} -> {move.target.path}" for move in plan.moves])
-    _show_some(console, [f"download  {_row_words(each.row)}" for each in plan.downloads])
+    rows = sorted((each.row for each in plan.downloads), key=lambda row: row.number)
+    _show_some(console, [f"download  {_row_words(row)}" for row in rows])
     _show_some(console, _issue_lines(snapshot.issues))
     counts = (len(plan.downloads), len(plan.moves), len(plan.deletes))
     again = f", {len(plan.refreshes)} to ask whether they changed" if plan.refreshes else ""
     console.print("{} to download, {} to move, {} to delete{}".format(*counts, again), highlight=False)
+    if waiting:
+        console.print(f"{waiting} that failed before wait: `sheetsync sync --retry` asks at once", highlight=False)
     if refusal:
         console.print(f"but a sync would stop: {refusal}", highlight=False, markup=False)
 

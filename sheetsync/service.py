@@ -96,17 +96,22 @@ class Pass:
                 self._write(None, said, seen)
         return self._report(snapshot, mirrored, run, trained=trained)
 
-    def look(self) -> tuple[Snapshot, Plan, str]:
-        """What a pass would do to the dataset, and why it would refuse to ("" = it would not); changes nothing."""
+    def look(self) -> tuple[Snapshot, Plan, int, str]:
+        """What a pass would do to the dataset, how many failed images would wait, and why it would refuse to.
+
+        "" = it would not. Changes nothing.
+        """
         self.world.trainer.check()
         _, snapshot = self._read()
         manifest = self._tree.scan()
         plan = self._collector.plan(snapshot, manifest)
+        due = self._collector.due(plan)
+        waiting = len(plan.downloads + plan.refreshes) - len(due.downloads + due.refreshes)
         try:
             guard(plan, manifest, len(snapshot.rows))
         except Shrunk as refusal:
-            return snapshot, plan, str(refusal)
-        return snapshot, plan, ""
+            return snapshot, due, waiting, str(refusal)
+        return snapshot, due, waiting, ""
 
     # --- stages -----------------------------------------------------------------------------------
 

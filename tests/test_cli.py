@@ -301,13 +301,15 @@ def test_init_without_a_sheet_asks_for_one(tmp_path: Path) -> None:
 
 
 def test_plan_shows_everything_and_changes_nothing(tmp_path: Path) -> None:
-    folder = project(tmp_path, [*pictures(tmp_path), ["pics/none [red].png", "[bold]", ""], ["", "i", ""]])
+    folder = project(tmp_path, [["pics/none [red].png", "[bold]", ""], *pictures(tmp_path), ["", "i", ""]])
     before = tree(folder)
     said = ok("plan", cwd=folder)
     assert tree(folder) == before
-    assert "download  row 2, label i: pics/0.png" in said
-    assert "download  row 14, label [bold]: pics/none [red].png" in said
+    assert "download  row 3, label i: pics/0.png" in said
+    assert "download  row 2, label [bold]: pics/none [red].png" in said
     assert "13 to download, 0 to move, 0 to delete" in said
+    rows = [int(line.split()[2].strip(",")) for line in said.splitlines() if line.startswith("download")]
+    assert rows == sorted(rows)
     assert "row 15: no image" in said
     assert not (folder / ".sheetsync").exists()
 
@@ -388,6 +390,7 @@ def test_what_failed_is_asked_for_at_once_only_when_told(tmp_path: Path, web: We
     folder = project(tmp_path, [[url, "", ""]])
     assert "`sheetsync sync --retry` asks at once" in ok("sync", cwd=folder)
     assert "tried once, last 20" in (folder / "labels.csv").read_text()
+    assert "0 to download, 0 to move, 0 to delete\n1 that failed before wait" in ok("plan", cwd=folder)
     (failure,) = json.loads(ok("sync", "--json", cwd=folder))["failures"]
     assert (failure["times"], failure["until"] - failure["last"]) == (1, 600)
     assert len(web.asked) == 1
