@@ -75,7 +75,7 @@ class Collector:
         with closing(download(due, self.tree.objects, self.fetch, self.limits, now)) as fetched:
             failures = self._receive(snapshot, plan.refreshes, chain(restored, fetched), len(restored) + len(due))
         self.done.update(restored=len(restored), downloaded=-len(restored))
-        return self._tries.note([*waiting, *failures], now)
+        return self._tries.note([*waiting, *failures], int(self.now()))  # so that a long pass shortens no pause
 
     def _receive(
         self, snapshot: Snapshot, refreshes: Collection[Download], results: Iterable[Arrival | Failure], total: int

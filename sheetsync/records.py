@@ -195,7 +195,7 @@ class Plan:
 class Failure:
     """An image that could not be had, and why. `passing` = it may work again without anybody's doing.
 
-    It was tried on `times` passes, the `last` time then (seconds since 1970), and is tried again on the first pass
+    It was tried on `times` passes, the `last` one over then (seconds since 1970), and is tried again on the first pass
     after `until`; all 0 where every pass tries. `local` = that was found on this machine, with nobody asked. For
     `pause` seconds its server wants to be left alone.
     """

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from outside import outside_is_here
 from support import QuickTrainer, a_pass, machine_cells, png, project, table
-from webserver import WebServer, redirect, serving
+from webserver import WebServer, redirect, serving, status
 
 from sheetsync.config import DownloadLimits
 from sheetsync.errors import MirrorError
@@ -139,6 +139,15 @@ def test_what_was_refused_is_fetched_on_the_first_pass_that_allows_it(tmp_path: 
     assert web.asked == []
     assert passes.sync(1002, allow_private=True).failures == ()
     assert (web.asked, passes.status) == (["/1.png"], "ok")
+
+
+def test_a_pause_begins_when_all_was_asked_however_long_that_took(tmp_path: Path, web: WebServer) -> None:
+    url = web.give("/1.png", status(404))
+    where = project(tmp_path, download=DownloadLimits(allow_private=True))
+    ready = a_pass(where, MemorySheet(table([url, ""])), fetch_any(tmp_path, where.limits), QuickTrainer())
+    world = replace(ready.world, now=lambda: 5000.0 if web.asked else 1000.0)
+    (failure,) = replace(ready, world=world).run().failures
+    assert (failure.last, failure.until) == (5000, 5600)
 
 
 def test_where_a_server_led_to_what_is_refused_it_is_asked_no_sooner(
