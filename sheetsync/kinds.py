@@ -43,7 +43,7 @@ _REFUSED = {
     rb"PK\x03\x04": "not an image: the address gives an archive or an office document",
     _BEFORE + rb"<svg[\s>]": "SVG drawings cannot be used: export it as PNG",
     _BEFORE + rb"<(!doctype|html|head|body|title|meta|script|h1|p|div|center)\b": (
-        "not an image: the address gives a web page"
+        "not an image: the address gives a web page: open it, and copy the address of the image itself"
     ),
     rb"<\?xml|<\w[\w:]*[\s/>]": "not an image: the address gives XML, which may say why: open it in a browser",
     rb"[{\[]\s*[\"{}\[\]]": "not an image: the address gives JSON, which may say why: open it in a browser",

@@ -143,13 +143,13 @@ def _told(name: str) -> Iterator[None]:
     except FetchError:
         raise
     except UnidentifiedImageError:
-        raise FetchError(f"broken image: it begins like {name} and cannot be read") from None
+        raise FetchError(f"broken image: it begins like {name} and cannot be read: save it anew") from None
     except (Image.DecompressionBombError, MemoryError) as error:
         clear_frames(error.__traceback__)
         raise FetchError("image too large: more pixels than can be decoded safely") from None
     except Exception as error:  # noqa: BLE001  # there is no list of what a decoder raises at broken bytes
         clear_frames(error.__traceback__)  # they hold the picture
-        raise FetchError(f"broken image: {error}") from None
+        raise FetchError(f"broken image: {error}: save it anew") from None
 
 
 # --- what a picture may take ----------------------------------------------------------------------

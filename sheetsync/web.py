@@ -21,6 +21,8 @@ from sheetsync.wires import Wires
 REDIRECTS = 5
 LEADING = (301, 302, 303, 307, 308)  # HTTP statuses of an address that leads to another one
 PASSING = (429, 500, 502, 503, 504)  # HTTP statuses that may be gone a moment later
+_CLOSED, _GONE = "it must open without signing in", "look in a browser whether the image is still there"
+TODO = {401: _CLOSED, 403: _CLOSED, 404: _GONE, 410: _GONE}  # for what somebody has to mend
 PACKED = ("br", "zstd", "compress", "dcb", "dcz")  # what nobody asked for
 MARK_CHARS = 200
 ETAG = re.compile(r'(?:W/)?"[\x21\x23-\x7e]*"')
@@ -101,7 +103,8 @@ def _where(answer: urllib3.BaseHTTPResponse) -> str | None:
     reason = f"the server answers {answer.status}" + (f" ({words})" if words else "")
     if answer.status in PASSING:
         raise PassingError(reason, wait_asked(answer.headers.get("Retry-After", ""), answer.headers.get("Date", "")))
-    raise StatusError(reason, answer.status)
+    todo = f": {TODO[answer.status]}" if answer.status in TODO else ""
+    raise StatusError(reason + todo, answer.status)
 
 
 def _next(url: str, where: str) -> str:
@@ -140,7 +143,7 @@ def _unless(mark: str) -> dict[str, str]:
 # --- what went wrong ------------------------------------------------------------------------------
 
 NETWORK: tuple[tuple[type[Exception], str], ...] = (
-    (wrong.NameResolutionError, "the server's name is not known"),
+    (wrong.NameResolutionError, "the server's name is not known: is it spelled right?"),
     (wrong.NewConnectionError, "cannot connect"),
     (wrong.TimeoutError, "no answer in time"),
     (wrong.ProxyError, "the proxy gives no connection to the server"),

@@ -93,14 +93,14 @@ def closed_port() -> int:
 
 HTML = b"\n<!DOCTYPE html><html><body>Please sign in</body></html>"
 FAULTS: dict[str, tuple[Any, str]] = {
-    "/gone": (status(404), "the server answers 404 (Not Found)"),
-    "/forbidden": (status(403), "the server answers 403 (Forbidden)"),
+    "/gone": (status(404), "the server answers 404 (Not Found): look in a browser whether the image is still there"),
+    "/forbidden": (status(403), "the server answers 403 (Forbidden): it must open without signing in"),
     "/nothing": (status(204), "the server answers 204 (No Content)"),
     "/strange": (status(299), "the server answers 299"),
     "/nowhere": (status(302), "the server answers 302 (Found)"),
     "/down": (status(503), "the server answers 503 (Service Unavailable)"),
     "/odd-wait": (status(429, Retry_After="\xb2"), "the server answers 429 (Too Many Requests)"),
-    "/page": (page(HTML, "text/html"), "not an image: the address gives a web page"),
+    "/page": (page(HTML, "text/html"), "not an image: the address gives a web page: open it, and copy "),
     "/page.png": (page(HTML, "image/png"), "not an image: the address gives a web page"),
     "/text": (page(b"hello"), "not an image: unknown content"),
     "/empty": (page(b""), "not an image: the file is empty"),
@@ -156,7 +156,9 @@ def test_what_a_server_says_beside_a_number_is_not_repeated(web: WebServer, tmp_
         handler.send_header("Content-Length", "0")
         handler.end_headers()
 
-    assert outcome(tmp_path, web.give("/rude", rude)) == "the server answers 404 (Not Found)"
+    assert outcome(tmp_path, web.give("/rude", rude)) == (
+        "the server answers 404 (Not Found): look in a browser whether the image is still there"
+    )
 
 
 # --- what comes -----------------------------------------------------------------------------------
