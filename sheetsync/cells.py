@@ -16,7 +16,7 @@ FORMULA = re.compile(r'=\s*(?:IMAGE|HYPERLINK)\s*\(\s*"((?:[^"]|"")*)"\s*[,;)]',
 # A URL and a path that are normal already, as nearly all are: no port, nothing to quote, no fragment; no dot in front.
 NORMAL = re.compile(r"https?://[a-z0-9.-]+/[\w/%:@!$&'()*+,;=~?.-]*(?<!\?)", re.ASCII)
 NORMAL_PATH = re.compile(r"\w[\w.-]*(?:/\w[\w.-]*)*")
-SCHEME = re.compile(r"[a-z][a-z0-9+.-]*:", re.IGNORECASE)
+SCHEME = re.compile(r"[a-z][a-z0-9+.-]+:", re.IGNORECASE)  # of one letter: a drive of Windows
 MOST_LISTED = 5
 URL_CHARS = 8000
 DATA = re.compile(r"data:[^,]*,.", re.IGNORECASE)
@@ -107,7 +107,7 @@ def _normal_path(given: str) -> str:
     if NORMAL_PATH.fullmatch(given):
         return given
     parts = [part for part in given.replace("\\", "/").split("/") if part != "."]
-    if not any(parts[:1]) or ".." in parts or parts[0].startswith("~"):
+    if not any(parts[:1]) or ".." in parts or parts[0].startswith("~") or parts[0][1:] == ":":
         raise ValueError(f"a path must stay inside the folder of images: {quoted(given)}")
     return "/".join(part for part in parts if part)
 

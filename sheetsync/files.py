@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import stat
 from dataclasses import dataclass
 from functools import partial
@@ -10,6 +11,8 @@ from pathlib import Path
 from typing import BinaryIO
 
 from sheetsync.fetching import CHUNK, Fetched, FetchError, copy_within
+
+LIKE_A_HOST = re.compile(r"[\w-]+(\.[\w-]+)+/")
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +49,8 @@ class FetchFile:
             raise FetchError(f"the file cannot be read: {url} ({error.strerror})") from None
         except RuntimeError:  # links that lead in a circle
             pass
-        raise FetchError(f"no such file: {url}")
+        web = "; an address on the web begins with https://" if LIKE_A_HOST.match(url) else ""
+        raise FetchError(f"no such file: {url}{web}")
 
 
 def open_below(base: Path, path: Path) -> BinaryIO:

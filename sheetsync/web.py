@@ -143,7 +143,7 @@ def _unless(mark: str) -> dict[str, str]:
 # --- what went wrong ------------------------------------------------------------------------------
 
 NETWORK: tuple[tuple[type[Exception], str], ...] = (
-    (wrong.NameResolutionError, "the server's name is not known: is it spelled right?"),
+    (wrong.NameResolutionError, "the server's name is not known: look how it is spelled"),
     (wrong.NewConnectionError, "cannot connect"),
     (wrong.TimeoutError, "no answer in time"),
     (wrong.ProxyError, "the proxy gives no connection to the server"),

@@ -79,6 +79,7 @@ CELLS = {
     "s3://bucket/../other/x": f"{NOT} (in a bucket it is like s3://bucket/folder/image.png)",
     "s3://key:secret@bucket/x": f"{NOT} (in a bucket it is like s3://bucket/folder/image.png)",
     "/etc/passwd": "a path must stay inside the folder of images",
+    "C:\\Users\\me\\x.png": "a path must stay inside the folder of images",
     "../x.png": "a path must stay inside the folder of images",
     "a/..\\..\\x.png": "a path must stay inside the folder of images",
     "~root/x.png": "a path must stay inside the folder of images",

@@ -348,14 +348,16 @@ def test_what_is_no_file_has_a_reason(sheet_folder: Path) -> None:
     (sheet_folder / "round.png").symlink_to("round.png")
     os.mkfifo(sheet_folder / "pipe.png")
     (sheet_folder / "text.png").write_text("hello")
-    assert outcomes(sheet_folder, "none.png", "pics", "pipe.png", "round.png", "text.png", f"{'x' * 300}.png") == {
+    expected = {
         "none.png": "no such file: none.png",
+        "www.example.org/x.png": "no such file: www.example.org/x.png; an address on the web begins with https://",
         "pics": "no such file: pics",
         "pipe.png": "no such file: pipe.png",
         "round.png": "no such file: round.png",
         "text.png": "not an image: unknown content",
         f"{'x' * 300}.png": f"the file cannot be read: {'x' * 300}.png (File name too long)",
     }
+    assert outcomes(sheet_folder, *expected) == expected
 
 
 def test_a_file_too_large_is_refused(sheet_folder: Path) -> None:
