@@ -151,11 +151,11 @@ class _Crew:
         try:
             brought: list[Brought] = [self._one(job.wanted)]
         except FetchError as error:
-            pause = _pause(error)
-            if isinstance(error, PassingError) and not pause and job.tries + 1 < self.limits.attempts:
+            refused = isinstance(error, PassingError) and error.wait is not None
+            if isinstance(error, PassingError) and not _pause(error) and job.tries + 1 < self.limits.attempts:
                 self._again(turn, error)
                 return
-            rest = self.lanes.over(turn, answered=error.answered, refused=bool(pause))
+            rest = self.lanes.over(turn, answered=error.answered, refused=refused)
             brought = [_failure(each.wanted, error) for each in (job, *rest)]
         else:
             self.lanes.over(turn, answered=True)

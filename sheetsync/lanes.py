@@ -11,7 +11,7 @@ from itertools import count
 from typing import Generic, TypeVar
 
 STALLED = 1.0  # seconds after which a job gives its place to another
-REFUSALS = 16  # in a row, after which a host is asked nothing more
+REFUSALS = 48  # in a row, after which a host is asked nothing more
 Job = TypeVar("Job")
 
 
@@ -71,8 +71,8 @@ class Lanes(Generic[Job]):
     def over(self, turn: Turn[Job], *, answered: bool, refused: bool = False) -> list[Job]:
         """Say that a job is done. `answered` = its host did, be it with an error.
 
-        `refused` = it wants to be left alone for longer than anybody waits here: where one does so again and again,
-        its other jobs are over with this one. Gives these.
+        `refused` = it wants to be left alone: where one does so again and again, its other jobs are over with this
+        one. Gives these.
         """
         with self._changed:
             turn.lane.refused = turn.lane.refused + 1 if refused else 0
@@ -87,6 +87,7 @@ class Lanes(Generic[Job]):
             until = self._clock() + seconds
             heapq.heappush(self._later, (until, next(self._numbers), turn.lane, job))
             if rest:
+                turn.lane.refused += 1
                 turn.lane.resting_until = max(turn.lane.resting_until, until)
             self._end(turn, answered)
 
@@ -130,8 +131,10 @@ class Lanes(Generic[Job]):
 
     def _wake(self) -> None:
         while self._later and self._later[0][0] <= self._clock():
-            _, _, lane, job = heapq.heappop(self._later)
-            if job is not None:
+            until, _, lane, job = heapq.heappop(self._later)
+            if job is not None and until <= lane.resting_until:  # it shows first whether the rest was long enough
+                lane.waiting.appendleft(job)
+            elif job is not None:
                 lane.waiting.append(job)
             self._queue(lane)
 

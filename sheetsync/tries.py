@@ -53,7 +53,7 @@ def _counted(failure: Failure, known: dict[str, Any] | None, now: int) -> Failur
         return failure
     times = 1 + (known["times"] if known else 0)
     first, most = (SOON, SOON_MOST) if failure.passing else (LATER, LATER_MOST)
-    wait = max(failure.pause, min(most, first * 2 ** min(times - 1, 20)))
+    wait = failure.pause or min(most, first * 2 ** min(times - 1, 20))
     return replace(failure, times=times, last=now, until=now + wait, pause=0)
 
 

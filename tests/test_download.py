@@ -241,7 +241,22 @@ def test_a_host_that_wants_a_long_pause_is_left_alone_and_all_its_images_are_tol
         ("the server answers 503 (Service Unavailable)", 24 * 3600)
     }
     assert len(found) == len(urls)
-    assert len(web.asked) <= REFUSALS + 8
+    assert len(web.asked) < len(urls) / 3
+
+
+def test_a_host_that_wants_one_short_pause_after_another_holds_no_pass(web: WebServer, tmp_path: Path) -> None:
+    urls = [web.give(f"/{number}", status(429, Retry_After="0")) for number in range(1500)]
+    found = failures(tmp_path, *urls, workers=8, per_host=8, attempts=3)
+    assert {(each.reason, each.pause) for each in found} == {("the server answers 429 (Too Many Requests)", 0)}
+    assert len(found) == len(urls)
+    assert len(web.asked) < len(urls) / 3
+
+
+def test_a_host_that_makes_each_image_first_and_asks_to_come_again_gives_all(web: WebServer, tmp_path: Path) -> None:
+    making = status(503, Retry_After="0")
+    urls = [web.give(f"/{number}", making, PICTURE) for number in range(2 * REFUSALS)]
+    found = outcomes(tmp_path, *urls, workers=8, per_host=8, attempts=2)
+    assert [each for each in found.values() if isinstance(each, str)] == []
 
 
 # --- manners --------------------------------------------------------------------------------------
