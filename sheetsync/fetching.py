@@ -86,7 +86,7 @@ def wait_asked(said: str, date: str) -> float | None:
     said = said.strip()
     if said.isascii() and said.isdecimal():
         return float(said)
-    with suppress(ValueError, TypeError):
+    with suppress(ValueError, TypeError, OverflowError):  # it may say anything
         until, now = map(parsedate_to_datetime, (said, date))
         return max(0.0, (until - now).total_seconds())
     return None

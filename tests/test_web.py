@@ -130,6 +130,13 @@ def test_a_pause_is_asked_for_in_seconds_or_until_a_time(web: WebServer) -> None
     assert waits == [7.0, 90.0, None]
 
 
+@pytest.mark.parametrize("said", [DATE.replace("2026", "9" * 11), DATE.replace("GMT", f"+{'9' * 20}"), "9" * 5000, "²"])
+def test_a_time_that_no_clock_shows_is_a_pause_like_any_other(web: WebServer, said: str) -> None:
+    with pytest.raises(PassingError, match="503") as caught:
+        got(web.give("/busy", dated(Retry_After=said, Date=DATE)))
+    assert caught.value.wait in (None, float("inf"))
+
+
 def dated(**headers: str) -> Any:
     """A 503 with no date but its own."""
 
