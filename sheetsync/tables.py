@@ -97,9 +97,9 @@ def same(cell: str, value: Value) -> bool:
         return cell in (value, f"'{value}")
     if cell == str(value):  # as nearly all are that sheetsync wrote
         return True
-    if isinstance(value, int) and _THOUSANDS.fullmatch(cell):
-        return int(re.sub(r"\D", "", cell)) == value
     try:
+        if isinstance(value, int) and _THOUSANDS.fullmatch(cell):
+            return int(re.sub(r"\D", "", cell)) == value
         return abs(float(cell.replace(",", ".")) - value) < 1e-9
-    except ValueError:
+    except ValueError:  # no number, or one of more digits than Python reads
         return False

@@ -135,6 +135,13 @@ def test_a_number_is_not_written_again_because_a_program_spelled_it_otherwise(ce
     assert changed((A, "", "", "", "", "0.51"), values=values) == [(2, "confidence", 0.5)]
 
 
+@pytest.mark.parametrize("cell", ["1" + ",000" * 2000, "1" * 6000, "9e999", "-nan", "٣,٠٠٠", "½"])
+def test_whatever_stands_in_a_cell_of_ours_is_put_right(cell: str) -> None:
+    values: Mapping[str, Mapping[str, Value]] = {image_key(A): {"review_rank": 1000, "confidence": 0.5}}
+    row = (A, "i", *(cell if name in values[image_key(A)] else "" for name in HEADER[2:]))
+    assert {(2, "confidence", 0.5), (2, "review_rank", 1000)} == {*changed(row, values=values)}
+
+
 def test_missing_columns_come_first_and_alone_under_the_names_the_team_chose() -> None:
     sheet = table(("ftp://h/x", "i"), header=("bild", "klasse", "licht", "M STATUS"))
     assert row_changes(Book(sheet), RENAMED, {}, (), local=False) == (
