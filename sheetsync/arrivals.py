@@ -43,7 +43,7 @@ class Arrivals:
         return known, count
 
     def _read(self, keys: Container[str] | None) -> Iterator[Arrival]:
-        with suppress(FileNotFoundError), self.file.open(encoding="utf-8", newline="\n") as log:
+        with suppress(FileNotFoundError), self.file.open(encoding="utf-8", errors="replace", newline="\n") as log:
             for line in log:
                 if line.endswith("\n") and (keys is None or line.partition("\t")[0] in keys):
                     yield from _arrival(line[:-1].split("\t"))
