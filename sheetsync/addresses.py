@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Iterator
+from contextlib import suppress
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 
 from urllib3.util.connection import allowed_gai_family
@@ -49,6 +50,13 @@ def refuse_private(address: str) -> None:
     """Raises `PrivateAddressError` unless an IP address is public."""
     if not is_public(address):
         raise PrivateAddressError
+
+
+def look(host: str) -> None:
+    """Refuse what is private as seen from here. What a proxy makes of a name that is not known here is its affair."""
+    with suppress(socket.gaierror, UnicodeError):
+        for address in resolve(host, 0):
+            refuse_private(address)
 
 
 def resolve(host: str, port: int) -> list[str]:

@@ -71,8 +71,13 @@ def copy_within(chunks: Iterable[bytes], into: BinaryIO, max_bytes: int) -> None
     for chunk in chunks:
         size += len(chunk)
         if size > max_bytes:
-            raise FetchError(f"file too large: over {max_bytes / 1e6:.3g} MB")
+            raise too_large(max_bytes)
         into.write(chunk)
+
+
+def too_large(max_bytes: int) -> FetchError:
+    """What is said of a file of more bytes than that."""
+    return FetchError(f"file too large: over {max_bytes / 1e6:.3g} MB")
 
 
 def wait_asked(said: str, date: str) -> float | None:

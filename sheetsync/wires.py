@@ -9,7 +9,7 @@ import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -25,8 +25,9 @@ from urllib3.exceptions import (
 )
 from urllib3.util import connection as sockets
 
-from sheetsync.addresses import refuse_private, resolve
+from sheetsync.addresses import look, refuse_private, resolve
 from sheetsync.fetching import FetchError, Limits, LocalError
+from sheetsync.replies import Reply
 
 HOSTS = 256  # hosts whose connections are kept: of many thousand hosts, not many thousand sockets
 BUNDLES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE")  # who is trusted, if not certifi's list
@@ -40,7 +41,7 @@ class Wires:
         self._managers: dict[tuple[str, str], urllib3.PoolManager] = {}
         self._making = threading.Lock()
         self._proxy = lru_cache(1 << 14)(_proxy)
-        self._look = lru_cache(1 << 14)(_look)
+        self._look = lru_cache(1 << 14)(look)
 
     @contextmanager
     def line(self) -> Iterator[None]:
@@ -136,13 +137,6 @@ def _usable(proxy: str) -> str:
     raise LocalError("HTTP_PROXY or HTTPS_PROXY names no proxy that can be used, such as http://proxy.example:3128")
 
 
-def _look(host: str) -> None:
-    """Refuse what is private as seen from here. What a proxy makes of a name that is not known here is its affair."""
-    with suppress(socket.gaierror, UnicodeError):
-        for address in resolve(host, 0):
-            refuse_private(address)
-
-
 # --- time -----------------------------------------------------------------------------------------
 
 
@@ -151,6 +145,7 @@ class _Line:
 
     def __init__(self, limits: Limits):
         self.allow_private, self.until = limits.allow_private, time.monotonic() + limits.total_seconds
+        self.max_bytes = limits.max_bytes
         self.late, self.kept = False, True  # and whether it goes over a connection that was there before
         self._peer: socket.socket | None = None
         self._lock = threading.Lock()
@@ -273,6 +268,7 @@ class _HTTPConnection(urllib3.connection.HTTPConnection):
 
     def getresponse(self) -> urllib3.HTTPResponse:  # type: ignore[override]  # as urllib3 has it
         _here.line.watch(self.sock)
+        self.response_class = partial(Reply, max_bytes=_here.line.max_bytes)  # type: ignore[assignment]  # makes one
         return super().getresponse()
 
 

@@ -145,6 +145,7 @@ NO_HTTP, BAD_HTTP = "what answers there speaks no HTTP", "the server's answer is
 ON = "cannot be fetched: the server leads on to "
 HEAD = b"HTTP/1.1 200 OK\r\n"
 CHUNKED = HEAD + b"Transfer-Encoding: chunked\r\n\r\n"
+PACKED = HEAD + b"Content-Encoding: gzip\r\nConnection: close\r\n\r\n"
 WHOLE = b"%x\r\n%s\r\n" % (len(PICTURE), PICTURE)
 
 
@@ -172,6 +173,7 @@ def answers(web: WebServer) -> dict[str, tuple[Answer, str]]:
         "/processing": (flood(b"", b"HTTP/1.1 102 Processing\r\n\r\n" * 500), "the server answers 102 (Processing)"),
         "/chunk-of-what": (raw(CHUNKED + b"zz\r\n" + PICTURE), BROKE),
         "/chunk-below-zero": (raw(CHUNKED + b"-5\r\n" + PICTURE), "cannot be fetched: ValueError"),
+        "/chunk-of-all": (flood(CHUNKED + b"-1\r\n", bytes(1 << 20)), "cannot be fetched: ValueError"),
         "/chunk-size": (flood(CHUNKED, b"0" * 65536), BAD_HTTP),
         "/chunk-extension": (flood(CHUNKED + b"5;", b"x" * 65536), BAD_HTTP),
         "/chunk-cut": (raw(CHUNKED + b"ffffff\r\n" + PICTURE), BROKE),
@@ -189,6 +191,8 @@ def answers(web: WebServer) -> dict[str, tuple[Answer, str]]:
         "/bomb-deflate": (page(packed(100 << 20, 15), Content_Encoding="deflate"), TOO_LARGE),
         "/bomb-twice": (page(gzip.compress(bomb), Content_Encoding="gzip, gzip"), TOO_LARGE),
         "/bomb-redirect": (redirect_with(bomb), TOO_LARGE),
+        "/gzip-nothing": (flood(PACKED, gzip.compress(b"") * 5000), TOO_LARGE),
+        "/gzip-and-more": (flood(PACKED + gzip.compress(PICTURE), bytes(1 << 20)), TOO_LARGE),
         "/gzip-twice": (page(gzip.compress(gzip.compress(PICTURE)), Content_Encoding="gzip, gzip"), OK),
         "/gzip-often": (page(PICTURE, Content_Encoding=", ".join(["gzip"] * 50)), "cannot be fetched: DecodeError"),
         "/gzip-not": (page(PICTURE, Content_Encoding="gzip"), "cannot be fetched: DecodeError"),
