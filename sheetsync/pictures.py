@@ -49,6 +49,8 @@ LOSSY = ("JPEG", "AVIF", "HEIF")
 
 LONGEST = 65_535  # pixels a side, JPEG's own bound: rows are buffered
 MOST_SCANS = 64  # of a JPEG: each is a pass over all pixels, and may take no more than a few bytes
+MOST_NOTES = 512  # of a JPEG: its reader joins them one by one, each time copying all so far
+SLOW_PIXELS = 1 << 22  # of a packed BMP, whose reader goes from pixel to pixel in Python
 MEMORY = 750_000_000  # bytes for all pictures that are decoded at the same time
 # Bytes a pixel while Pillow decodes, measured. What lies of its size could have taken this much before it is found out.
 NEEDED = {"WEBP": 16, "AVIF": 16, "HEIF": 12}
@@ -109,7 +111,8 @@ def examine(file: BinaryIO, max_pixels: int) -> Picture:
 
 def _decoded(file: BinaryIO, name: str, max_pixels: int, room: ExitStack) -> Picture:
     with Image.open(file, formats=(name,)) as image:
-        _check_size(*image.size, max_pixels)
+        packed = any(part[0] == "bmp_rle" for part in image.tile)
+        _check_size(*image.size, min(max_pixels, SLOW_PIXELS) if packed else max_pixels)
         if name != "WEBP":
             room.enter_context(_ROOM.taken(_needed(image, name)))
         image.load()
@@ -177,6 +180,8 @@ def _read(file: IO[bytes], look: Callable[[bytes], Found]) -> Found:
 
 
 def _check_jpeg(data: bytes) -> None:
+    if (notes := data.count(b"Exif\0\0")) > MOST_NOTES:
+        raise FetchError(f"broken image: a JPEG of {notes} notes")
     if data.count(b"\xff\xda") > MOST_SCANS and (scans := _scans(data)) > MOST_SCANS:
         raise FetchError(f"broken image: a JPEG of {scans} scans")
 

@@ -121,6 +121,14 @@ def tiff(tags: dict[int, int], data: bytes = bytes(64)) -> bytes:
     return b"II*\0" + struct.pack("<I", start) + data + struct.pack("<H", len(tags)) + entries + bytes(4)
 
 
+def same_notes(number: int, size: int) -> bytes:
+    """A TIFF of many notes that are all the same bytes of it, so that together they are far more than the file."""
+    whole = tiff(tiff_tags(8, 8), bytes(size))
+    start, entries = size + 8, b"".join(struct.pack("<HHII", 40_000 + each, 7, size, 8) for each in range(number))
+    old = struct.unpack("<H", whole[start : start + 2])[0]
+    return whole[:start] + struct.pack("<H", old + number) + whole[start + 2 : -4] + entries + bytes(4)
+
+
 def tiff_tags(width: int, height: int, **more: int) -> dict[int, int]:
     names = {"packed": 259, "rows": 278, "wide": 322, "high": 323, "depth": 258, "samples": 277}
     tags = {256: width, 257: height, 258: 8, 259: 1, 262: 1, 273: 8, 277: 1, 278: height, 279: 64}
@@ -131,6 +139,11 @@ def jpeg_size(content: bytes, wide: int, high: int) -> bytes:
     """A JPEG that says it is larger than it is."""
     at = next(at for at in range(len(content)) if content[at : at + 2] in (b"\xff\xc0", b"\xff\xc2"))
     return content[: at + 5] + struct.pack(">HH", high, wide) + content[at + 9 :]
+
+
+def with_notes(notes: bytes) -> bytes:
+    whole = saved(COLOURED, "JPEG")
+    return whole[:2] + notes + whole[2:]
 
 
 def many_scans(scans: int) -> bytes:
@@ -408,6 +421,8 @@ def bombs() -> Iterator[tuple[str, Case]]:
     yield "png-profile", (png(8, 8, bytes(200), profile), "broken image: ")
     yield "jpeg-bomb", (jpeg_size(saved(COLOURED, "JPEG"), 65_535, 65_535), LARGE)
     yield "jpeg-scans", (many_scans(2000), "broken image: a JPEG of ")
+    part = b"\xff\xe1\0\x0aExif\0\0ab"
+    yield "jpeg-notes", (with_notes(part * 2_000_000), "broken image: a JPEG of 2000000 notes")
     yield "jpeg-ink", (jpeg_size(saved(COLOURED.convert("CMYK"), "JPEG", progressive=True), 10_000, 10_000), LARGE)
     yield "gif-bomb", (gif((65_535, 65_535), (8, 8)), LARGE)
     yield "gif-frame-bomb", (gif((8, 8), (65_535, 65_535)), LARGE)
@@ -418,12 +433,15 @@ def bombs() -> Iterator[tuple[str, Case]]:
     yield "webp-much-memory", (flat, "image too large: its pixels take too much memory as WebP")
     yield "bmp-bomb", (bmp(60_000, 60_000), LARGE)
     yield "bmp-2-31", (bmp(2**31 - 1, -(2**31) + 1), LARGE)
-    yield "bmp-packed", (bmp(9_000, 9_000, b"\xff\0" * 9, packed=1, bits=8), "broken image: ")
+    yield "bmp-packed", (bmp(2_000, 2_000, b"\xff\0" * 9, packed=1, bits=8), "broken image: ")
+    lines = b"\1\0\0\0" * 1500  # a pixel each, and then on to the next line
+    yield "bmp-lines", (bmp(65_000, 1_500, lines, packed=1, bits=8), "image too large: 65000 x 1500 pixels")
     yield "tiff-bomb", (tiff(tiff_tags(60_000, 60_000)), LARGE)
     yield "tiff-tile", (tiff(tiff_tags(8, 8, wide=65_536, high=16_384, packed=5)), LARGE)
     yield "tiff-samples", (tiff(tiff_tags(8, 8, samples=60_000)), "broken image: ")
     yield "tiff-rows", (tiff(tiff_tags(8, 8, rows=2**32 - 1)), Seen(".tiff", corners=(0,) * 4, size=(8, 8)))
     yield "tiff-many-tags", (b"II*\0\x08\0\0\0\xff\xff" + struct.pack("<HHII", 700, 7, 2**31, 8) * 5, "broken image: ")
+    yield "tiff-tags-in-one-place", (same_notes(20_000, 1_000_000), Seen(".tiff", corners=(0,) * 4, size=(8, 8)))
     yield "tiff-circle", (b"II*\0\x08\0\0\0\0\0\x08\0\0\0", "broken image: ")
     yield "avif-bomb", (box_size(saved(COLOURED, "AVIF"), 60_000, 60_000), "broken image: ")
     lie = box_size(saved(scene(*COLOURS, size=(3200, 4800)), "AVIF", speed=10), 16, 16)
