@@ -6,6 +6,7 @@ import ctypes
 import logging
 import os
 import re
+import struct
 import threading
 import warnings
 from collections.abc import Callable, Iterator
@@ -50,6 +51,7 @@ LOSSY = ("JPEG", "AVIF", "HEIF")
 LONGEST = 65_535  # pixels a side, JPEG's own bound: rows are buffered
 MOST_SCANS = 64  # of a JPEG: each is a pass over all pixels, and may take no more than a few bytes
 MOST_NOTES = 512  # of a JPEG: its reader joins them one by one, each time copying all so far
+MOST_NUMBERS = 1 << 20  # bytes of them beside the pixels of a TIFF: each becomes an object, 30 times that
 SLOW_PIXELS = 1 << 22  # of a packed BMP, whose reader goes from pixel to pixel in Python
 MEMORY = 750_000_000  # bytes for all pictures that are decoded at the same time
 # Bytes a pixel while Pillow decodes, measured. What lies of its size could have taken this much before it is found out.
@@ -59,6 +61,7 @@ LEAST = {"AVIF": MEMORY // 2, "HEIF": MEMORY // 2}
 Found = TypeVar("Found")
 DESKS = min(8, max(2, os.cpu_count() or 2))  # decoding is work for the processor
 _DESKS = threading.BoundedSemaphore(DESKS)
+_NUMBER_BYTES = {3: 2, 4: 4, 5: 8, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8}  # of a TIFF, by kind
 _MARKER = re.compile(rb"\xff[^\x00\xff\xd0-\xd7]")
 
 
@@ -103,6 +106,9 @@ def examine(file: BinaryIO, max_pixels: int) -> Picture:
     with _DESKS, ExitStack() as room, _told(name):  # the room is left when nothing of the picture is there any more
         if name == "JPEG":
             _read(file, _check_jpeg)
+        file.seek(0)
+        if name == "TIFF" and (numbers := _tiff_numbers(file)) > MOST_NUMBERS:
+            raise FetchError(f"broken image: a TIFF with {numbers / 1e6:.3g} MB of numbers beside its pixels")
         file.seek(0)
         if name == "WEBP":
             room.enter_context(_ROOM.taken(_webp_needed(*webp_size(start), max_pixels)))
@@ -228,6 +234,18 @@ def _coefficients(image: JpegImagePlugin.JpegImageFile, pixels: int) -> int:
         return 0
     samples = sum(across * down for _, across, down, _ in image.layer)
     return 2 * pixels * samples // max(across * down for _, across, down, _ in image.layer)
+
+
+def _tiff_numbers(file: BinaryIO) -> int:
+    """Bytes of all tags that hold numbers: they are read with the first look at a TIFF (TIFF 6.0, section 2)."""
+    start = file.read(16)
+    order, big = "<" if start.startswith(b"II") else ">", 43 in start[2:4]
+    many, entry = (f"{order}Q", f"{order}HHQ8x") if big else (f"{order}H", f"{order}HHI4x")
+    file.seek(*struct.unpack(f"{order}Q" if big else f"{order}I", start[8:] if big else start[4:8]))
+    (left,) = struct.unpack(many, file.read(struct.calcsize(many)))
+    tags = file.read(min(left, 1 << 16) * struct.calcsize(entry))
+    whole = len(tags) // struct.calcsize(entry) * struct.calcsize(entry)
+    return sum(_NUMBER_BYTES.get(kind, 0) * count for _, kind, count in struct.iter_unpack(entry, tags[:whole]))
 
 
 def _tiff_needed(image: TiffImagePlugin.TiffImageFile, pixels: int) -> int:

@@ -129,6 +129,13 @@ def same_notes(number: int, size: int) -> bytes:
     return whole[:start] + struct.pack("<H", old + number) + whole[start + 2 : -4] + entries + bytes(4)
 
 
+def numbers(tag: int, kind: int, count: int, size: int) -> bytes:
+    """A TIFF of which one tag has so many numbers."""
+    whole = tiff(tiff_tags(8, 8) | {tag: 8}, bytes(range(1, 101)) * (count * size // 100))
+    at = whole.rindex(struct.pack("<HHI", tag, 4, 1))
+    return whole[:at] + struct.pack("<HHI", tag, kind, count) + whole[at + 8 :]
+
+
 def tiff_tags(width: int, height: int, **more: int) -> dict[int, int]:
     names = {"packed": 259, "rows": 278, "wide": 322, "high": 323, "depth": 258, "samples": 277}
     tags = {256: width, 257: height, 258: 8, 259: 1, 262: 1, 273: 8, 277: 1, 278: height, 279: 64}
@@ -442,6 +449,8 @@ def bombs() -> Iterator[tuple[str, Case]]:
     yield "tiff-rows", (tiff(tiff_tags(8, 8, rows=2**32 - 1)), Seen(".tiff", corners=(0,) * 4, size=(8, 8)))
     yield "tiff-many-tags", (b"II*\0\x08\0\0\0\xff\xff" + struct.pack("<HHII", 700, 7, 2**31, 8) * 5, "broken image: ")
     yield "tiff-tags-in-one-place", (same_notes(20_000, 1_000_000), Seen(".tiff", corners=(0,) * 4, size=(8, 8)))
+    yield "tiff-numbers", (numbers(282, 5, 3_600_000, 8), "broken image: a TIFF with ")  # a resolution
+    yield "tiff-depths", (numbers(258, 3, 14_000_000, 2), "broken image: a TIFF with ")
     yield "tiff-circle", (b"II*\0\x08\0\0\0\0\0\x08\0\0\0", "broken image: ")
     yield "avif-bomb", (box_size(saved(COLOURED, "AVIF"), 60_000, 60_000), "broken image: ")
     lie = box_size(saved(scene(*COLOURS, size=(3200, 4800)), "AVIF", speed=10), 16, 16)

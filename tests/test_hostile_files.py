@@ -18,7 +18,7 @@ from sheetsync.records import Arrival
 
 pytestmark = [
     pytest.mark.skipif(sys.platform != "linux", reason="the memory of a process is bounded on Linux alone"),
-    pytest.mark.filterwarnings("ignore:Corrupt EXIF"),  # of plain loaders
+    pytest.mark.filterwarnings("ignore:Corrupt EXIF", "ignore:Tag data larger"),  # of plain loaders
 ]
 FETCHED = str(Path(__file__).with_name("fetched.py"))
 
