@@ -50,8 +50,10 @@ LOSSY = ("JPEG", "AVIF", "HEIF")
 
 LONGEST = 65_535  # pixels a side, JPEG's own bound: rows are buffered
 MOST_SCANS = 64  # of a JPEG: each is a pass over all pixels, and may take no more than a few bytes
-MOST_NOTES = 512  # of a JPEG: its reader joins them one by one, each time copying all so far
-MOST_NUMBERS = 1 << 20  # bytes of them beside the pixels of a TIFF: each becomes an object, 30 times that
+MOST_NOTES = 64  # of a JPEG: its reader joins them one by one, each time copying all so far
+MOST_NUMBERS = (
+    1 << 20
+)  # bytes of them beside the pixels of a TIFF, or in an EXIF: each becomes an object, 30 times that
 SLOW_PIXELS = 1 << 22  # of a packed BMP, whose reader goes from pixel to pixel in Python
 MEMORY = 750_000_000  # bytes for all pictures that are decoded at the same time
 # Bytes a pixel while Pillow decodes, measured. What lies of its size could have taken this much before it is found out.
@@ -117,6 +119,7 @@ def examine(file: BinaryIO, max_pixels: int) -> Picture:
 
 def _decoded(file: BinaryIO, name: str, max_pixels: int, room: ExitStack) -> Picture:
     with Image.open(file, formats=(name,)) as image:
+        _check_exif(image.info.get("exif") or b"")
         packed = any(part[0] == "bmp_rle" for part in image.tile)
         _check_size(*image.size, min(max_pixels, SLOW_PIXELS) if packed else max_pixels)
         if name != "WEBP":
@@ -234,6 +237,12 @@ def _coefficients(image: JpegImagePlugin.JpegImageFile, pixels: int) -> int:
         return 0
     samples = sum(across * down for _, across, down, _ in image.layer)
     return 2 * pixels * samples // max(across * down for _, across, down, _ in image.layer)
+
+
+def _check_exif(notes: bytes) -> None:
+    """What is no more than the numbers of a TIFF may be is no more of them, whatever it says."""
+    if len(notes) > MOST_NUMBERS:
+        raise FetchError(f"broken image: {len(notes) / 1e6:.3g} MB of EXIF")
 
 
 def _tiff_numbers(file: BinaryIO) -> int:

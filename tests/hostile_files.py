@@ -450,6 +450,11 @@ def bombs() -> Iterator[tuple[str, Case]]:
     yield "tiff-many-tags", (b"II*\0\x08\0\0\0\xff\xff" + struct.pack("<HHII", 700, 7, 2**31, 8) * 5, "broken image: ")
     yield "tiff-tags-in-one-place", (same_notes(20_000, 1_000_000), Seen(".tiff", corners=(0,) * 4, size=(8, 8)))
     yield "tiff-numbers", (numbers(282, 5, 3_600_000, 8), "broken image: a TIFF with ")  # a resolution
+    notes = numbers(274, 5, 3_600_000, 8)  # turned so many times
+    yield "png-exif-numbers", (png(8, 8, bytes(200), chunk(b"eXIf", notes)), "broken image: 28.8 MB of EXIF")
+    parts = (b"Exif\0\0" + notes[at : at + 65_000] for at in range(0, len(notes), 65_000))
+    spread = b"".join(b"\xff\xe1" + struct.pack(">H", len(part) + 2) + part for part in parts)
+    yield "jpeg-exif-numbers", (with_notes(spread), "broken image: a JPEG of 444 notes")
     yield "tiff-depths", (numbers(258, 3, 14_000_000, 2), "broken image: a TIFF with ")
     yield "tiff-circle", (b"II*\0\x08\0\0\0\0\0\x08\0\0\0", "broken image: ")
     yield "avif-bomb", (box_size(saved(COLOURED, "AVIF"), 60_000, 60_000), "broken image: ")
