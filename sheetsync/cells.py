@@ -23,6 +23,7 @@ DATA = re.compile(r"data:[^,]*,.", re.IGNORECASE)
 DATA_CHARS = 50_000  # a cell of Google's holds no more
 BUCKET = re.compile(r"(s3|gs)://([a-z0-9][a-z0-9._-]*/[^/].*)", re.IGNORECASE)
 IN_NO_HOST = re.compile(r'[\s"%<>\\^`{|}]')
+MOST_MARKS = 30  # accents on one letter (Stream-Safe Text Format, Unicode Standard Annex 15)
 UNSEEN = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")  # control characters, halves of a character
 
 
@@ -118,10 +119,18 @@ def read_label(cell: str) -> str:
 
     Raises `ValueError` with a sentence for an annotator.
     """
+    if piled(cell):
+        raise ValueError(f"label cannot be used: {quoted(cell.strip())} has a letter with over {MOST_MARKS} accents")
     label = written_label(cell)
     if UNSEEN.search(label):
         raise ValueError(f"label cannot be used: {quoted(label)} holds a line break or another unseen character")
     return fitting(label)
+
+
+def piled(text: str) -> bool:
+    """Whether a letter has more accents than any language needs: the time to put them in order is their square."""
+    marks = "".join("x" if unicodedata.combining(char) else " " for char in text) if len(text) > MOST_MARKS else ""
+    return "x" * (MOST_MARKS + 1) in marks
 
 
 def written_label(cell: str) -> str:

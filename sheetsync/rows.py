@@ -12,7 +12,7 @@ from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 
-from sheetsync.cells import image_key, listed, quoted, read_image, read_label, read_split, written_label
+from sheetsync.cells import image_key, listed, piled, quoted, read_image, read_label, read_split, written_label
 from sheetsync.errors import SheetError
 from sheetsync.memo import of_last
 from sheetsync.records import MACHINE_COLUMNS, SKIP, Issue, Row, Snapshot
@@ -78,7 +78,8 @@ def _places(header: Sequence[str]) -> dict[str, list[int]]:
 
 
 def _header(name: str) -> str:
-    return unicodedata.normalize("NFC", name.strip()).casefold()
+    plain = name.strip()
+    return (plain if piled(plain) else unicodedata.normalize("NFC", plain)).casefold()
 
 
 def _place(places: Mapping[str, list[int]], name: str) -> int | None:

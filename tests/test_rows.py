@@ -451,3 +451,13 @@ def test_many_labels_of_one_image_are_counted_where_a_cell_could_not_hold_them()
     sheet = table(*(("http://h/a.png", f"l{number:03d}", "") for number in range(500)))
     problems = {issue.problem for issue in parse(sheet, Columns()).issues}
     assert problems == {"this image has several labels: l000, l001, l002, l003, l004 and 495 more"}
+
+
+def test_a_heap_of_accents_is_no_label_and_no_header_and_costs_no_time() -> None:
+    """Putting a million of them in order would take half an hour."""
+    heap = "a" + "\u0301" * 500_000 + "\u0316" * 500_000
+    given = table((A, heap), (B, "a" + "\u0301" * 30), header=("image", "label", heap))
+    said = parse(given, Columns())
+    assert [row.label for row in said.rows] == ["á" + "\u0301" * 29]
+    assert said.issues[0].problem.startswith("label cannot be used: “a")
+    assert said.issues[0].problem.endswith("” has a letter with over 30 accents")
