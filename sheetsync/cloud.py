@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from typing import Any, BinaryIO
 
-from sheetsync.fetching import Fetched, FetchError, Limits, LocalError, PassingError, copy_within
+from sheetsync.fetching import Fetched, FetchError, Limits, LocalError, PassingError, SlowError, copy_within
 
 SCHEMES = ("s3", "gs")
 PART = 4 << 20  # bytes that are held while they come
@@ -38,7 +38,7 @@ class FetchCloud:
         except PermissionError:
             raise FetchError("the bucket does not let sheetsync read this: its credentials lack the right") from None
         except TimeoutError:
-            raise FetchError(f"too slow: not whole after {self.limits.total_seconds:.3g} s") from None
+            raise SlowError(f"too slow: not whole after {self.limits.total_seconds:.3g} s") from None
         except Exception as error:  # noqa: BLE001  # each of these libraries has errors of its own
             raise PassingError(f"the bucket cannot be read: {type(error).__name__}") from None
 

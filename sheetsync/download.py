@@ -20,7 +20,7 @@ from typing import BinaryIO, TypeAlias, cast
 from sheetsync.cells import shown
 from sheetsync.fetching import Fetch, FetchError, Limits, LocalError, PassingError
 from sheetsync.kinds import modest
-from sheetsync.lanes import Lanes, Turn
+from sheetsync.lanes import IN_VAIN, Lanes, Turn
 from sheetsync.objects import TEMPORARY, Objects, Staged
 from sheetsync.pictures import examine, prepare
 from sheetsync.places import host
@@ -156,7 +156,7 @@ class _Crew:
                 self._again(turn, error)
                 return
             rest = self.lanes.over(turn, answered=error.answered, refused=refused)
-            brought = [_failure(each.wanted, error) for each in (job, *rest)]
+            brought = [_failure(job.wanted, error), *(_failure(each.wanted, _unasked(error)) for each in rest)]
         else:
             self.lanes.over(turn, answered=True)
         self.brought.put(brought)
@@ -206,6 +206,12 @@ def _pause(error: FetchError) -> int:
     """Seconds for which a server wants to be left alone, where nobody waits that long here; else 0."""
     wait = error.wait if isinstance(error, PassingError) else None
     return int(min(wait, LONGEST_PAUSE)) if wait is not None and wait > LONGEST_WAIT else 0
+
+
+def _unasked(error: FetchError) -> PassingError:
+    """Why an image was not asked for at all, after many of the same host that could not be had."""
+    wait = error.wait if isinstance(error, PassingError) else None
+    return PassingError(f"not asked for: {IN_VAIN} images in a row could not be had from its server: {error}", wait)
 
 
 def _failure(wanted: Download, error: FetchError) -> Failure:

@@ -25,6 +25,12 @@ class PassingError(FetchError):
         self.wait, self.answered = wait, answered
 
 
+class SlowError(FetchError):
+    """The same, for want of time: whoever was asked may never come to an end."""
+
+    answered = False
+
+
 class LocalError(FetchError):
     """The same, found on this machine with nobody asked: its set-up or the cell has to change."""
 

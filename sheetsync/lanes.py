@@ -11,19 +11,19 @@ from itertools import count
 from typing import Generic, TypeVar
 
 STALLED = 1.0  # seconds after which a job gives its place to another
-REFUSALS = 48  # in a row, after which a host is asked nothing more
+IN_VAIN = 48  # times in a row, after which a host is asked nothing more
 Job = TypeVar("Job")
 
 
 @dataclass(eq=False)
 class _Lane(Generic[Job]):
-    """The jobs of one host. `proven` = the last time it was asked, it answered; so often on end it `refused` to."""
+    """The jobs of one host. `proven` = the last time it was asked, it answered; so often in a row it gave nothing."""
 
     waiting: deque[Job] = field(default_factory=deque)
     running: set[Turn[Job]] = field(default_factory=set)
     resting_until: float = 0.0
     proven: bool = False
-    refused: int = 0
+    in_vain: int = 0
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -71,12 +71,12 @@ class Lanes(Generic[Job]):
     def over(self, turn: Turn[Job], *, answered: bool, refused: bool = False) -> list[Job]:
         """Say that a job is done. `answered` = its host did, be it with an error.
 
-        `refused` = it wants to be left alone: where one does so again and again, its other jobs are over with this
-        one. Gives these.
+        `refused` = it wants to be left alone. Where one does so, or does not answer, again and again, its other jobs
+        are over with this one. Gives these.
         """
         with self._changed:
-            turn.lane.refused = turn.lane.refused + 1 if refused else 0
-            rest = self._drop(turn.lane) if turn.lane.refused >= REFUSALS else []
+            turn.lane.in_vain = turn.lane.in_vain + 1 if refused or not answered else 0
+            rest = self._drop(turn.lane) if turn.lane.in_vain >= IN_VAIN else []
             self._left -= 1 + len(rest)
             self._end(turn, answered)
             return rest
@@ -87,7 +87,7 @@ class Lanes(Generic[Job]):
             until = self._clock() + seconds
             heapq.heappush(self._later, (until, next(self._numbers), turn.lane, job))
             if rest:
-                turn.lane.refused += 1
+                turn.lane.in_vain += 1
                 turn.lane.resting_until = max(turn.lane.resting_until, until)
             self._end(turn, answered)
 

@@ -51,9 +51,7 @@ LOSSY = ("JPEG", "AVIF", "HEIF")
 LONGEST = 65_535  # pixels a side, JPEG's own bound: rows are buffered
 MOST_SCANS = 64  # of a JPEG: each is a pass over all pixels, and may take no more than a few bytes
 MOST_NOTES = 64  # of a JPEG: its reader joins them one by one, each time copying all so far
-MOST_NUMBERS = (
-    1 << 20
-)  # bytes of them beside the pixels of a TIFF, or in an EXIF: each becomes an object, 30 times that
+MOST_NUMBERS = 1 << 20  # bytes of them beside the pixels of a TIFF, or in an EXIF: objects of 30 times that
 SLOW_PIXELS = 1 << 22  # of a packed BMP, whose reader goes from pixel to pixel in Python
 MEMORY = 750_000_000  # bytes for all pictures that are decoded at the same time
 # Bytes a pixel while Pillow decodes, measured. What lies of its size could have taken this much before it is found out.

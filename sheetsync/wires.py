@@ -26,7 +26,7 @@ from urllib3.exceptions import (
 from urllib3.util import connection as sockets
 
 from sheetsync.addresses import look, refuse_private, resolve
-from sheetsync.fetching import FetchError, Limits, LocalError
+from sheetsync.fetching import Limits, LocalError, SlowError
 from sheetsync.replies import Reply
 
 HOSTS = 256  # hosts whose connections are kept: of many thousand hosts, not many thousand sockets
@@ -45,7 +45,7 @@ class Wires:
 
     @contextmanager
     def line(self) -> Iterator[None]:
-        """Bound the time of what this thread fetches meanwhile, and where it may go. Raises `FetchError` when late."""
+        """Bound the time of what this thread fetches meanwhile, and where it may go. Raises `SlowError` when late."""
         line = _here.line = _Line(self._limits)
         self._watcher.add(line)
         try:
@@ -56,7 +56,7 @@ class Wires:
         finally:
             self._watcher.remove(line)
             if line.late:
-                raise FetchError(f"too slow: not whole after {self._limits.total_seconds:.3g} s") from None
+                raise SlowError(f"too slow: not whole after {self._limits.total_seconds:.3g} s") from None
 
     def get(self, url: str, headers: Mapping[str, str]) -> urllib3.BaseHTTPResponse:
         """Ask for an address once; the answer's body is still to come.

@@ -16,12 +16,12 @@ import requests
 from outside import named, outside_is_here
 from PIL import Image
 from support import png
-from webserver import WebServer, drip, drip_header, drop, endless, hang, page, redirect, serving, status
+from webserver import Answer, WebServer, drip, drip_header, drop, endless, hang, page, redirect, serving, status
 
 from sheetsync.cells import image_key
 from sheetsync.download import at_hand, download
 from sheetsync.fetching import Fetched, FetchError, Limits
-from sheetsync.lanes import REFUSALS
+from sheetsync.lanes import IN_VAIN
 from sheetsync.objects import Objects
 from sheetsync.places import fetch_any
 from sheetsync.records import Arrival, Download, Failure, Row
@@ -36,6 +36,9 @@ TRUSTING = {
     "attempts": 2,
     "allow_private": True,
 }
+
+
+UNASKED = f"not asked for: {IN_VAIN} images in a row could not be had from its server: "
 
 
 @pytest.fixture
@@ -237,9 +240,8 @@ def test_a_host_that_wants_a_long_pause_is_left_alone_and_all_its_images_are_tol
 ) -> None:
     urls = [web.give(f"/{number}", status(503, Retry_After="99999999")) for number in range(1500)]
     found = failures(tmp_path, *urls, workers=8, per_host=8)
-    assert {(each.reason, each.pause) for each in found} == {
-        ("the server answers 503 (Service Unavailable)", 24 * 3600)
-    }
+    no = "the server answers 503 (Service Unavailable)"
+    assert {(each.reason, each.pause) for each in found} == {(no, 24 * 3600), (f"{UNASKED}{no}", 24 * 3600)}
     assert len(found) == len(urls)
     assert len(web.asked) < len(urls) / 3
 
@@ -247,14 +249,27 @@ def test_a_host_that_wants_a_long_pause_is_left_alone_and_all_its_images_are_tol
 def test_a_host_that_wants_one_short_pause_after_another_holds_no_pass(web: WebServer, tmp_path: Path) -> None:
     urls = [web.give(f"/{number}", status(429, Retry_After="0")) for number in range(1500)]
     found = failures(tmp_path, *urls, workers=8, per_host=8, attempts=3)
-    assert {(each.reason, each.pause) for each in found} == {("the server answers 429 (Too Many Requests)", 0)}
+    no = "the server answers 429 (Too Many Requests)"
+    assert {(each.reason, each.pause) for each in found} == {(no, 0), (f"{UNASKED}{no}", 0)}
     assert len(found) == len(urls)
     assert len(web.asked) < len(urls) / 3
 
 
+@pytest.mark.parametrize("answer", [hang, drip(PICTURE * 99, 0.01)])
+def test_a_host_that_gives_nothing_in_time_again_and_again_holds_no_pass(
+    web: WebServer, tmp_path: Path, answer: Answer
+) -> None:
+    urls = [web.give(f"/{number}", answer) for number in range(300)]
+    patience = {"read_seconds": 0.1, "total_seconds": 0.2, "attempts": 1}
+    found = failures(tmp_path, *urls, workers=8, per_host=8, **patience)
+    assert len(found) == len(urls)
+    assert len(web.asked) < len(urls) / 3
+    assert all(each.passing for each in found if each.reason.startswith(UNASKED))
+
+
 def test_a_host_that_makes_each_image_first_and_asks_to_come_again_gives_all(web: WebServer, tmp_path: Path) -> None:
     making = status(503, Retry_After="0")
-    urls = [web.give(f"/{number}", making, PICTURE) for number in range(2 * REFUSALS)]
+    urls = [web.give(f"/{number}", making, PICTURE) for number in range(2 * IN_VAIN)]
     found = outcomes(tmp_path, *urls, workers=8, per_host=8, attempts=2)
     assert [each for each in found.values() if isinstance(each, str)] == []
 

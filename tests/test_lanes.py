@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sheetsync.lanes import REFUSALS, STALLED, Lanes, Turn
+from sheetsync.lanes import IN_VAIN, STALLED, Lanes, Turn
 
 
 @dataclass
@@ -71,21 +71,31 @@ def test_what_has_stalled_gives_its_place_to_another_until_as_many_stall_as_may_
     assert scene.start(20) == ["a4"]
 
 
+def test_a_host_that_never_answers_is_asked_nothing_more() -> None:
+    scene = Scene([*jobs("a", IN_VAIN + 3), *jobs("b", 1)])
+    for number in range(IN_VAIN - 1):
+        scene.start(3)
+        scene.end(f"a{number}", answered=False)
+    scene.start(3)
+    turn = scene.turns.pop(f"a{IN_VAIN - 1}")
+    assert scene.lanes.over(turn, answered=False) == [f"a{IN_VAIN + 1}", f"a{IN_VAIN + 2}"]
+
+
 def test_a_host_that_refuses_again_and_again_is_asked_nothing_more_and_others_are() -> None:
-    scene = Scene([*jobs("a", 2 * REFUSALS + 4), *jobs("b", 1)], most=3)
-    for number in range(REFUSALS - 1):
+    scene = Scene([*jobs("a", 2 * IN_VAIN + 4), *jobs("b", 1)], most=3)
+    for number in range(IN_VAIN - 1):
         scene.start(3)
         assert scene.refuse(f"a{number}") == []
     scene.start(3)
-    scene.end(f"a{REFUSALS - 1}")  # an image in between
+    scene.end(f"a{IN_VAIN - 1}")  # an image in between
     scene.start(3)
-    scene.lanes.again(scene.turns.pop(f"a{REFUSALS}"), "later", 9.0, answered=True, rest=False)
-    for number in range(REFUSALS + 1, 2 * REFUSALS):
+    scene.lanes.again(scene.turns.pop(f"a{IN_VAIN}"), "later", 9.0, answered=True, rest=False)
+    for number in range(IN_VAIN + 1, 2 * IN_VAIN):
         scene.start(3)
         assert scene.refuse(f"a{number}") == []
     scene.start(3)
-    assert scene.refuse(f"a{2 * REFUSALS}") == [f"a{2 * REFUSALS + 2}", f"a{2 * REFUSALS + 3}", "later"]
-    assert scene.refuse(f"a{2 * REFUSALS + 1}") == []
+    assert scene.refuse(f"a{2 * IN_VAIN}") == [f"a{2 * IN_VAIN + 2}", f"a{2 * IN_VAIN + 3}", "later"]
+    assert scene.refuse(f"a{2 * IN_VAIN + 1}") == []
     scene.now += 10
     assert scene.start(3) == []
     scene.end("b0")
