@@ -22,7 +22,7 @@ REDIRECTS = 5
 LEADING = (301, 302, 303, 307, 308)  # HTTP statuses of an address that leads to another one
 PASSING = (429, 500, 502, 503, 504)  # HTTP statuses that may be gone a moment later
 _CLOSED, _GONE = "it must open without signing in", "look in a browser whether the image is still there"
-TODO = {401: _CLOSED, 403: _CLOSED, 404: _GONE, 410: _GONE}  # for what somebody has to mend
+REMEDIES = {401: _CLOSED, 403: _CLOSED, 404: _GONE, 410: _GONE}  # for what somebody has to mend
 PACKED = ("br", "zstd", "compress", "dcb", "dcz")  # what nobody asked for
 MARK_CHARS = 200
 ETAG = re.compile(r'(?:W/)?"[\x21\x23-\x7e]*"')
@@ -103,8 +103,8 @@ def _where(answer: urllib3.BaseHTTPResponse) -> str | None:
     reason = f"the server answers {answer.status}" + (f" ({words})" if words else "")
     if answer.status in PASSING:
         raise PassingError(reason, wait_asked(answer.headers.get("Retry-After", ""), answer.headers.get("Date", "")))
-    todo = f": {TODO[answer.status]}" if answer.status in TODO else ""
-    raise StatusError(reason + todo, answer.status)
+    remedy = f": {REMEDIES[answer.status]}" if answer.status in REMEDIES else ""
+    raise StatusError(reason + remedy, answer.status)
 
 
 def _next(url: str, where: str) -> str:
