@@ -209,9 +209,9 @@ def _pause(error: FetchError) -> int:
 
 
 def _unasked(error: FetchError) -> PassingError:
-    """Why an image was not asked for at all, after many of the same host that could not be had."""
+    """Why an image was not asked for any more, after many of the same host that could not be had."""
     wait = error.wait if isinstance(error, PassingError) else None
-    return PassingError(f"not asked for: {IN_VAIN} images in a row could not be had from its server: {error}", wait)
+    return PassingError(f"left to a later pass: its server gave nothing {IN_VAIN} times in a row: {error}", wait)
 
 
 def _failure(wanted: Download, error: FetchError) -> Failure:

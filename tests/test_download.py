@@ -38,7 +38,7 @@ TRUSTING = {
 }
 
 
-UNASKED = f"not asked for: {IN_VAIN} images in a row could not be had from its server: "
+UNASKED = f"left to a later pass: its server gave nothing {IN_VAIN} times in a row: "
 
 
 @pytest.fixture
