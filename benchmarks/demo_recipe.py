@@ -26,9 +26,9 @@ from PIL import Image
 from sklearn.datasets import load_digits
 from sklearn.metrics import average_precision_score
 
-from training.crossval import Bench, assign_folds, plan_jobs, run_jobs
-from training.data import scan
-from training.pixels import CACHE, decoded
+from training.data.folder import scan
+from training.data.images import CACHE, decoded
+from training.fitting.crossval import Bench, assign_folds, plan_jobs, run_jobs
 from training.recipe import RECIPES, Recipe
 
 DEMO = RECIPES["demo-resnet50"]

@@ -117,14 +117,15 @@ def plain(urls: list[str], folder: Path) -> int:
 
 def sheetsync(urls: list[str], folder: Path) -> int:
     """What a pass does with new rows, from addresses to the dataset."""
-    from sheetsync.cells import image_key
-    from sheetsync.download import download
-    from sheetsync.fetching import Limits
-    from sheetsync.mirror import Mirror
-    from sheetsync.objects import Objects
-    from sheetsync.places import fetch_any
-    from sheetsync.plan import Shares
-    from sheetsync.records import Arrival, Download, Row
+    from sheetsync.dataset.mirror import Mirror
+    from sheetsync.dataset.plan import Shares
+    from sheetsync.images.download import download
+    from sheetsync.images.fetch.base import Limits
+    from sheetsync.images.fetch.sources import fetch_any
+    from sheetsync.images.records import Arrival, Download
+    from sheetsync.images.store import Objects
+    from sheetsync.rows.cells import image_key
+    from sheetsync.rows.records import Row
 
     limits = Limits(THREADS, THREADS, TIMEOUT, TIMEOUT, attempts=1, allow_private=True)
     tree = Mirror(folder / "dataset", Objects(folder / "objects"))

@@ -29,15 +29,17 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
-sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
+sys.path.insert(0, str(Path(__file__).parent.parent))
 from google.oauth2.service_account import Credentials
-from googleserver import GoogleServer
-from support import CLASSES, QuickTrainer, Web, png, project
 
-from sheetsync.records import Prediction, Report
-from sheetsync.service import Pass, World
-from sheetsync.sheets.client import Client, Elsewhere
-from sheetsync.sheets.google import GoogleSheet
+from sheetsync.sheets.google.client import Client, Elsewhere
+from sheetsync.sheets.google.sheet import GoogleSheet
+from sheetsync.sync.environment import World
+from sheetsync.sync.pipeline import Pass
+from sheetsync.sync.report import Report
+from sheetsync.trainer.records import Prediction
+from tests.helpers.googleserver import GoogleServer
+from tests.helpers.support import CLASSES, QuickTrainer, Web, png, project
 
 SIZES = (3_000, 100_000)
 PASSES = {"first": 0, "full": 100, "one": 1, "idle": 0}  # and how many rows are labelled otherwise before each

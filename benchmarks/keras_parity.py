@@ -30,10 +30,12 @@ from pathlib import Path
 from typing import Any
 
 os.environ |= {"KERAS_BACKEND": "tensorflow", "TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": ""}
-sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
+sys.path.insert(0, str(Path(__file__).parent.parent))
 import numpy as np
 import torch
-from keras_oracle import (
+from PIL import Image
+
+from tests.helpers.keras_oracle import (
     CLASSES,
     LAYERS,
     LOGITS,
@@ -50,12 +52,12 @@ from keras_oracle import (
     ours,
     pictures,
 )
-from PIL import Image
-
-from training.data import Floats, Ints, plain, square
-from training.model import TruncatedResNet50, build
+from training.data.arrays import Floats, Ints
+from training.data.decode import plain, square
+from training.fitting.trainer import Trainer, prepare
+from training.networks.registry import build
+from training.networks.resnet50 import TruncatedResNet50
 from training.recipe import RECIPES
-from training.trainer import Trainer, prepare
 
 RECIPE = RECIPES["roman-resnet50"]
 INSIDE = {"ZeroPadding2D", "Activation", "Add", "GlobalAveragePooling2D"}  # kinds that are no layers in ours

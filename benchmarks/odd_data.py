@@ -23,10 +23,11 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
+sys.path.insert(0, str(Path(__file__).parent.parent))
 import numpy as np
-from odd_sets import CHANGES, LITE, MOST, SETS, thousand_classes, write_folder, write_project
-from training_tree import write_recipe
+
+from tests.helpers.odd_sets import CHANGES, LITE, MOST, SETS, thousand_classes, write_folder, write_project
+from tests.helpers.training_tree import write_recipe
 
 NO_NUMBER = re.compile(r"(?i)(?<![a-z])(nan|inf|infinity)(?![a-z])")
 TRAIN, PROVISIONAL = "training.train", "training.provisional"

@@ -26,7 +26,7 @@ from functools import lru_cache
 import numpy as np
 from scipy.stats import binom
 
-from sheetsync.compare import Z, interval, wilson
+from sheetsync.versions.compare import Z, interval, wilson
 
 Cells = tuple[int, int, int, int]  # images: both right, only the later, only the earlier, neither
 Bounds = tuple[float, float]

@@ -24,13 +24,13 @@ import time
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
-from support import CLASSES, png, quick_prediction
-
-from sheetsync.config import load
-from sheetsync.records import Progress, RunInfo
-from sheetsync.retrain import ProcessTrainer
-from sheetsync.world import real_pass
+sys.path.insert(0, str(Path(__file__).parent.parent))
+from sheetsync.api import real_pass
+from sheetsync.common.progress import Progress
+from sheetsync.project.config import load
+from sheetsync.trainer.process_trainer import ProcessTrainer
+from sheetsync.trainer.records import RunInfo
+from tests.helpers.support import CLASSES, png, quick_prediction
 
 SIZES = (1_000, 10_000, 100_000)
 STAGES = ("read", "mirror", "train", "review", "write")

@@ -35,11 +35,11 @@ from PIL import Image
 from torchvision import transforms
 from torchvision.datasets import ImageFolder
 
-from training.data import scan
-from training.model import build
-from training.pixels import decoded
+from training.data.folder import scan
+from training.data.images import decoded
+from training.fitting.trainer import Trainer
+from training.networks.registry import build
 from training.recipe import RECIPES, Recipe
-from training.trainer import Trainer
 
 # Images, epochs a measurement, rounds. ResNet-50 starts from random numbers here: its speed is the same.
 SIZES = {"roman-resnet50": (1024, 1, 5), "demo-resnet50": (1024, 2, 5), "resnet50": (64, 1, 3)}

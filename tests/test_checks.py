@@ -42,11 +42,6 @@ def test_functions_are_short() -> None:
     assert sizes[-1] <= 40, lengths[-3:]
 
 
-@pytest.mark.parametrize("path", SOURCES, ids=lambda path: path.name)
-def test_no_file_is_two(path: Path) -> None:
-    assert path.read_text(encoding="utf-8").count("\n") <= 300
-
-
 def test_help_imports_nothing_heavy() -> None:
     code = (
         "import sys; from sheetsync.cli import app\ntry: app(['--help'])\nexcept SystemExit: print(sorted(sys.modules))"

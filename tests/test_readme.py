@@ -11,10 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from sheetsync.config import Settings
-from sheetsync.history import SCORE_COLUMNS
-from sheetsync.records import MACHINE_COLUMNS
-from sheetsync.setup import TEMPLATE
+from sheetsync.project.config import Settings
+from sheetsync.project.template import TEMPLATE
+from sheetsync.rows.schema import MACHINE_COLUMNS, SCORE_COLUMNS
 from training.recipe import RECIPES
 
 ROOT = Path(__file__).parent.parent
@@ -85,7 +84,7 @@ def test_the_tree_shown_is_the_tree() -> None:
     if tracked.returncode:
         pytest.fail("this test needs the git checkout")
     files = [Path(line) for line in tracked.stdout.splitlines()]
-    modules = {path.name for path in files if path.suffix == ".py" and path.parts[0] in ("sheetsync", "training")}
+    modules = {path.parts[1] for path in files if path.parts[0] in ("sheetsync", "training")} - {"py.typed"}
     top = {path.parts[0] for path in files if not path.parts[0].startswith(".")}
     assert {name for name in modules | top if name != "__init__.py"} <= {name.strip("/") for name in shown}
     assert all((ROOT / name).exists() or any(ROOT.glob(f"*/**/{name.strip('/')}")) for name in shown), shown

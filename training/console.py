@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from typing import Any, TypeAlias
 
 from training.errors import RecipeError, TrainingError
-from training.workers import die_at_end_of_input
+from training.parallel.local import die_at_end_of_input
 
 Report: TypeAlias = Callable[[str, int, int, str], None]
 """Called with a stage, how much of it is done, how much there is (0: only a word to say), and a message."""

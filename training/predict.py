@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from training import console, recipe, run
-from training.data import SPLITS, UNLABELLED, scan
+from training import console, recipe
+from training.data.folder import SPLITS, UNLABELLED, scan
+from training.data.images import CACHE, decoded
 from training.errors import TrainingError
-from training.pixels import CACHE, decoded
+from training.runs import directory
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -32,13 +33,13 @@ def predict(trained: Path, dataset: Path, split: str, report: console.Report) ->
     data = scan(dataset, [split])
     count = len(data.samples)
 
-    from training import trainer
+    from training.fitting import trainer
 
-    model = trainer.load(trained / run.WEIGHTS, chosen, len(classes))
+    model = trainer.load(trained / directory.WEIGHTS, chosen, len(classes))
     with decoded(data, chosen, trained.parent / CACHE, report) as images:
         probs = trainer.predict(model, images.open(), chosen)  # (N, K)
     report("predict", count, count, "")
-    return run.table(data.samples, classes, probs, np.full(count, -1, np.int64))[COLUMNS]
+    return directory.table(data.samples, classes, probs, np.full(count, -1, np.int64))[COLUMNS]
 
 
 def _read(trained: Path) -> tuple[recipe.Recipe, list[str]]:
@@ -55,7 +56,7 @@ def _command(options: argparse.Namespace) -> None:
         frame = predict(options.run, options.dataset, options.split, report)
     temporary = out.with_name(f".{out.name}.{os.getpid()}")
     try:
-        run.write_table(frame, temporary)
+        directory.write_table(frame, temporary)
         temporary.replace(out)
     except OSError as error:
         raise TrainingError(f"{out}: cannot be written ({error.strerror})") from error

@@ -15,12 +15,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from training import console, recipe, run, weights
-from training.data import Dataset, Floats, check, scan
-from training.embed import backbone, embed
+from training import console, recipe, weights
+from training.data.arrays import Floats
+from training.data.folder import Dataset, check, scan
+from training.embedding.embed import backbone, embed
+from training.embedding.ridge import out_of_sample
 from training.errors import TrainingError
-from training.head import out_of_sample
 from training.recipe import Recipe
+from training.runs import directory
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -39,7 +41,7 @@ def predict(
     features = embed(data, backbone(chosen), runs, own, report)
     digests = [sample.digest for sample in data.samples]
     probs = out_of_sample(features, digests, data.targets(), data.where("train"), len(data.classes))
-    frame = run.table(data.samples, data.classes, probs, np.full(len(digests), -1, np.int64))
+    frame = directory.table(data.samples, data.classes, probs, np.full(len(digests), -1, np.int64))
     report("provisional", len(digests), len(digests), "")
     return frame, _accuracy(data, probs)
 
@@ -64,7 +66,7 @@ def _command(options: argparse.Namespace) -> None:
 def _write(frame: pd.DataFrame, out: Path) -> None:
     temporary = out.with_name(f".{out.name}.{os.getpid()}")
     try:
-        run.write_table(frame, temporary)
+        directory.write_table(frame, temporary)
         temporary.replace(out)
     except OSError as error:
         temporary.unlink(missing_ok=True)

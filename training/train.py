@@ -15,11 +15,12 @@ from typing import Any
 
 import numpy as np
 
-from training import console, recipe, run, weights, workspace
-from training.crossval import MAIN, Bench, Job, assign_folds, plan_jobs, run_jobs
-from training.data import Dataset, check, scan
-from training.pixels import CACHE, decoded, shelf
+from training import console, recipe, weights
+from training.data.folder import Dataset, check, scan
+from training.data.images import CACHE, decoded, shelf
+from training.fitting.crossval import MAIN, Bench, Job, assign_folds, plan_jobs, run_jobs
 from training.recipe import Recipe
+from training.runs import directory, workspace
 
 HELP = """\
 Train a fixed network on a folder of images, and say what it thinks of every image in it.
@@ -64,12 +65,12 @@ def train(dataset: Path, chosen: Recipe, runs: Path, name: str | None, report: c
     """
     start = time.monotonic()
     data = scan(dataset)
-    folder = runs / (name or run.default_id(data, chosen))
+    folder = runs / (name or directory.default_id(data, chosen))
     if folder.exists():
         report("exists", 0, 0, f"{folder} is there already; nothing to do")
         return folder
     check(data, chosen)
-    with workspace.workspace(runs, run.default_id(data, chosen), folder.name) as place:
+    with workspace.workspace(runs, directory.default_id(data, chosen), folder.name) as place:
         sittings = workspace.Sittings(place, start)
 
         def noted(stage: str, done: int, total: int, message: str) -> None:
@@ -77,13 +78,13 @@ def train(dataset: Path, chosen: Recipe, runs: Path, name: str | None, report: c
             report(stage, done, total, message)
 
         result = _train(data, chosen, place, noted, ways)
-        run.write_json(_times(sittings.note()) | result, place / workspace.RUN / "metrics.json")
+        directory.write_json(_times(sittings.note()) | result, place / workspace.RUN / "metrics.json")
     return folder
 
 
 def _times(seconds: list[float]) -> dict[str, Any]:
     sittings = {"sittings": len(seconds)} if len(seconds) > 1 else {}
-    return {"created": run.now(), "seconds": round(sum(seconds), 3)} | sittings
+    return {"created": directory.now(), "seconds": round(sum(seconds), 3)} | sittings
 
 
 def _train(data: Dataset, chosen: Recipe, place: Path, report: console.Report, ways: Ways) -> dict[str, Any]:
@@ -95,9 +96,9 @@ def _train(data: Dataset, chosen: Recipe, place: Path, report: console.Report, w
     start = weights.fetch(chosen.weights, ways.weights, report) if chosen.weights else None
     shelf(place.parent / CACHE, chosen.resize, chosen.image_size).forget([sample.digest for sample in data.samples])
     with decoded(data, chosen, place.parent / CACHE, report) as images:
-        bench = Bench(chosen, images, data.targets(), len(data.classes), folder / run.WEIGHTS, place, key, start)
+        bench = Bench(chosen, images, data.targets(), len(data.classes), folder / directory.WEIGHTS, place, key, start)
         outcomes = run_jobs(bench, jobs, ways.workers or _workers(), _listener(jobs, chosen, report))
-    return run.write(folder, data, chosen, jobs, outcomes)
+    return directory.write(folder, data, chosen, jobs, outcomes)
 
 
 def _folds(data: Dataset, chosen: Recipe) -> np.ndarray[Any, np.dtype[np.int64]]:

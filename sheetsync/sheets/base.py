@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
-from sheetsync.tables import Book, Calls, Change
+from sheetsync.rows.table import Book, Calls, Change
 
 
 class Sheet(Protocol):

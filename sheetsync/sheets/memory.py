@@ -6,8 +6,8 @@ from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 from sheetsync.errors import SheetChanged
-from sheetsync.sheets.csvtext import literal
-from sheetsync.tables import AddColumns, AddRow, Book, Calls, CellUpdate, Change, Tab, Table
+from sheetsync.rows.table import AddColumns, AddRow, Book, Calls, CellUpdate, Change, Tab, Table
+from sheetsync.sheets.csv.text import literal
 
 T = TypeVar("T")
 Grid = list[list[str]]

@@ -1,0 +1,5 @@
+"""`python -m sheetsync` is `sheetsync`."""
+
+from sheetsync.cli import main
+
+main()

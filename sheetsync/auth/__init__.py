@@ -1,0 +1,1 @@
+"""Who sheetsync is to Google: service accounts, sign-in, tokens."""

@@ -1,0 +1,96 @@
+"""Signing in to Google as a user, with the browser of this machine (OAuth 2.0 for native apps, RFC 8252)."""
+
+from __future__ import annotations
+
+import webbrowser
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import requests
+from google_auth_oauthlib.flow import InstalledAppFlow, WSGITimeoutError
+from oauthlib.oauth2 import OAuth2Error
+
+from sheetsync.auth.key_file import DESKTOP, SCOPE, read_key, without_secrets
+from sheetsync.auth.tokens import TIMEOUT
+from sheetsync.auth.user_token import AGAIN, no_right, store
+from sheetsync.common.types import Json
+from sheetsync.errors import SheetError
+
+WAIT = 600  # seconds for somebody to sign in
+SIGNED_IN = "You are signed in to sheetsync. This page can be closed."
+
+
+class _Flow(InstalledAppFlow):  # type: ignore[misc]  # it comes without types
+    """Google's flow; it says which address to open, and waits for no answer without end."""
+
+    tell: Callable[[str], None]
+
+    def authorization_url(self, **kwargs: Any) -> Any:
+        made = super().authorization_url(**kwargs)
+        self.tell(made[0])
+        return made
+
+    def fetch_token(self, **kwargs: Any) -> Any:
+        return super().fetch_token(timeout=TIMEOUT, **kwargs)
+
+
+def sign_in(key: Path, kept: Path, tell: Callable[[str], None], *, browser: bool) -> None:
+    """Have somebody sign in with the OAuth client of a key file, and keep it in `kept`.
+
+    `tell` gets the address that is to be opened; with `browser` it is opened as well, where there is one.
+    Raises `SheetError`, never with a secret in it.
+    """
+    client = _client(key)
+    flow = _Flow.from_client_config({DESKTOP: client}, [SCOPE], autogenerate_code_verifier=True)
+    flow.tell = tell
+    with flow.oauth2session:
+        given = _given(flow, browser=browser and _can_browse())
+    if SCOPE not in given.get("scope", [SCOPE]):
+        raise no_right(AGAIN)
+    if not given.get("refresh_token"):
+        raise SheetError(f"Google gave no lasting sign-in: {AGAIN}")
+    store(kept, client["client_id"], given["refresh_token"])
+
+
+def _client(key: Path) -> Json:
+    if not key.exists():
+        raise SheetError(
+            f"there is no {key}: make an OAuth client of type “Desktop app” in the Google console and save its file "
+            "there (README: A Google Sheet)"
+        )
+    kind, client = read_key(key)
+    if kind != DESKTOP:
+        raise SheetError(f"{key} is a key that works without signing in: go on with `sheetsync plan`")
+    return client
+
+
+def _given(flow: _Flow, *, browser: bool) -> Json:
+    """What Google answers to the sign-in. No error keeps its cause, for that may quote what was sent."""
+    try:
+        flow.run_local_server(
+            host="127.0.0.1",
+            port=0,
+            authorization_prompt_message=None,
+            success_message=SIGNED_IN,
+            open_browser=browser,
+            timeout_seconds=WAIT,
+            prompt="consent",  # else one who had signed in before could not give more than then
+        )
+    except Warning as told:  # the library's way of saying that other rights were given than asked for
+        return dict(vars(told)["token"])
+    except WSGITimeoutError:
+        raise SheetError(f"nobody signed in within {WAIT // 60} minutes: {AGAIN}") from None
+    except OAuth2Error as error:
+        raise SheetError(f"Google did not sign you in ({without_secrets(error.error)}): {AGAIN}") from None
+    except requests.RequestException:
+        raise SheetError("Google does not answer, so you are not signed in: try again later") from None
+    return dict(flow.oauth2session.token)
+
+
+def _can_browse() -> bool:
+    try:
+        webbrowser.get()
+    except webbrowser.Error:
+        return False
+    return True

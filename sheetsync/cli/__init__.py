@@ -1,0 +1,303 @@
+"""The command line."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, NoReturn
+
+import typer
+
+from sheetsync import __version__
+from sheetsync.cli.options import Every, Folder, Json, Keep, Retry, Shrink
+from sheetsync.errors import SheetsyncError, disk_problem
+
+if TYPE_CHECKING:
+    from sheetsync.project.config import Project
+
+
+class Stopped(BaseException):
+    """Ctrl-C or SIGTERM. Not a KeyboardInterrupt, which the command line library would turn into a usage error."""
+
+
+app = typer.Typer(
+    help="Keep an image dataset in a spreadsheet.\n\n"
+    "Edit labels in the sheet; sheetsync mirrors it into an ImageFolder, retrains the fixed model when what it "
+    "would see has changed, and writes predictions and where to look first back into columns of its own.\n\n"
+    "First time? `sheetsync demo` shows it all in three minutes. Your own: `sheetsync init labels.csv`, then "
+    "`sheetsync sync`.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"sheetsync {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _global(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and leave.")
+    ] = False,
+) -> None: ...
+
+
+@app.command()
+def init(
+    sheet: Annotated[
+        str,
+        typer.Argument(
+            metavar="[SHEET]",
+            help="The CSV file with your rows, seen from DIR and made with a header if missing, or the address of a "
+            "Google Sheet. It can be left out where sheetsync.toml is there.",
+            show_default=False,
+        ),
+    ] = "",
+    also: Annotated[str, typer.Option("--sheet", metavar="SHEET", help="The same, as an option.")] = "",
+    folder: Folder = Path(),
+    preview: Annotated[
+        bool, typer.Option("--preview", help="In a Google Sheet: a column that shows the image of each row.")
+    ] = False,
+    undo: Annotated[
+        bool, typer.Option("--undo", help="Take out of the Google Sheet what init made, and nothing else.")
+    ] = False,
+) -> None:
+    """Make a sheetsync.toml for a sheet, and dress a Google Sheet for the people in it.
+
+    The sheet needs a column `image` (a URL, or a path beside the CSV) and a column `label`. Everything else is
+    yours; sheetsync adds its columns at the right. A Google Sheet also gets a drop-down of labels, colours, notes, a
+    warning before edits of sheetsync's columns, and filter views such as "Look here first", which anybody can open
+    and sort without disturbing others. What you have stays as it is. Run it again at any time: it adds what is missing.
+    """
+    from sheetsync.project.init import dress, find_project, next_steps, undress
+
+    if sheet and also and sheet != also:
+        raise typer.BadParameter("give one sheet, as SHEET or with --sheet")
+    if undo:
+        lines = undress(folder, sheet or also)
+    else:
+        for line in find_project(folder, sheet or also):
+            typer.echo(line)
+        lines = [*dress(folder, preview=preview), next_steps(folder)]
+    for line in lines:
+        typer.echo(line)
+
+
+@app.command()
+def login(
+    folder: Folder = Path(),
+    no_browser: Annotated[
+        bool, typer.Option("--no-browser", help="Only print the address to open; open it on this machine.")
+    ] = False,
+) -> None:
+    """Sign in to Google as yourself, in place of a service account.
+
+    It takes an OAuth client of type “Desktop app” in the file that sheetsync.toml calls `credentials`, or in
+    `credentials.json`. You allow it in your browser to read and write your spreadsheets, and nothing else. What Google
+    answers is kept in `.sheetsync/google-token.json`, for you alone to read, and every command uses it from then on.
+    On a machine without a browser: sign in on another one, and copy that file.
+    """
+    from sheetsync.auth.login import sign_in
+    from sheetsync.project.config import CONFIG, GoogleAccess
+    from sheetsync.sheets.google.address import SIGN_IN
+
+    google = _project(folder).settings.google if (folder / CONFIG).exists() else GoogleAccess()
+    sign_in(folder / google.credentials, folder / SIGN_IN, _ask_to_open, browser=not no_browser)
+    typer.echo(f"signed in, and kept in {folder / SIGN_IN}")
+
+
+@app.command()
+def plan(folder: Folder = Path()) -> None:
+    """Show what a sync would do to the dataset, and do nothing."""
+    from rich.console import Console
+
+    from sheetsync.api import real_pass
+    from sheetsync.cli.output import show_plan
+
+    show_plan(Console(soft_wrap=True), *real_pass(_project(folder), lambda *_: None).look())
+
+
+@app.command()
+def sync(
+    folder: Folder = Path(),
+    allow_shrink: Shrink = False,
+    retry: Retry = False,
+    json: Json = False,
+) -> None:
+    """Run one pass: mirror the sheet, train if needed, write results back.
+
+    Safe to stop at any time and to run as often as you like: with nothing new it does nothing.
+    """
+    from rich.console import Console
+
+    from sheetsync.api import real_pass
+    from sheetsync.cli.output import show_json, show_report
+    from sheetsync.cli.progress import progress_shown
+
+    project = _project(folder)
+    with progress_shown(Console(stderr=True)) as progress:
+        report = real_pass(project, progress).run(allow_shrink=allow_shrink, retry=retry)
+    (show_json if json else show_report)(Console(soft_wrap=True), report)
+
+
+@app.command()
+def watch(
+    folder: Folder = Path(),
+    every: Every = None,
+) -> None:
+    """Run passes on a schedule until stopped (Ctrl-C or SIGTERM).
+
+    A pass that fails is logged, and the next one comes as planned.
+    """
+    import logging
+    from threading import Event
+
+    from sheetsync.api import real_pass
+    from sheetsync.daemon.watch import logged
+    from sheetsync.daemon.watch import watch as repeat
+
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr)
+    project = _project(folder)
+    minutes = project.settings.every_minutes if every is None else every
+    logging.info("watching %s every %g minutes", project.settings.sheet, minutes)
+    try:
+        known: set[str] = set()
+        repeat(lambda: logged(lambda tell: real_pass(_project(folder), tell).run(), known), minutes, Event())
+    except Stopped:
+        logging.info("stopped")
+        _end(0)
+
+
+@app.command()
+def history(
+    folder: Folder = Path(),
+    rescore: Annotated[bool, typer.Option("--rescore", help="Judge all on the validation images of today.")] = False,
+    json: Json = False,
+) -> None:
+    """List the versions of the sheet that were trained on, and how each compares with the one before.
+
+    With --rescore every version is judged on the validation images and labels of today. Models are asked only about
+    images that came after them, and what they say is kept, so the next time is quick.
+    """
+    from rich.console import Console
+
+    from sheetsync.api import real_past
+    from sheetsync.cli.output import show_json, show_past
+    from sheetsync.cli.progress import progress_shown
+
+    project = _project(folder)
+    with progress_shown(Console(stderr=True)) as progress:
+        found = real_past(project, progress, rescore=rescore)
+    (show_json if json else show_past)(Console(soft_wrap=True), found)
+
+
+@app.command()
+def gc(
+    folder: Folder = Path(),
+    delete: Annotated[bool, typer.Option("--delete", help="Remove it; without, only say what would go.")] = False,
+    keep: Keep = 0,
+    cache: Annotated[bool, typer.Option("--cache", help="Also what training keeps decoded, and makes again.")] = False,
+    json: Json = False,
+) -> None:
+    """Say what nothing needs any more, and how much room it takes; with --delete, remove it.
+
+    Kept are the images in the dataset, those of every version of the sheet, so that it comes back without a download,
+    and all runs. Every image that stays is read once, to find those that a crash of the machine left broken.
+    """
+    from rich.console import Console
+
+    from sheetsync.api import real_waste
+    from sheetsync.cli.output import show_json, show_waste
+    from sheetsync.cli.progress import progress_shown
+
+    project = _project(folder)
+    with progress_shown(Console(stderr=True)) as progress:
+        waste = real_waste(project, progress, last=keep, cache=cache, delete=delete)
+    (show_json if json else show_waste)(Console(soft_wrap=True), waste)
+
+
+@app.command()
+def doctor(
+    folder: Folder = Path(),
+    json: Json = False,
+) -> None:
+    """Look for what is wrong when it does not work, say what to do about it, and change nothing.
+
+    Checks the configuration, the recipe, disk and GPU, the sheet and its columns; for a Google Sheet also credentials,
+    sharing and quota. Exit code 1 when there is a problem.
+    """
+    from rich.console import Console
+
+    from sheetsync.cli.output import show_findings
+    from sheetsync.doctor.checks import examine, this_machine
+
+    well = show_findings(Console(soft_wrap=True), examine(folder, this_machine()), as_json=json)
+    _end(0 if well else 1)
+
+
+@app.command()
+def demo(
+    folder: Annotated[Path, typer.Argument(metavar="[DIR]", help="Where to make it.", show_default=True)] = Path(
+        "sheetsync-demo"
+    ),
+) -> None:
+    """Make an example project and run it, with real images, real mistakes and a real training.
+
+    1,797 handwritten digits with 3 % of the labels wrong on purpose; about two minutes on two cores.
+    """
+    from sheetsync.api import real_pass
+    from sheetsync.cli.demo import run_demo
+
+    run_demo(folder, real_pass)
+
+
+# --- shared by commands ---------------------------------------------------------------------------
+
+
+def _ask_to_open(address: str) -> None:
+    typer.echo(f"Open this address in a browser on this machine, and allow sheetsync to use your sheets:\n{address}")
+
+
+def _project(folder: Path) -> Project:
+    from sheetsync.project.config import load
+
+    return load(folder)
+
+
+def _stop(*_: object) -> NoReturn:
+    raise Stopped
+
+
+def main() -> None:
+    """Run the command line; a `SheetsyncError` is one sentence and exit code 1."""
+    for each in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(each, _stop)
+    try:
+        app()
+    except SheetsyncError as error:
+        _leave(str(error), 1)
+    except Stopped:
+        _leave("stopped; what was fetched is kept, a training goes on next time", 130)
+    except OSError as error:
+        words = disk_problem(error)
+        if words is None:
+            raise
+        _leave(words, 1)
+
+
+def _leave(words: str, code: int) -> NoReturn:
+    typer.echo(f"sheetsync: {words}", err=True)
+    _end(code)
+
+
+def _end(code: int) -> NoReturn:
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)  # at once: a download may still wait for a slow server in its thread

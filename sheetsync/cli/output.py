@@ -1,0 +1,154 @@
+"""What people see while a pass works and when it is done: bars on a terminal, lines in a log."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
+
+from rich.console import Console
+from rich.text import Text
+
+from sheetsync.common.finding import Finding
+from sheetsync.common.text import shown
+from sheetsync.dataset.records import Plan
+from sheetsync.project.gc import Waste
+from sheetsync.rows.records import Row, Snapshot
+from sheetsync.sync.report import Report
+from sheetsync.sync.summary import URL_SHOWN, _issue_lines, problem_lines, score_words, step_words, training_words
+from sheetsync.versions.records import Judged, Past, Version
+
+STYLES = {"problem": "bold red", "note": "yellow", "skipped": "dim"}  # of the doctor's findings
+SHOWN = 12  # lines of a kind before the rest is only counted
+
+
+def show_plan(console: Console, snapshot: Snapshot, plan: Plan, waiting: int, refusal: str) -> None:
+    """Say what a pass would do to the dataset, how many images wait for their next try, or why it would not."""
+    _show_some(console, [f"delete    {delete.entry.path}" for delete in plan.deletes])
+    _show_some(console, [f"move      {move.source.path} -> {move.target.path}" for move in plan.moves])
+    rows = sorted((each.row for each in plan.downloads), key=lambda row: row.number)
+    _show_some(console, [f"download  {_row_words(row)}" for row in rows])
+    _show_some(console, _issue_lines(snapshot.issues))
+    counts = (len(plan.downloads), len(plan.moves), len(plan.deletes))
+    again = f", {len(plan.refreshes)} to ask whether they changed" if plan.refreshes else ""
+    console.print("{} to download, {} to move, {} to delete{}".format(*counts, again), highlight=False)
+    if waiting:
+        console.print(f"{waiting} that failed before wait: `sheetsync sync --retry` asks at once", highlight=False)
+    if refusal:
+        console.print(f"but a sync would stop: {refusal}", highlight=False, markup=False)
+
+
+def _row_words(row: Row) -> str:
+    return f"row {row.number}, label {row.label or '(none)'}: {shown(row.url, URL_SHOWN)}"
+
+
+def show_report(console: Console, report: Report) -> None:
+    """Say what a pass saw and did."""
+    counts = ", ".join(f"{count} {split}" for split, count in report.images.items() if count)
+    done = {
+        "downloaded": report.downloaded,
+        "restored": report.restored,
+        "asked again": report.asked,
+        "changed at their address": report.changed,
+        "moved": report.moved,
+        "deleted": report.deleted,
+        "failed": len(report.failures),
+    }
+    did = ", ".join(f"{count} {word}" for word, count in done.items() if count) or "nothing new"
+    console.print(f"{report.rows} usable rows of {report.sheet}: {did}", highlight=False, markup=False)
+    console.print(f"images: {counts or 'none'}", highlight=False)
+    console.print(training_words(report), highlight=False, markup=False)
+    console.print(f"{report.cells} cells written in {sum(report.seconds.values()):.1f} s", highlight=False)
+    show_problems(console, report)
+
+
+def show_findings(console: Console, findings: Iterable[Finding], *, as_json: bool) -> bool:
+    """Say what the doctor finds, each as soon as it is found, or all as JSON; gives whether there is no problem."""
+    found = []
+    for finding in findings:
+        found.append(finding)
+        if not as_json:
+            _show_finding(console, finding)
+    well = all(finding.state != "problem" for finding in found)
+    if as_json:
+        _say_json(console, {"well": well, "findings": [asdict(finding) for finding in found]})
+    return well
+
+
+def show_waste(console: Console, waste: Waste) -> None:
+    """Say what nothing needs any more, or what is gone of it."""
+    kinds = ((waste.images, "image file"), (waste.broken, "broken image file"), (waste.temporary, "left-over file"))
+    parts = [(part, word) for part, word in (*kinds, (waste.answers, "answer file of lost runs")) if part.files]
+    for part, word in parts:
+        many = f"{part.files} {word.replace('file', 'files', 1) if part.files > 1 else word}"
+        console.print(f"{many} ({part.bytes / 1e6:.1f} MB)", highlight=False)
+    if waste.lines:
+        console.print(f"{waste.lines} lines of the log of addresses", highlight=False)
+    cached = f"{waste.cache.bytes / 1e6:.1f} MB of decoded images, which training makes again when they are missing"
+    console.print(f"{cached}: --cache takes them too", highlight=False)
+    what = "removed" if waste.removed else "remove it: `sheetsync gc --delete`, with the same options"
+    console.print(f"{waste.kept} images stay; {what if parts or waste.lines else 'nothing to remove'}", highlight=False)
+
+
+def show_json(console: Console, said: Report | Past | Waste) -> None:
+    """Print all that is in it, for programs."""
+    _say_json(console, asdict(said))
+
+
+def _say_json(console: Console, said: Mapping[str, Any]) -> None:
+    console.out(json.dumps(said, indent=2, ensure_ascii=False, allow_nan=False), highlight=False)
+
+
+def _show_finding(console: Console, finding: Finding) -> None:
+    """One line, and below it what to do."""
+    line = Text(f"{finding.state:<8} {finding.name:<14} ", style=STYLES.get(finding.state, ""))
+    console.print(line.append(finding.said, style="default"))
+    if finding.todo:
+        console.print(Text(f"{'':<8} {'':<14} → {finding.todo}"))
+
+
+def show_past(console: Console, past: Past) -> None:
+    """List the versions, the last one at the end."""
+    if not past.versions:
+        others = f" (runs of other recipes: {past.others})" if past.others else ""
+        words = f"nothing was trained with the recipe {past.recipe} yet: `sheetsync sync` does it{others}"
+        console.print(words, highlight=False, markup=False)
+        return
+    for version in past.versions:
+        for line in _version_lines(version, past):
+            console.print(line, highlight=False, markup=False)
+    if past.rescored and not past.images:
+        console.print("there are no validation images today, so each is judged on those it had", highlight=False)
+
+
+def _version_lines(version: Version, past: Past) -> Iterator[str]:
+    when = version.when[:16].replace("T", " ")
+    none = version.score["val_accuracy"] is None
+    score = "no validation images" if none else f"validation accuracy {score_words(version.score)}"
+    yield f"{version.name:<4} {when}  {version.revision}  {score}"
+    if version.step.before:
+        yield f"     {step_words(version.step)}"
+    elif version.step.changes:
+        yield f"     the first version: {version.step.changes.added} images"
+    if past.images:
+        yield f"     today: {_today_words(version.today, past.images) if version.today else version.why}"
+
+
+def _today_words(today: Judged, images: int) -> str:
+    return f"{today.accuracy:.3f} ({today.low:.3f} to {today.high:.3f}) on {today.images} of {images} validation images"
+
+
+def show_problems(console: Console, report: Report) -> None:
+    """List the images that could not be had and the rows with something wrong."""
+    _show_some(console, problem_lines(report), "see the status column")
+    if any(failure.until for failure in report.failures):
+        words = "what failed is tried again on later passes; `sheetsync sync --retry` asks at once"
+        console.print(words, highlight=False)
+
+
+def _show_some(console: Console, lines: Sequence[str], where: str = "") -> None:
+    for line in lines[:SHOWN]:
+        console.print(line, highlight=False, markup=False)
+    if len(lines) > SHOWN:
+        console.print(f"… and {len(lines) - SHOWN} more{': ' if where else ''}{where}", highlight=False)

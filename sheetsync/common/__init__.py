@@ -1,0 +1,1 @@
+"""What knows nothing of sheets or images: text, atomic files, progress."""

@@ -1,0 +1,28 @@
+"""Text for messages: cut to a length, quoted, listed."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+MOST_LISTED = 5
+
+
+def quoted(given: str) -> str:
+    """A text of somebody else's as a sentence can quote it."""
+    return f"“{shown(given, 80)}”"
+
+
+def shown(given: str, most: int) -> str:
+    """A text of somebody else's, short, and nothing unseen in it."""
+    clean = "".join(char if char.isprintable() else "�" for char in given)
+    return f"{clean[:most]}…" if len(clean) > most else clean
+
+
+def listed(names: Collection[str], between: str) -> str:
+    """Names in order, as many as a sentence can bear.
+
+    >>> listed("edcba", ", "), listed("gfedcba", ", ")
+    ('a, b, c, d, e', 'a, b, c, d, e and 2 more')
+    """
+    first, more = sorted(names)[:MOST_LISTED], len(names) - MOST_LISTED
+    return between.join(first) + (f" and {more} more" if more > 0 else "")

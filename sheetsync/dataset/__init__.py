@@ -1,0 +1,1 @@
+"""The ImageFolder that is kept equal to the rows: plan, then apply."""

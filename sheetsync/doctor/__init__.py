@@ -1,0 +1,1 @@
+"""Diagnosis: what is wrong, and what to do."""

@@ -1,0 +1,266 @@
+"""What to run when it does not work: looks at everything that a pass needs, one thing after the other.
+
+A problem ends no other check but those that need what is missing, none waits without end, and none changes anything.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import shutil
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from queue import Empty, SimpleQueue
+from threading import Thread
+from typing import Any, Protocol, TypeVar
+
+from sheetsync.common.finding import Answer, Finding
+from sheetsync.dataset.mirror import Mirror
+from sheetsync.doctor import machine
+from sheetsync.doctor.google import Probe, open_probe
+from sheetsync.errors import SheetsyncError
+from sheetsync.images.store import Objects
+from sheetsync.project.config import CONFIG, Project, load
+from sheetsync.rows.header import column_letter, layout
+from sheetsync.rows.ownership import check_ownership
+from sheetsync.rows.parse import parse
+from sheetsync.rows.table import Book, Table
+from sheetsync.sheets import Sheet, open_sheet
+from sheetsync.sheets.owned_columns import our_columns
+from sheetsync.trainer.inspect import device, weights
+from sheetsync.trainer.process_trainer import ProcessTrainer
+
+PATIENCE = 20.0  # seconds for one check
+T = TypeVar("T")
+
+
+class Recipe(Protocol):
+    """What is asked of a trainer here."""
+
+    def choices(self) -> Mapping[str, Any]:
+        """What the recipe says, field by field. Raises `ConfigError`."""
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """Everything outside that is looked at, handed in.
+
+    `device` says what training would run on (see `retrain.device`), `weights` what it would start from (see
+    `retrain.weights`), `free` gives the bytes left on the disk of a folder, `link` makes a hard link.
+    """
+
+    trainer: Callable[[Project], Recipe]
+    device: Callable[[], Mapping[str, Any]]
+    free: Callable[[Path], int]
+    environ: Mapping[str, str]
+    weights: Callable[[Project], Answer] = lambda project: weights(project.recipe, project.weights)
+    link: Callable[[Path, Path], None] = os.link
+    patience: float = PATIENCE
+
+
+def this_machine() -> Surroundings:
+    """The real surroundings."""
+    # What is warned of on the way is among the findings.
+    logging.getLogger("sheetsync").setLevel(logging.ERROR)
+    return Surroundings(
+        trainer=lambda project: ProcessTrainer(project.dataset, project.recipe, project.state),
+        device=device,
+        free=lambda folder: shutil.disk_usage(folder).free,
+        environ=os.environ,
+    )
+
+
+@dataclass(frozen=True)
+class Check:
+    """One thing to look at, what must be well before, and how many times the usual patience it is worth."""
+
+    name: str
+    look: Callable[[], Answer]
+    needs: tuple[str, ...] = ()
+    times: int = 1
+
+
+class Late(Exception):
+    """A check is not done in time."""
+
+
+def examine(folder: Path, world: Surroundings) -> Iterator[Finding]:
+    """Look at a project; gives a finding as soon as it is made, and raises nothing that the user can mend."""
+    visit = Visit(folder.resolve(), world)
+    cause: dict[str, str] = {}  # what is not well -> the problem behind it
+    try:
+        for check in visit.checks():
+            behind = next((cause[name] for name in check.needs if name in cause), "")
+            finding = skipped(check, behind) if behind else finding_of(check, world.patience)
+            if finding.state in ("problem", "skipped"):
+                cause[check.name] = behind or check.name
+            yield finding
+    finally:
+        visit.close()
+
+
+def skipped(check: Check, behind: str) -> Finding:
+    """A check that cannot be made."""
+    return Finding(check.name, "skipped", f"cannot be seen before this is mended: {behind}")
+
+
+def finding_of(check: Check, patience: float) -> Finding:
+    """Make one check."""
+    seconds = check.times * patience
+    try:
+        return Finding(check.name, *within(seconds, check.look))
+    except Late:
+        return Finding(check.name, "problem", f"not done within {seconds:g} seconds", "see what is slow, and try again")
+    except SheetsyncError as error:
+        return Finding(check.name, "problem", str(error))
+    except OSError as error:
+        words = f"{error.strerror or type(error).__name__}: {error.filename or 'on disk'}"
+        return Finding(check.name, "problem", words, "mend that on this machine")
+
+
+def within(seconds: float, look: Callable[[], T]) -> T:
+    """What a function gives, or raises. Raises `Late` when it takes longer; it is then left alone in its thread."""
+    answers: SimpleQueue[tuple[T | None, BaseException | None]] = SimpleQueue()
+
+    def work() -> None:
+        try:
+            answers.put((look(), None))
+        except BaseException as error:  # noqa: BLE001  # raised below, by who asked
+            answers.put((None, error))
+
+    Thread(target=work, daemon=True).start()
+    try:
+        found, error = answers.get(timeout=seconds)
+    except Empty:
+        raise Late from None
+    if error is not None:
+        raise error
+    return found  # type: ignore[return-value]  # None only where T has it
+
+
+@dataclass
+class Visit:
+    """One look at one project, and what is known of it so far."""
+
+    root: Path
+    world: Surroundings
+    project: Project | None = None
+    recipe: Mapping[str, Any] = field(default_factory=dict)
+    probe: Probe | None = None
+    sheet: Sheet | None = None
+    book: Book = field(default_factory=lambda: Book(Table()))
+
+    def checks(self) -> Iterator[Check]:
+        """Every check in order. Which there are depends on what the first of them finds."""
+        yield Check("configuration", self._configuration)
+        yield Check("recipe", self._recipe, ("configuration",))
+        yield Check("weights", self._weights, ("recipe",), times=3)
+        yield from self._machine()
+        yield Check("dataset", self._dataset, ("configuration",))
+        yield from self._google(self.probe) if self.probe else self._file()
+        yield Check("header", self._header, ("sheet",))
+        yield Check("columns", self._columns, ("header",))
+        yield Check("rows", self._rows, ("header",))
+        if self.probe:
+            yield Check("quota", self.probe.quota, ("token",))
+        yield Check("proxy", lambda: machine.proxy(self.world.environ))
+
+    def close(self) -> None:
+        """End all connections."""
+        if self.probe:
+            self.probe.close()
+
+    def _machine(self) -> Iterator[Check]:
+        world, state = self.world, self.root / ".sheetsync"
+        store, dataset = state / "objects", self.project.dataset if self.project else self.root
+        yield Check("device", lambda: machine.device(world.device()), times=3)
+        yield Check("folder", lambda: machine.folder(self.root, store, dataset))
+        yield Check("space", lambda: machine.space(state, store, dataset, world.free), ("folder",))
+        yield Check("links", lambda: machine.links(store, dataset, world.link), ("folder",))
+        yield Check("lock", lambda: machine.lock(state))
+
+    def _file(self) -> Iterator[Check]:
+        yield Check("sheet", self._read_file, ("configuration",))
+
+    def _google(self, probe: Probe) -> Iterator[Check]:
+        yield Check("credentials", probe.credentials)
+        yield Check("token", probe.token, ("credentials",))
+        yield Check("api", probe.api, ("token",))
+        yield Check("reading", probe.reading, ("api",))
+        yield Check("writing", probe.writing, ("reading",))
+        yield Check("tabs", probe.tabs, ("reading",))
+        yield Check("sheet", lambda: self._read(probe.sheet()), ("tabs",), times=3)
+
+    # --- the project ------------------------------------------------------------------------------
+
+    def _configuration(self) -> Answer:
+        project = load(self.root)
+        google = project.settings.google.model_dump()
+        self.probe = open_probe(project.settings.sheet, project.root, patience=self.world.patience, **google)
+        self.project = project
+        return "ok", f"{project.root / CONFIG} is valid", ""
+
+    def _recipe(self) -> Answer:
+        self.recipe = self.world.trainer(self._known).choices()
+        words = f"{self.recipe['name']}: {self.recipe['network']}, {self.recipe['epochs']} epochs"
+        return "ok", f"{words}, at most {self.recipe['max_images']} images", ""
+
+    def _weights(self) -> Answer:
+        return self.world.weights(self._known)
+
+    def _dataset(self) -> Answer:
+        dataset = self._known.dataset
+        count = len(Mirror(dataset, Objects(self._known.state / "objects")).scan())
+        return "ok", f"{dataset}: {count} images", ""
+
+    @property
+    def _known(self) -> Project:
+        assert self.project is not None  # noqa: S101  # who asks needs the configuration
+        return self.project
+
+    @property
+    def rows(self) -> Table:
+        """The rows as they were read."""
+        return self.book.rows
+
+    # --- the sheet --------------------------------------------------------------------------------
+
+    def _read_file(self) -> Answer:
+        sheet = open_sheet(self._known.settings.sheet, self.root)
+        self._read(sheet)
+        machine.try_to_write(Path(os.path.realpath(sheet.name)).parent)
+        return "ok", f"{sheet.name} can be read and written", ""
+
+    def _read(self, sheet: Sheet) -> Answer:
+        self.sheet, self.book = sheet, sheet.read()
+        return "ok", f"{sheet.name} can be read", ""
+
+    def _header(self) -> Answer:
+        found = layout(self.rows, self._known.columns)
+        places = {"image": found.image, "label": found.label, "split": found.split} | dict(found.tags)
+        words = [f"{name} in {column_letter(place)}" for name, place in places.items() if place is not None]
+        without = "" if found.split is not None else "; no column split: it is chosen from the image"
+        return "ok", ", ".join(words) + without, ""
+
+    def _columns(self) -> Answer:
+        columns = self._known.columns
+        assert self.sheet is not None  # noqa: S101  # there is a header
+        check_ownership(self.rows, columns, our_columns(self._known.state, self.sheet, self.book))
+        found = layout(self.rows, columns).machine
+        missing = [header for name, header in columns.machine.items() if name not in found]
+        if not missing:
+            return "ok", "all of sheetsync's columns are there", ""
+        return "ok", f"the first sync adds at the right: {', '.join(missing)}", ""
+
+    def _rows(self) -> Answer:
+        snapshot = parse(self.rows, self._known.columns, local=self._known.local)
+        usable = {row.key for row in snapshot.rows}
+        count = sum(key in usable for key in snapshot.keys.values())
+        wrong = [issue for issue in snapshot.issues if not issue.warning]
+        warnings = len(snapshot.issues) - len(wrong)
+        said = f"{len(self.rows.rows)} rows, {count} usable, {len(wrong)} not; {warnings} warnings"
+        if not snapshot.issues and count:
+            return "ok", said, ""
+        first = f"; the first: row {snapshot.issues[0].number}, {snapshot.issues[0].problem}" if snapshot.issues else ""
+        return "note", said + first, "`sheetsync plan` lists them" if snapshot.issues else "fill in images and labels"

@@ -1,0 +1,1 @@
+"""From an address to a checked picture in the content-addressed store."""

@@ -1,0 +1,1 @@
+"""Decode and check pictures within limits, and render what plain loaders misread."""

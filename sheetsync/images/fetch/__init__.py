@@ -1,0 +1,1 @@
+"""Fetch bytes: HTTP, Google Drive, buckets, local files, data URLs."""

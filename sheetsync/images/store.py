@@ -1,0 +1,162 @@
+"""Images, each content once, under `.sheetsync/objects/`; and which address gave which content.
+
+Objects are never changed, so the mirror can be hard links into them, and an image whose row comes back
+needs no second download.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+from collections.abc import Iterable
+from contextlib import suppress
+from dataclasses import dataclass
+from io import BytesIO
+from itertools import count
+from pathlib import Path
+from typing import BinaryIO
+
+from sheetsync.common.atomic import TEMPORARY, _gone_if_it_fails, _sync, write_text
+from sheetsync.images.decode.decode import Picture
+from sheetsync.images.fetch_log import Arrivals, line_of
+from sheetsync.images.records import Arrival
+
+SHOWN = ".shown"
+
+
+_NUMBERS = count()
+SPARE = 1000  # lines of the log of addresses that may count no more, beside as many as do count
+
+
+@dataclass(frozen=True, slots=True)
+class Staged:
+    """A digest, and files that were written for it: their names, and where they belong."""
+
+    digest: str
+    written: tuple[tuple[str, Path], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Objects:
+    """A content-addressed store in a folder."""
+
+    root: Path
+
+    @property
+    def arrivals(self) -> Arrivals:
+        """What every address gave."""
+        return Arrivals(self.root / "arrivals.tsv")
+
+    def path(self, digest: str, suffix: str) -> Path:
+        """Where bytes are kept as they came."""
+        return self.root / digest[:2] / f"{digest}{suffix}"
+
+    def shown(self, arrival: Arrival) -> Path:
+        """The file that the mirror shows."""
+        return self.path(arrival.digest, f"{SHOWN if arrival.original else ''}{arrival.suffix}")
+
+    def holds(self, arrival: Arrival) -> bool:
+        """Whether an object is there and whole: a power cut can leave less than was written."""
+        path = self.path(arrival.digest, arrival.original or arrival.suffix)
+        return self.shown(arrival).exists() and path.exists() and file_digest(path) == arrival.digest
+
+    def stage(self, file: BinaryIO, picture: Picture) -> Staged:
+        """Write the bytes of a picture, and how it is shown, so that `settle` can put them in their place."""
+        file.seek(0)
+        digest = hashlib.file_digest(file, "sha256").hexdigest()[:32]  # type: ignore[arg-type]  # any readable file
+        written = []
+        shown = self.path(digest, SHOWN + picture.shown_suffix)
+        if picture.shown and not _is(shown, picture.shown):  # the mirror may link to it
+            written.append(self._write(BytesIO(picture.shown), shown))
+        target = self.path(digest, picture.suffix)
+        if not (target.exists() and file_digest(target) == digest):
+            written.append(self._write(file, target))
+        return Staged(digest, tuple(written))
+
+    def settle(self, staged: Iterable[Staged]) -> None:
+        """Put what was staged in its place, all of it at once: a disk is as long about many files as about one.
+
+        Under a name that promises a content there is never less, not even after a power cut.
+        """
+        written = [each for one in staged for each in one.written]
+        try:
+            _sync([name for name, _ in written], self.root)
+            for name, target in written:
+                _move(name, target)
+        except BaseException:
+            for name, _ in written:
+                Path(name).unlink(missing_ok=True)
+            raise
+
+    def _write(self, file: BinaryIO, target: Path) -> tuple[str, Path]:
+        name = f"{self.root}/{TEMPORARY}{os.getpid()}-{next(_NUMBERS)}"
+        # Nobody may write: the mirror links to it, and an editor that saves in place must not reach it.
+        handle = os.open(name, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o444)
+        try:
+            with open(handle, "wb") as out:  # noqa: PTH123  # a handle has no path
+                file.seek(0)
+                shutil.copyfileobj(file, out, 1 << 20)
+        except BaseException:
+            Path(name).unlink(missing_ok=True)
+            raise
+        return name, target
+
+    def keep(self, arrivals: Iterable[Arrival]) -> None:
+        """Write the log of addresses anew, with these alone. Only under the lock."""
+        write_text(self.arrivals.file, "".join(sorted(map(line_of, arrivals))), synced=True)
+
+    def compact(self) -> dict[str, Arrival]:
+        """What every address gave; the log is written anew where most of it counts no more. Only under the lock."""
+        known, lines = self.arrivals.counted()
+        if lines > 2 * len(known) + SPARE:
+            with suppress(OSError):  # no pass is to fail for it: without room the log stays as it is
+                self.keep(known.values())
+        return known
+
+    def sweep(self) -> None:
+        """Remove what a killed pass left half written. Only under the lock."""
+        for leftover in self.root.glob(f"{TEMPORARY}*"):
+            leftover.unlink(missing_ok=True)
+
+
+def _is(path: Path, content: bytes) -> bool:
+    return path.exists() and path.stat().st_size == len(content) and path.read_bytes() == content
+
+
+def file_digest(path: Path) -> str:
+    """The first 32 hex characters of the SHA-256 of a file's bytes."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()[:32]
+
+
+def _move(name: str, target: Path) -> None:
+    try:
+        os.replace(name, target)  # noqa: PTH105  # so often that a path for it is felt
+    except FileNotFoundError:
+        target.parent.mkdir(exist_ok=True)
+        os.replace(name, target)  # noqa: PTH105
+
+
+def link(source: Path, target: Path) -> None:
+    """Make `target` the same file as `source`; a copy where the file system has no hard links. Replaces it."""
+    try:
+        os.link(source, target)
+    except FileNotFoundError:
+        target.parent.mkdir(parents=True)
+        _replace(source, target)
+    except OSError:
+        _replace(source, target)
+
+
+def _replace(source: Path, target: Path) -> None:
+    temporary = target.parent / f"{TEMPORARY}{target.name}"
+    temporary.unlink(missing_ok=True)
+    with _gone_if_it_fails(temporary):
+        try:
+            os.link(source, temporary)
+        except OSError:
+            shutil.copyfile(source, temporary)
+            temporary.chmod(0o444)  # as the object is
+        temporary.replace(target)
+    temporary.unlink(missing_ok=True)  # renaming one hard link of a file onto another does nothing

@@ -1,0 +1,1 @@
+"""A project folder: sheetsync.toml, the state folder, its lock, init, garbage collection."""

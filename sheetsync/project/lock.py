@@ -1,0 +1,22 @@
+"""The lock of a project: one pass at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from sheetsync.errors import Busy
+
+
+@contextmanager
+def locked(state: Path) -> Iterator[None]:
+    """One pass at a time in a project. Raises `Busy`."""
+    state.mkdir(parents=True, exist_ok=True)
+    try:
+        with FileLock(state / "lock", timeout=0):
+            yield
+    except Timeout:
+        raise Busy(f"another sheetsync is at work in {state.parent}: wait for it, or stop it") from None

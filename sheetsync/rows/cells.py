@@ -1,0 +1,149 @@
+"""What one cell of a person says: an image, a label, a split. An error is a sentence for an annotator."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import unicodedata
+from functools import lru_cache
+from urllib.parse import quote, urlsplit, urlunsplit
+
+from sheetsync.common.text import quoted
+from sheetsync.rows.folder_names import fitting
+from sheetsync.rows.schema import SKIP, SPLITS
+
+FORMULA = re.compile(r'=\s*(?:IMAGE|HYPERLINK)\s*\(\s*"((?:[^"]|"")*)"\s*[,;)]', re.IGNORECASE)
+# A URL and a path that are normal already, as nearly all are: no port, nothing to quote, no fragment; no dot in front.
+NORMAL = re.compile(r"https?://[a-z0-9.-]+/[\w/%:@!$&'()*+,;=~?.-]*(?<!\?)", re.ASCII)
+NORMAL_PATH = re.compile(r"\w[\w.-]*(?:/\w[\w.-]*)*")
+SCHEME = re.compile(r"[a-z][a-z0-9+.-]+:", re.IGNORECASE)  # of one letter: a drive of Windows
+URL_CHARS = 8000
+DATA = re.compile(r"data:[^,]*,.", re.IGNORECASE)
+DATA_CHARS = 50_000  # a cell of Google's holds no more
+BUCKET = re.compile(r"(s3|gs)://([a-z0-9][a-z0-9._-]*/[^/].*)", re.IGNORECASE)
+IN_NO_HOST = re.compile(r'[\s"%<>\\^`{|}]')
+MOST_MARKS = 30  # accents on one letter (Stream-Safe Text Format, Unicode Standard Annex 15)
+UNSEEN = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")  # control characters, halves of a character
+
+
+def image_key(url: str) -> str:
+    """The identity of an image row: 20 hex characters of the SHA-256 of its normalised URL."""
+    return hashlib.sha256(url.encode("utf-8", "surrogatepass")).hexdigest()[:20]
+
+
+def read_image(cell: str, *, local: bool) -> str:
+    """The normalised URL in an image cell (http, https, data, s3, gs), or a relative path where `local` allows one.
+
+    Raises `ValueError` with a sentence for an annotator.
+
+    >>> read_image('=IMAGE("HTTP://Example.org/a b.png#top")', local=False)
+    'http://example.org/a%20b.png'
+    """
+    given = _unformula(cell.strip())
+    if not given:
+        raise ValueError("no image: put its URL here (a picture inserted into the cell has no URL to read)")
+    if DATA.match(given):
+        return _normal_data(given)
+    if len(given) > URL_CHARS:
+        raise ValueError(f"not an image URL (longer than {URL_CHARS} characters): {quoted(given)}")
+    if UNSEEN.search(given):
+        raise ValueError(f"not an image URL (a line break or another unseen character is in it): {quoted(given)}")
+    if given[:5].lower() in ("s3://", "gs://"):
+        return _normal_object(given)
+    if SCHEME.match(given) or not local:
+        return normal_url(given)
+    return _normal_path(given)
+
+
+def _unformula(given: str) -> str:
+    if not given.startswith("="):
+        return given
+    match = FORMULA.match(given)
+    if match is None:
+        raise ValueError('not an image: only =IMAGE("…") and =HYPERLINK("…") with the URL in quotes can be read')
+    return match[1].replace('""', '"').strip()
+
+
+def normal_url(given: str) -> str:
+    """The one spelling of an http or https URL. Raises `ValueError` with a sentence for an annotator."""
+    if NORMAL.fullmatch(given):
+        return given
+    try:
+        parts = urlsplit(given)
+        port = parts.port
+    except ValueError:
+        raise ValueError(f"not an image URL: {quoted(given)}") from None
+    if parts.scheme.lower() not in ("http", "https") or not parts.hostname:
+        raise ValueError(f"not an image URL (it must begin with http:// or https://): {quoted(given)}")
+    if ":" not in parts.hostname and IN_NO_HOST.search(parts.hostname):  # two readers could see two hosts in it
+        raise ValueError(f"not an image URL: {quoted(given)}")
+    if parts.username is not None:
+        raise ValueError("a URL here must not hold a user name or password")
+    host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
+    default = {"http": 80, "https": 443}[parts.scheme.lower()]
+    netloc = host if port in (None, default) else f"{host}:{port}"
+    path, query = (quote(part, safe="/%:@!$&'()*+,;=~?[]|^{}") for part in (parts.path or "/", parts.query))
+    return urlunsplit((parts.scheme.lower(), netloc, path, query, ""))
+
+
+def _normal_data(given: str) -> str:
+    """A data: address without the blanks that line it up."""
+    clean = "".join(given.split())
+    if len(clean) > DATA_CHARS:
+        raise ValueError(f"not an image URL (longer than {DATA_CHARS} characters): {quoted(given)}")
+    if UNSEEN.search(clean):
+        raise ValueError(f"not an image URL (an unseen character is in it): {quoted(given)}")
+    return "data" + clean[4:]
+
+
+def _normal_object(given: str) -> str:
+    match = BUCKET.fullmatch(given)
+    if match is None or {"", ".", ".."} & {*match[2].split("/")}:
+        raise ValueError(f"not an image URL (in a bucket it is like s3://bucket/folder/image.png): {quoted(given)}")
+    return f"{match[1].lower()}://{match[2]}"
+
+
+def _normal_path(given: str) -> str:
+    if NORMAL_PATH.fullmatch(given):
+        return given
+    parts = [part for part in given.replace("\\", "/").split("/") if part != "."]
+    if not any(parts[:1]) or ".." in parts or parts[0].startswith("~") or parts[0][1:] == ":":
+        raise ValueError(f"a path must stay inside the folder of images: {quoted(given)}")
+    return "/".join(part for part in parts if part)
+
+
+@lru_cache(1 << 16)
+def read_label(cell: str) -> str:
+    """The label in a cell, "" where there is none; one too long for a folder in its short form (`folders.fitting`).
+
+    Raises `ValueError` with a sentence for an annotator.
+    """
+    if piled(cell):
+        raise ValueError(f"label cannot be used: {quoted(cell.strip())} has a letter with over {MOST_MARKS} accents")
+    label = written_label(cell)
+    if UNSEEN.search(label):
+        raise ValueError(f"label cannot be used: {quoted(label)} holds a line break or another unseen character")
+    return fitting(label)
+
+
+def piled(text: str) -> bool:
+    """Whether a letter has more accents than any language needs: the time to put them in order is their square."""
+    marks = "".join("x" if unicodedata.combining(char) else " " for char in text) if len(text) > MOST_MARKS else ""
+    return "x" * (MOST_MARKS + 1) in marks
+
+
+def written_label(cell: str) -> str:
+    """The label in a cell, however long."""
+    return unicodedata.normalize("NFC", cell.strip())
+
+
+@lru_cache
+def read_split(cell: str) -> str:
+    """The split in a cell, "" where there is none.
+
+    Raises `ValueError` with a sentence for an annotator when it is none of ours.
+    """
+    split = cell.strip().casefold()
+    if split not in ("", *SPLITS, SKIP):
+        raise ValueError(f"unknown split {quoted(cell.strip())}: use train, val, test or skip, or leave it empty")
+    return split

@@ -1,0 +1,43 @@
+"""Which columns are sheetsync's, so that no column of the team's is written to."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from sheetsync.errors import SheetError
+from sheetsync.rows.header import Columns, column_letter, layout
+from sheetsync.rows.table import Book, Table
+
+
+def check_ownership(table: Table, columns: Columns, ours: Collection[str]) -> None:
+    """Refuse to take over a column that people filled under a name we use. `ours` as `known` or `headers` gives them.
+
+    Where nothing is known to be ours, all machine columns together are, from an earlier time. Raises `SheetError`.
+    """
+    where = layout(table, columns)
+    if not ours and len(where.machine) == len(columns.machine):
+        return
+    for name, place in where.machine.items():
+        filled = any(table.cell(number, place).strip() for number in range(2, len(table.rows) + 2))
+        if filled and _plain(table.header[place]) not in ours:
+            raise SheetError(
+                f"column {column_letter(place)} is called '{table.header[place]}' and holds values that may not be "
+                f"sheetsync's: rename or clear it, or choose another name for ours in sheetsync.toml: "
+                f'[columns] {name} = "…"'
+            )
+
+
+def known(book: Book, remembered: Collection[str]) -> Collection[str]:
+    """The headers of columns that are ours: the sheet itself knows best, for people may have renamed one of ours."""
+    if book.ours is None:
+        return remembered
+    return {_plain(book.rows.cell(1, place)) for place in book.ours}
+
+
+def headers(table: Table, columns: Columns) -> set[str]:
+    """The machine columns of a reading, by header, as they are remembered."""
+    return {_plain(table.header[place]) for place in layout(table, columns).machine.values()}
+
+
+def _plain(header: str) -> str:
+    return header.strip().casefold()

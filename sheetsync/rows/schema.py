@@ -1,0 +1,51 @@
+"""The columns of both tabs, and the words of `status`."""
+
+from __future__ import annotations
+
+from sheetsync.rows.table import Value
+
+SCORE_COLUMNS = (
+    "when", "run", "revision", "recipe",
+    "added", "removed", "relabelled", "moved", "replaced",
+    "train", "val", "test",
+    "val_accuracy", "val_low", "val_high", "val_macro_f1", "test_accuracy",
+    "seeds", "val_mean", "val_spread",
+    "note",
+)  # fmt: skip
+
+
+SPLITS = ("train", "val", "test")
+
+
+UNLABELLED = "unlabelled"
+
+
+SKIP = "skip"
+
+
+MACHINE_COLUMNS = (
+    "status",
+    "prediction",
+    "confidence",
+    "label_quality",
+    "review",
+    "review_rank",
+    "used_split",
+)
+
+
+OK = "ok"
+
+
+MARK = "predictions are provisional"
+
+
+PROVISIONAL = f"{OK}, {MARK}"
+
+
+def warned(status: Value, warning: str) -> Value:
+    """The status of a row that can be used and has something to be told of as well."""
+    ok, comma, facts = str(status).partition(", ")
+    if ok != OK:
+        return status
+    return f"{warning}; {facts}" if comma else warning

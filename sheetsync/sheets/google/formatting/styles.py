@@ -1,0 +1,66 @@
+"""What a dressed sheet looks like: notes, colours, filter views. Values only."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from sheetsync.common.types import Json
+from sheetsync.rows.schema import OK, PROVISIONAL
+
+PREVIEW = "preview"
+
+NOTES = {
+    "status": "ok, or what is wrong with this row. Written by sheetsync.",
+    "prediction": "What a model that did not train on this image takes it for. Written by sheetsync.",
+    "confidence": "How sure the model is of its prediction, 0 to 1. Written by sheetsync.",
+    "label_quality": "The probability the model gives to your label, 0 to 1: low = look at it. Written by sheetsync.",
+    "outlier": "How far the image is from others of its class, 0 to 1: high = look at it. Written by sheetsync.",
+    "review": "Why to look here. Written by sheetsync.",
+    "review_rank": "1 = look here first. Written by sheetsync.",
+    "used_split": "The split in effect. Written by sheetsync.",
+}
+
+_SET = {"condition": {"type": "NOT_BLANK"}}
+_UNSET = {"condition": {"type": "BLANK"}}
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """A filter view: which rows it shows, by column, and in which order. Sorting in one disturbs nobody."""
+
+    title: str
+    shows: Mapping[str, Json]
+    sort: str = ""
+    descending: bool = False
+    needs: frozenset[str] = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "needs", frozenset({*self.shows, *([self.sort] if self.sort else [])}))
+
+
+LOOKS = (
+    Look("Look here first", {"review_rank": _SET}, "review_rank"),
+    Look("Least confident", {"confidence": _SET}, "confidence"),
+    Look(
+        "Suspected labels",
+        {"review": {"condition": {"type": "TEXT_CONTAINS", "values": [{"userEnteredValue": "looks like"}]}}},
+        "label_quality",
+    ),
+    Look("Unlike their class", {"outlier": _SET}, "outlier", descending=True),
+    Look("New since last run", {"image": _SET, "status": _UNSET}),
+    Look("Errors", {"status": {"hiddenValues": [OK, PROVISIONAL, ""]}}, "status"),
+)
+
+
+def _point(value: str, red: float, green: float, blue: float) -> Json:
+    colour = {"rgbColor": {"red": red, "green": green, "blue": blue}}
+    return {"colorStyle": colour, "type": "NUMBER", "value": value}
+
+
+GRADIENT = {
+    "minpoint": _point("0", 1.0, 0.8, 0.8),
+    "midpoint": _point("0.5", 1.0, 1.0, 0.8),
+    "maxpoint": _point("1", 0.8, 1.0, 0.8),
+}
+COLOURED = ("confidence", "label_quality")

@@ -1,0 +1,36 @@
+"""Writing to a sheet that people edit meanwhile."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import suppress
+
+from sheetsync.errors import SheetChanged, SheetError
+from sheetsync.rows.table import AddColumns, AddRow, Book, Change
+from sheetsync.sheets import Sheet
+
+TRIES = 10  # how often a sheet that people keep changing is read again before giving up
+
+
+def write_back(sheet: Sheet, wanted: Callable[[Book], tuple[Change, ...]]) -> int:
+    """Write until a fresh reading shows nothing left to write; gives the number of cells written.
+
+    Rows may move between any two calls, so what to write is planned from a reading made right before the
+    write, and the next reading shows what it hit. Raises `SheetError` when people keep changing the sheet.
+    """
+    cells = 0
+    for _ in range(TRIES):
+        with suppress(SheetChanged):
+            book = sheet.read()
+            changes = wanted(book)
+            if not changes:
+                return cells
+            sheet.write(book, changes)
+            cells += sum(map(_cells, changes))
+    raise SheetError(f"{sheet.name} kept changing while results were written: run `sheetsync sync` again")
+
+
+def _cells(change: Change) -> int:
+    if isinstance(change, AddColumns):
+        return len(change.names)
+    return sum(value != "" for value in change.values) if isinstance(change, AddRow) else 1

@@ -1,0 +1,1 @@
+"""One pass, stage by stage."""

@@ -1,0 +1,1 @@
+"""The training package, reached through processes and run directories."""

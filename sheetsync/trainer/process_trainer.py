@@ -1,0 +1,184 @@
+"""The model, reached through files: start a training, find its run directories, read what they say.
+
+Training is a process of its own, so a crash, a cancel or a full GPU cannot take this one down.
+"""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from sheetsync.common.progress import Progress
+from sheetsync.dataset.records import Manifest
+from sheetsync.errors import ConfigError, TrainingError
+from sheetsync.rows.schema import UNLABELLED
+from sheetsync.trainer.inspect import _given
+from sheetsync.trainer.lineage import lineage, when
+from sheetsync.trainer.predictions import read_labels, read_predictions, said_of
+from sheetsync.trainer.records import Prediction, RunInfo
+from sheetsync.trainer.subprocesses import ask, last_line, work
+
+
+@dataclass(frozen=True)
+class ProcessTrainer:
+    """Runs `python -m training.train` on a dataset folder.
+
+    `recipe` is the name of a built-in recipe or the path of a recipe file; `state` is where runs are kept. `weights`
+    is where pretrained weights are, "" for wherever the training looks for them itself.
+    """
+
+    dataset: Path
+    recipe: str
+    state: Path
+    weights: str = ""
+
+    def check(self) -> None:
+        """Look that the recipe can be used, before anything else is done. Raises `ConfigError`."""
+        _ = self._recipe
+
+    def choices(self) -> Mapping[str, Any]:
+        """What the recipe says, field by field, and its digest. Raises `ConfigError`."""
+        return self._recipe
+
+    @cached_property
+    def _recipe(self) -> Mapping[str, Any]:
+        return _choices(self.recipe)
+
+    def runs(self) -> list[RunInfo]:
+        """Every finished run, of every recipe, in no order."""
+        runs = []
+        for path in self._runs.glob("[!.]*/metrics.json"):
+            with suppress(TrainingError):  # one that is broken matters only to whoever asks for it
+                runs.append(self._read(path.parent))
+        return runs
+
+    def find(self, revision: str) -> RunInfo | None:
+        """The run of this recipe on a revision, if there is one."""
+        folder = self._runs / _run_id(revision, self._recipe)
+        return self._read(folder) if (folder / "metrics.json").exists() else None
+
+    def of_recipe(self) -> list[RunInfo]:
+        """Every finished run of this recipe, oldest first. Looks only, and starts no process.
+
+        What the name of a built-in recipe stands for is read from the last run of that name. Raises
+        `ConfigError` for a recipe file that cannot be read.
+        """
+        runs, file = sorted(self.runs(), key=when), _recipe_file(self.recipe)
+        same = [run for run in runs if (run.recipe == self.recipe if file is None else _numbers(run.choices) == file)]
+        return lineage(same[-1], runs) if same else []
+
+    def train(self, revision: str, progress: Progress, seed: int = 0) -> RunInfo:
+        """Train on the dataset folder as it is, with the seed of the recipe raised by `seed`.
+
+        Such a recipe is called `roman-resnet50@1`, and has a digest of its own. Raises `TrainingError`.
+        """
+        recipe = f"{self.recipe}@{seed}" if seed else self.recipe
+        run = _run_id(revision, _choices(recipe) if seed else self._recipe)
+        options = ("--recipe", recipe, "--runs", str(self._runs), "--id", run, *_given(self.weights))
+        work(self.state, "training.train", str(self.dataset), *options, progress=progress)
+        return self._read(self._runs / run)
+
+    def provisional(self, manifest: Manifest, progress: Progress) -> list[Prediction]:
+        """What can be said of every image of the mirror at once, out of sample. Raises `TrainingError`."""
+        out = self.state / "provisional.csv"
+        options = ("--recipe", self.recipe, "--runs", str(self._runs), "--out", str(out), *_given(self.weights))
+        work(self.state, "training.provisional", str(self.dataset), *options, progress=progress)
+        return said_of(manifest, read_predictions(out))
+
+    def predictions(self, run: RunInfo, manifest: Manifest, progress: Progress) -> list[Prediction]:
+        """What the run says of every image of the mirror, out of sample.
+
+        Images without a label may have come after the run: these are predicted now and kept beside it.
+        """
+        later = self._later(run)
+        said = read_predictions(self._main(run))
+        files = {(entry.key, entry.digest) for entry in manifest if entry.split == UNLABELLED}
+        if not files <= said.keys() and not files <= (said | read_predictions(later)).keys():
+            self._ask(run, UNLABELLED, later, progress)
+        return said_of(manifest, read_predictions(later) | said)
+
+    def judged(self, run: RunInfo) -> dict[str, str]:
+        """Content digest -> the label that a model of the run which never learned from this image gives it.
+
+        A fold speaks of what the main model learned from, wherever else the same image stands. "" where every
+        model of the run learned from it. Looks only. Raises `TrainingError` for a run that cannot be read.
+        """
+        lines = read_labels(self._main(run))
+        others = {digest: label for split, digest, label in lines if split != "train"}
+        trained = {digest: label for split, digest, label in lines if split == "train"}
+        later = [path for path in (self._later(run), self._asked(run)) if path.exists()]
+        asked = {digest: label for path in later for _, digest, label in read_labels(path)}
+        return asked | others | trained
+
+    def ask(self, run: RunInfo, progress: Progress) -> None:
+        """Let the main model of a run look at every val image of the mirror; `judged` knows it from then on.
+
+        It is kept beside the run until the run is asked again. Raises `TrainingError`.
+        """
+        self._ask(run, "val", self._asked(run), progress)
+
+    def _ask(self, run: RunInfo, split: str, out: Path, progress: Progress) -> None:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        folders = (str(self._runs / run.id), str(self.dataset))
+        work(self.state, "training.predict", *folders, "--split", split, "--out", str(out), progress=progress)
+
+    def _main(self, run: RunInfo) -> Path:
+        path = self._runs / run.id / "predictions.csv"
+        if not path.exists():
+            raise TrainingError(f"the run in {path.parent} has no predictions.csv: delete this folder")
+        return path
+
+    def _later(self, run: RunInfo) -> Path:
+        return self.state / "predictions" / f"{run.id}.csv"
+
+    def _asked(self, run: RunInfo) -> Path:
+        return self.state / "rescored" / f"{run.id}.csv"
+
+    @property
+    def _runs(self) -> Path:
+        return self.state / "runs"
+
+    def _read(self, folder: Path) -> RunInfo:
+        try:
+            metrics = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
+            recipe = json.loads((folder / "recipe.json").read_text(encoding="utf-8"))
+            _ = metrics["created"], metrics["val"]
+            return RunInfo(folder.name, folder.name.rpartition("-")[0], recipe["name"], metrics, recipe)
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise TrainingError(f"the run in {folder} cannot be read ({error}): delete this folder") from error
+
+
+def _choices(recipe: str) -> Mapping[str, Any]:
+    """What a recipe says, field by field, and its digest. Raises `ConfigError`."""
+    done = ask("training.recipe", recipe)
+    if done.returncode:
+        raise ConfigError(f"'recipe' = {recipe!r} in sheetsync.toml: {last_line(done.stderr)}")
+    found: Mapping[str, Any] = json.loads(done.stdout)
+    return found
+
+
+def _run_id(revision: str, recipe: Mapping[str, Any]) -> str:
+    return f"{revision}-{recipe['digest'][:8]}"
+
+
+def _recipe_file(recipe: str) -> Mapping[str, Any] | None:
+    """The numbers in a recipe file of the team's own; None for a name. Raises `ConfigError`."""
+    path = Path(recipe)
+    if path.suffix not in (".json", ".toml") or not path.is_file():
+        return None
+    read = json.loads if path.suffix == ".json" else tomllib.loads
+    try:
+        return _numbers(read(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError, AttributeError) as error:
+        raise ConfigError(f"'recipe' = {recipe!r} in sheetsync.toml: that file cannot be read ({error})") from error
+
+
+def _numbers(recipe: Mapping[str, Any]) -> dict[str, Any]:
+    """All of a recipe but its names: what decides whether two runs can be compared."""
+    return {name: value for name, value in recipe.items() if name not in ("name", "digest")}

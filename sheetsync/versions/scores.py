@@ -1,0 +1,58 @@
+"""Versions of a sheet: their names, what changed between two, and the score of each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping
+from typing import Any
+
+from sheetsync.common.text import listed, shown
+from sheetsync.errors import SheetError
+from sheetsync.rows.schema import SCORE_COLUMNS, SPLITS
+from sheetsync.rows.table import AddColumns, AddRow, Change, Table, Value
+from sheetsync.trainer.lineage import score
+from sheetsync.trainer.records import RunInfo
+from sheetsync.versions.records import Changes
+
+
+def check_scores(table: Table) -> None:
+    """Refuse to add scores to a table of somebody's: it holds something, and no column of ours. Raises `SheetError`."""
+    header = [name.strip() for name in table.header if name.strip()]
+    ours = {name.casefold() for name in header} & {*SCORE_COLUMNS} - {"note"}
+    if not ours and any(cell.strip() for cells in (table.header, *table.rows) for cell in cells):
+        found = listed([shown(name, 80) for name in header], ", ") or "no header"
+        raise SheetError(
+            f"where the scores belong stands something else ({found}): in a Google Sheet name another tab in "
+            'sheetsync.toml, [google] scores = "…"; beside a CSV rename that file, ….scores.csv'
+        )
+
+
+def score_changes(
+    table: Table,
+    run: RunInfo,
+    since: Callable[[RunInfo], Changes],
+    sizes: Mapping[str, int],
+    seeds: Collection[RunInfo] = (),
+) -> tuple[Change, ...]:
+    """What brings the row of a run, and of its `seeds`, into the scores tab: nothing when it is there.
+
+    `since` tells how its version differs from the one before, and is asked only for a row that is missing.
+    The columns may stand in any order among others; the row of a run, once written, belongs to people. Raises as
+    `check_scores` does.
+    """
+    check_scores(table)
+    places = {name.strip().casefold(): place for place, name in enumerate(table.header)}
+    missing = tuple(name for name in SCORE_COLUMNS if name not in places)
+    if missing:
+        return (AddColumns("scores", missing),)
+    if any(run.id in cells for cells in table.rows):  # in any column, for people may move a header alone
+        return ()
+    values: dict[str, Any] = {"when": run.metrics["created"], "run": run.id, "revision": run.revision}
+    values |= {"recipe": run.recipe, **{split: sizes[split] for split in SPLITS}, **score(run, seeds)}
+    changed = since(run)
+    values |= {name: getattr(changed, name) for name in Changes.__slots__}
+    cells = {places[name]: _cell(value) for name, value in values.items()}
+    return (AddRow("scores", tuple(cells.get(place, "") for place in range(len(table.header)))),)
+
+
+def _cell(value: Any) -> Value:
+    return "" if value is None else round(value, 4) if isinstance(value, float) else value

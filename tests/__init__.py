@@ -1,0 +1,1 @@
+"""Laws, contracts, and the tests of each room."""

@@ -1,0 +1,44 @@
+"""Images come into the mirror in a pass that may be stopped."""
+
+from __future__ import annotations
+
+import io
+import random
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from sheetsync.images.download import BATCH, LITTLE
+from sheetsync.sheets.memory import MemorySheet
+from tests.helpers.support import QuickTrainer, Web, a_pass, project, table
+
+
+def large(seed: int) -> bytes:
+    """A picture that is looked at by the thread that brings it."""
+    out = io.BytesIO()
+    Image.frombytes("RGB", (120, 120), random.Random(seed).randbytes(120 * 120 * 3)).save(out, "PNG")
+    return out.getvalue()
+
+
+def test_a_pass_that_is_stopped_leaves_nothing_half_when_its_lock_is_free(tmp_path: Path) -> None:
+    """Whoever holds what stopped it holds all that was at work then."""
+    web = Web({f"http://pics.example/{number}.png": large(number) for number in range(BATCH + 16)})
+    assert min(map(len, web.values())) > LITTLE
+    objects = tmp_path / ".sheetsync" / "objects"
+
+    def stop(stage: str, *_: object) -> None:
+        if stage == "download":
+            while len([*objects.rglob("*.png"), *objects.glob(".tmp-*")]) < len(web):
+                time.sleep(0.01)  # until all is there, and not all of it is put away
+            raise KeyboardInterrupt
+
+    sheet = MemorySheet(table(*[[url, "i"] for url in web]))
+    ready = a_pass(project(tmp_path), sheet, web, QuickTrainer())
+    with pytest.raises(KeyboardInterrupt) as held:
+        replace(ready, world=replace(ready.world, progress=stop)).run()
+    assert held.tb is not None
+    assert list(objects.glob(".tmp-*")) == []
+    assert len(list(objects.rglob("*.png"))) <= BATCH

@@ -1,0 +1,213 @@
+"""What makes the mirror say what the sheet says."""
+
+from __future__ import annotations
+
+import hashlib
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sheetsync.dataset.plan import Shares, apart, assigned_split, guard, make_plan, place, wakes
+from sheetsync.dataset.records import Delete, Entry, Manifest, Plan
+from sheetsync.errors import Shrunk
+from sheetsync.rows.folder_names import folded, folder
+from sheetsync.rows.records import Row
+from sheetsync.rows.schema import SKIP, UNLABELLED
+
+KEYS = [f"{n:020x}" for n in range(8)]
+DIGESTS = [hashlib.sha256(bytes([n])).hexdigest()[:32] for n in range(12)]
+SHARES = st.sampled_from([Shares(), Shares(0, 0), Shares(0.5, 0.5), Shares(0.3, 0.3)])
+LABELS = st.sampled_from(["", "i", "iv", "été", "Cat", "cat", "ß", "ss", "con", "CON", "a/b", "%2F", "İ"])
+
+rows = st.lists(
+    st.builds(
+        Row,
+        st.integers(2, 99),
+        st.sampled_from(KEYS),
+        st.just("http://pics.example/1.png"),
+        LABELS,
+        st.sampled_from(["", "", "train", "val", "test", SKIP]),
+    ),
+    unique_by=lambda row: row.key,
+)
+
+
+def found(entry: Entry) -> Entry:
+    again = Entry.at(entry.path)
+    assert again is not None
+    return again
+
+
+entries = st.builds(
+    lambda key, digest, split, label, twin: found(
+        Entry(key, digest, split if label else UNLABELLED, label, ".png", folder(label, 1) if label and twin else "")
+    ),
+    st.sampled_from(KEYS),
+    st.sampled_from(DIGESTS[:2]),
+    st.sampled_from(["train", "val", "test"]),
+    LABELS,
+    st.booleans(),
+)
+manifests = st.lists(entries, unique=True).map(lambda held: Manifest(tuple(sorted(held))))
+tidy = st.lists(entries, unique_by=lambda entry: entry.key).map(lambda held: Manifest(tuple(sorted(held))))
+
+
+def carried_out(plan: Plan, manifest: Manifest, shares: Shares, rows: list[Row]) -> Manifest:
+    """What a folder holds after a plan: as with files, nothing is deleted or moved that is not there."""
+    held, folders = {entry.path: entry for entry in manifest}, apart(rows)
+    for delete in plan.deletes:
+        del held[delete.entry.path]
+    for move in plan.moves:
+        assert move.target.path not in held, "a move would overwrite an image"
+        assert held.pop(move.source.path) == move.source
+        held[move.target.path] = move.target
+    for download in plan.downloads:
+        digest = DIGESTS[int(download.row.key, 16)]
+        entry = place(download.row, digest, ".png", shares, folders.get(download.row.label, ""))
+        assert entry.path not in held, "a download would overwrite an image"
+        held[entry.path] = entry
+    return Manifest(tuple(sorted(held.values())))
+
+
+@given(rows, manifests, SHARES)
+def test_a_plan_carried_out_gives_each_row_its_image_and_nothing_else(
+    wanted: list[Row], manifest: Manifest, shares: Shares
+) -> None:
+    after = carried_out(make_plan(wanted, manifest, shares), manifest, shares, wanted)
+    held = {entry.key: entry for entry in manifest}
+    asked = {row.key: row for row in wanted if row.split != SKIP}
+    assert [entry.key for entry in after] == sorted(asked)
+    for entry in after:
+        row = asked[entry.key]
+        chosen = row.split or assigned_split(entry.digest, shares)
+        assert (entry.label, entry.split) == (row.label, chosen if row.label else UNLABELLED)
+        assert entry.key not in held or entry.digest in {each.digest for each in manifest if each.key == entry.key}
+
+
+@given(rows, manifests, SHARES)
+def test_a_plan_carried_out_leaves_nothing_to_plan(wanted: list[Row], manifest: Manifest, shares: Shares) -> None:
+    after = carried_out(make_plan(wanted, manifest, shares), manifest, shares, wanted)
+    again = make_plan(wanted, after, shares)
+    assert again == Plan()
+    assert again == Plan()
+
+
+@given(rows.flatmap(lambda some: st.tuples(st.just(some), st.permutations(some))), manifests)
+def test_the_order_of_rows_and_of_files_does_not_matter(case: tuple[list[Row], list[Row]], manifest: Manifest) -> None:
+    backwards = Manifest(manifest.entries[::-1])
+    assert make_plan(case[0], manifest, Shares()) == make_plan(case[1], backwards, Shares())
+
+
+@given(rows, tidy, SHARES)
+def test_an_image_that_is_there_is_never_fetched_again(wanted: list[Row], manifest: Manifest, shares: Shares) -> None:
+    plan = make_plan(wanted, manifest, shares)
+    held, asked = {entry.key for entry in manifest}, {row.key for row in wanted if row.split != SKIP}
+    assert {download.row.key for download in plan.downloads} == asked - held
+    assert {delete.entry.key for delete in plan.deletes} == held - asked
+
+
+@given(rows, manifests, SHARES)
+def test_an_image_that_stands_where_it_belongs_stays_there(
+    wanted: list[Row], manifest: Manifest, shares: Shares
+) -> None:
+    plan = make_plan(wanted, manifest, shares)
+    for move in plan.moves:
+        assert move.target not in manifest.entries
+
+
+@given(rows, rows, tidy)
+def test_what_happens_to_an_image_does_not_depend_on_rows_of_other_labels(
+    some: list[Row], others: list[Row], manifest: Manifest
+) -> None:
+    known = {row.key for row in some}, {folded(row.label) for row in some}
+    together = [*some, *(row for row in others if row.key not in known[0] and folded(row.label) not in known[1])]
+    keys = {row.key for row in some}
+    alone, among = (make_plan(wanted, manifest, Shares()) for wanted in (some, together))
+    assert alone.moves == tuple(move for move in among.moves if move.source.key in keys)
+    assert alone.downloads == tuple(download for download in among.downloads if download.row.key in keys)
+
+
+@given(rows, manifests)
+def test_no_two_folders_of_a_dataset_are_one_on_a_file_system_where_case_does_not_count(
+    wanted: list[Row], manifest: Manifest
+) -> None:
+    after = carried_out(make_plan(wanted, manifest, Shares()), manifest, Shares(), wanted)
+    assert len({folded(entry.path) for entry in after}) == len(after)
+    labels = {entry.label for entry in after}
+    assert len({folded(entry.path.split("/")[1]) for entry in after if entry.label}) == len(labels - {""})
+
+
+@given(rows, SHARES)
+def test_a_folder_that_is_spelled_otherwise_wakes_nobody(wanted: list[Row], shares: Shares) -> None:
+    held = [found(place(row, DIGESTS[0], ".png", shares, folder(row.label, 2))) for row in wanted if row.split != SKIP]
+    assert not wakes(make_plan(wanted, Manifest(tuple(held)), shares), ())
+
+
+# --- the split of an image nobody assigned --------------------------------------------------------
+
+
+def test_shares_are_met_in_the_long_run() -> None:
+    digests = [hashlib.sha256(str(n).encode()).hexdigest()[:32] for n in range(20_000)]
+    splits = [assigned_split(digest, Shares(0.2, 0.1)) for digest in digests]
+    assert splits.count("val") / 20_000 == pytest.approx(0.2, abs=0.01)
+    assert splits.count("test") / 20_000 == pytest.approx(0.1, abs=0.01)
+
+
+@pytest.mark.parametrize(
+    ("shares", "first", "last"),
+    [
+        (Shares(0, 0), "train", "train"),
+        (Shares(0.001, 0), "val", "train"),
+        (Shares(0, 0.001), "test", "train"),
+        (Shares(0.5, 0.5), "val", "test"),
+        (Shares(1, 0), "val", "val"),
+    ],
+)
+def test_a_share_of_nothing_gets_nothing_and_a_share_of_all_gets_all(shares: Shares, first: str, last: str) -> None:
+    assert (assigned_split("0" * 32, shares), assigned_split("f" * 32, shares)) == (first, last)
+
+
+@given(st.sampled_from(DIGESTS), st.floats(0, 0.5), st.floats(0, 0.5))
+def test_a_larger_validation_share_takes_images_in_and_gives_none_away(digest: str, one: float, other: float) -> None:
+    small, large = (assigned_split(digest, Shares(share)) for share in sorted((one, other)))
+    assert (small, large) != ("val", "train")
+
+
+def test_equal_images_share_a_split() -> None:
+    here, there = (place(Row(2, key, "", "i"), DIGESTS[0], ".png", Shares(0.5)) for key in KEYS[:2])
+    assert here.split == there.split
+
+
+def test_a_given_split_counts_for_labelled_images_only() -> None:
+    said = [place(Row(2, KEYS[0], "", label, "test"), DIGESTS[0], ".png", Shares()) for label in ("i", "")]
+    assert [entry.split for entry in said] == ["test", UNLABELLED]
+
+
+# --- the guard ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("held", "gone", "usable", "refused"),
+    [(10, 5, 5, False), (10, 6, 4, True), (1, 1, 0, True), (10, 10, 30, True), (0, 0, 0, False), (10, 0, 0, False)],
+)
+def test_over_half_of_the_images_do_not_leave_by_accident(held: int, gone: int, usable: int, refused: bool) -> None:
+    manifest = Manifest(tuple(Entry(f"{n:020x}", DIGESTS[0], "train", "i", ".png") for n in range(held)))
+    plan = Plan(tuple(Delete(entry) for entry in manifest.entries[:gone]))
+    if not refused:
+        guard(plan, manifest, usable)
+        return
+    with pytest.raises(Shrunk) as caught:
+        guard(plan, manifest, usable)
+    words = f"the sheet has {usable} usable images, so {gone} of {held} would leave the dataset"
+    assert words in str(caught.value)
+    assert "--allow-shrink" in str(caught.value)
+
+
+def test_over_half_of_the_labels_are_not_lost_by_accident() -> None:
+    manifest = Manifest(tuple(Entry(f"{n:020x}", DIGESTS[0], "train", "i", ".png") for n in range(4)))
+    rows = [Row(n + 2, entry.key, "", "i" if n < 1 else "", "train") for n, entry in enumerate(manifest)]
+    with pytest.raises(Shrunk, match="3 of 4 would leave the dataset or lose their label"):
+        guard(make_plan(rows, manifest, Shares()), manifest, 4)
+    rows[1] = Row(3, rows[1].key, "", "i", "train")
+    guard(make_plan(rows, manifest, Shares()), manifest, 4)

@@ -1,0 +1,1 @@
+"""What tests are built from: servers, people who edit, hostile files."""

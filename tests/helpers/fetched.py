@@ -1,0 +1,33 @@
+"""A program: downloads what it is told, and says what came.
+
+fetched.py FOLDER WORKERS < list of URLs, JSON > {url: reason | [digest, suffix, original, look], …}
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+from sheetsync.images.download import download
+from sheetsync.images.fetch.base import Limits
+from sheetsync.images.fetch.sources import fetch_any
+from sheetsync.images.records import Arrival, Download
+from sheetsync.images.store import Objects
+from sheetsync.rows.cells import image_key
+from sheetsync.rows.records import Row
+
+
+def main(folder: Path, workers: int) -> None:
+    limits = Limits(workers=workers, per_host=workers, allow_private=True, attempts=1)
+    wanted = [Download(Row(number, image_key(url), url)) for number, url in enumerate(json.load(sys.stdin), start=2)]
+    names = {each.row.key: each.row.url for each in wanted}
+    results: dict[str, object] = {}
+    for each in download(wanted, Objects(folder / "objects"), fetch_any(folder, limits), limits):
+        came = [each.digest, each.suffix, each.original, each.look] if isinstance(each, Arrival) else each.reason
+        results[names[each.key]] = came
+    json.dump(results, sys.stdout)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), int(sys.argv[2]))

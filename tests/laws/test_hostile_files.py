@@ -1,0 +1,140 @@
+"""Whatever bytes an address gives, they become a picture as people see it or a reason, within 1 GB of memory."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+
+from sheetsync.images.records import Arrival
+from sheetsync.images.store import Objects
+from tests.helpers.hostile_files import CASES, Seen, even, saved
+from tests.helpers.limited import run_limited
+from tests.helpers.webserver import page, serving
+
+pytestmark = [
+    pytest.mark.skipif(sys.platform != "linux", reason="the memory of a process is bounded on Linux alone"),
+    pytest.mark.filterwarnings("ignore:Corrupt EXIF", "ignore:Tag data larger"),  # of plain loaders
+]
+FETCHED = str(Path(__file__).parent.parent / "helpers" / "fetched.py")
+
+
+def outcomes(folder: Path, urls: list[str], workers: int) -> dict[str, Any]:
+    """What a process of its own makes of these addresses, under a limit of memory."""
+    told, peak = run_limited([FETCHED, str(folder), str(workers)], 1000, given=json.dumps(urls))
+    print(f"{len(urls)} files took {peak:.0f} MB at most")  # noqa: T201  # pytest -s shows it
+    assert peak < 1000
+    results: dict[str, Any] = json.loads(told)
+    assert len(results) == len(urls)
+    return results
+
+
+def told_apart(folder: Path, came: Any, wanted: Seen | str) -> str:
+    """What is wrong with what came of a file; "" = nothing."""
+    if isinstance(wanted, str) or isinstance(came, str):
+        right = isinstance(wanted, str) and isinstance(came, str) and came.startswith(wanted)
+        return "" if right else f"{came} in place of {wanted}"
+    digest, suffix, original, look = came
+    objects = Objects(folder / "objects")
+    if (original or suffix, suffix if original else "") != (wanted.suffix, wanted.rendered) or len(look) != 16:
+        return f"{came} in place of {wanted}"
+    with Image.open(objects.shown(Arrival("", digest, suffix, original))) as image:
+        if original and (image.mode not in ("RGB", "L") or image.getexif() or set(image.info) - JFIF):
+            return f"{image.mode} with {image.info}"
+        return differences(image.convert("RGB"), wanted)
+
+
+AT_ONCE = """
+import sys, threading
+from concurrent.futures import ThreadPoolExecutor
+from sheetsync.pictures import examine, prepare
+all_there = threading.Barrier(64)
+def suffix(_):
+    with open(sys.argv[1], "rb") as file:
+        all_there.wait()
+        return examine(file, 100).suffix
+prepare()
+with ThreadPoolExecutor(64) as pool:
+    print({*pool.map(suffix, range(64))})
+"""
+
+
+def test_files_that_are_large_themselves_are_not_all_in_memory_at_once(tmp_path: Path) -> None:
+    picture, path = saved(Image.new("L", (8, 8)), "JPEG"), tmp_path / "long.jpg"
+    path.write_bytes(picture[:2] + (b"\xff\xfe\xff\xff" + bytes(65_533)) * 450 + picture[2:])
+    told, peak = run_limited(["-c", AT_ONCE, str(path)], 1000)
+    assert told == "{'.jpg'}"
+    assert peak < 700
+
+
+JFIF = {"jfif", "jfif_version", "jfif_unit", "jfif_density"}
+
+
+def differences(image: Image.Image, wanted: Seen) -> str:
+    wide, high = image.size
+    places = [(x * wide // 4, y * high // 4) for y in (1, 3) for x in (1, 3)]
+    found = [image.getpixel(place) for place in places]
+    colours = [(each,) * 3 if isinstance(each, int) else each for each in wanted.corners]
+    pairs = zip((v for pixel in found for v in pixel), (v for colour in colours for v in colour), strict=True)  # type: ignore[union-attr]
+    near = all(abs(one - other) <= wanted.off for one, other in pairs)
+    return "" if near and image.size == wanted.size else f"{image.size} {found} in place of {wanted}"
+
+
+def test_every_file_is_shown_as_people_see_it_or_has_its_reason(tmp_path: Path) -> None:
+    cases = CASES()
+    assert len(cases) > 150
+    with serving() as web:
+        urls = {web.give(f"/{name}", page(content)): wanted for name, (content, wanted) in cases.items()}
+        came = outcomes(tmp_path, list(urls), workers=32)
+    wrong = {url.rpartition("/")[2]: told_apart(tmp_path, came[url], wanted) for url, wanted in urls.items()}
+    told = "\n".join(f"{name}: {said}" for name, said in wrong.items() if said)
+    assert told == "", told
+
+
+def test_neither_names_nor_what_a_server_says_of_the_content_matter(tmp_path: Path) -> None:
+    cases = {name: case for name, case in CASES().items() if name in ("jpeg", "png-alpha", "gif", "html", "pdf")}
+    kinds = ("text/html", "image/svg+xml", "application/octet-stream", "")
+    with serving() as web:
+        urls = {
+            web.give(f"/{number}/{name}.{end}", page(content, kind)): wanted
+            for name, (content, wanted) in cases.items()
+            for number, (kind, end) in enumerate(zip(kinds, ("png", "html", "exe", "jpg"), strict=True))
+        }
+        came = outcomes(tmp_path, list(urls), workers=4)
+    assert [said for url, wanted in urls.items() if (said := told_apart(tmp_path, came[url], wanted))] == []
+
+
+def test_pictures_of_100_megapixels_pass_together(tmp_path: Path) -> None:
+    """They are 400 MB each where they are decoded as a whole."""
+    side = 10_000
+    grey = Image.new("L", (side, side), 90)
+    files = {
+        "colours.png": (even(side, side, 2), Seen(".png", corners=(0,) * 4, size=(side, side))),
+        "alpha.png": (even(side, side, 6), Seen(".png", ".png", (255,) * 4, (3334, 3334))),
+        "deep.png": (even(side, side, 0, 16, b"\x5a"), Seen(".png", ".png", (90,) * 4, (3334, 3334))),
+        "deep-colours.png": (even(side, side, 2, 16), Seen(".png", corners=(0,) * 4, size=(side, side))),
+        "photo.jpg": (saved(grey, "JPEG"), Seen(".jpg", corners=(90,) * 4, size=(side, side), off=2)),
+        "scan.jpg": (saved(grey, "JPEG", progressive=True), Seen(".jpg", corners=(90,) * 4, size=(side, side), off=2)),
+        "drawing.gif": (saved(grey, "GIF"), Seen(".gif", ".png", (90,) * 4, (3334, 3334))),
+    }
+    coloured = saved(
+        grey.convert("RGB"),
+        "JPEG",
+        progressive=True,
+        subsampling=0,
+        exif=b"Exif\0\0MM\0*\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0\x06\0\0\0\0\0\0",
+    )
+    files["turned.jpg"] = (coloured, Seen(".jpg", ".jpg", (90,) * 4, (2500, 2500), off=2))
+    for name, (content, _) in files.items():
+        (tmp_path / name).write_bytes(content)
+    came = outcomes(tmp_path, list(files), workers=8)
+    Image.MAX_IMAGE_PIXELS, before = None, Image.MAX_IMAGE_PIXELS
+    try:
+        said = {name: told_apart(tmp_path, came[name], wanted) for name, (_, wanted) in files.items()}
+    finally:
+        Image.MAX_IMAGE_PIXELS = before
+    assert said == dict.fromkeys(files, "")

@@ -1,0 +1,14 @@
+"""Types of arrays."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+Floats = npt.NDArray[np.float32]
+
+
+Bytes = npt.NDArray[np.uint8]
+
+
+Ints = npt.NDArray[np.int64]

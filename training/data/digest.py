@@ -1,0 +1,16 @@
+"""Content digest of an image file."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+from training.errors import DataError
+
+
+def _digest(path: Path) -> str:
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise DataError(f"{path}: the image cannot be read ({error.strerror})") from error

@@ -1,0 +1,1 @@
+"""The training loop, checkpoints, cross-validation, metrics."""

@@ -1,0 +1,142 @@
+"""EfficientNet-Lite0, a network for everyday pictures that is quick on an ordinary processor.
+
+Tan and Le, "EfficientNet", 2019, in the variant that Google published in 2020 for small devices: no
+squeeze-and-excitation, ReLU6 in place of swish. Layer by layer the same as TensorFlow's, whose weights it takes
+(weights.py says from where), but for dropout and stochastic depth: nothing random happens inside.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import partial
+from itertools import pairwise
+from typing import cast
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+from torch.nn.utils.fusion import fuse_conv_bn_eval
+from torchvision.ops import Conv2dNormActivation
+
+from training.networks.base import Network
+
+FEATURES = 1280
+CLASSES = 1000  # of ImageNet, which the published weights know
+STAGES = (  # blocks, kernel, stride of the first block, expansion, outputs
+    (1, 3, 1, 1, 16),
+    (2, 3, 2, 6, 24),
+    (2, 5, 2, 6, 40),
+    (3, 3, 2, 6, 80),
+    (3, 5, 1, 6, 112),
+    (4, 5, 2, 6, 192),
+    (1, 3, 1, 6, 320),
+)
+
+
+class Halving(nn.Module):
+    """Zeros around images before a convolution of stride 2, as TensorFlow puts them: an odd one right and below."""
+
+    def __init__(self, kernel: int) -> None:
+        super().__init__()
+        self.kernel = kernel
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, C, H, W) to (N, C, H + kernel - 2, W + kernel - 2), and one more where a side is odd."""
+        down, across = (self.kernel - 2 + side % 2 for side in x.shape[2:])
+        return functional.pad(x, (across // 2, across - across // 2, down // 2, down - down // 2))
+
+
+class InvertedResidual(nn.Module):
+    """Wider by 1 x 1, a depthwise convolution, narrower by 1 x 1, plus what came in where the shapes are the same."""
+
+    def __init__(self, inputs: int, outputs: int, kernel: int, stride: int, expansion: int, momentum: float) -> None:
+        super().__init__()
+        wide = inputs * expansion
+        conv = partial(_conv, momentum=momentum)
+        self.expand = conv(inputs, wide, 1) if expansion > 1 else nn.Identity()
+        self.depthwise = conv(wide, wide, kernel, stride, groups=wide)
+        self.project = conv(wide, outputs, 1, activation=None)
+        self.same = stride == 1 and inputs == outputs
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, inputs, H, W) to (N, outputs, H, W), or half the sides where the stride is 2."""
+        inner = self.project(self.depthwise(self.expand(x)))
+        return cast("Tensor", inner + x if self.same else inner)
+
+
+class EfficientNetLite0(Network):
+    """RGB images (N, 3, H, W), 0..255, to logits (N, classes). The preprocessing is inside.
+
+    Made for 224 x 224 pixels; other sizes do as well. `momentum` is BatchNorm's.
+    """
+
+    means: Tensor
+
+    def __init__(self, classes: int, momentum: float) -> None:
+        super().__init__()
+        self.register_buffer("means", torch.full((1, 3, 1, 1), 127.0), persistent=False)
+        self.stem = _conv(3, 32, 3, 2, momentum=momentum)
+        blocks, inputs = [], 32
+        for count, kernel, stride, expansion, outputs in STAGES:
+            for number in range(count):
+                step = stride if number == 0 else 1
+                blocks.append(InvertedResidual(inputs, outputs, kernel, step, expansion, momentum))
+                inputs = outputs
+        self.blocks = nn.Sequential(*blocks)
+        self.head = _conv(inputs, FEATURES, 1, momentum=momentum)
+        self.dense = nn.Linear(FEATURES, classes)
+
+    def preprocess(self, x: Tensor) -> Tensor:
+        """To about -1..1, as efficientnet_lite_builder.py has it: minus 127, by 128."""
+        return (x - self.means) / 128
+
+    def embed(self, x: Tensor) -> Tensor:
+        """The vector before the dense layer, (N, 1280), each number 0..6."""
+        maps: Tensor = self.head(self.blocks(self.stem(self.preprocess(x))))
+        return maps.mean((2, 3), dtype=torch.float32)  # also where the maps have fewer bits
+
+    def take_over(self, state: Mapping[str, Tensor]) -> None:
+        """Take over the published weights, named as in their file, but for those of the dense layer."""
+        named = {name: value for name, value in renamed(state).items() if not name.startswith("dense.")}
+        own = {name: value for name, value in self.state_dict().items() if name.startswith("dense.")}
+        self.load_state_dict(named | own)
+
+
+def _conv(
+    inputs: int,
+    outputs: int,
+    kernel: int,
+    stride: int = 1,
+    groups: int = 1,
+    activation: type[nn.Module] | None = nn.ReLU6,
+    *,
+    momentum: float,
+) -> nn.Sequential:
+    """A convolution, its normalisation and activation."""
+    padding = 0 if stride == 2 else kernel // 2
+    norm = partial(nn.BatchNorm2d, eps=1e-3, momentum=momentum)
+    layer = Conv2dNormActivation(inputs, outputs, kernel, stride, padding, groups, norm, activation)
+    return nn.Sequential(Halving(kernel), layer) if stride == 2 else layer
+
+
+def renamed(published: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The published weights under the names of this file; both know the layers in the same order.
+
+    Raises ValueError when their number is another; `load_state_dict` looks at the shapes.
+    """
+    names = EfficientNetLite0(CLASSES, momentum=0.01).state_dict()
+    return dict(zip(names, published.values(), strict=True))
+
+
+def fuse(model: nn.Module) -> nn.Module:
+    """The model in evaluation mode, each normalisation made part of the convolution before it; changed in place.
+
+    The same function up to rounding, and quicker.
+    """
+    model.eval()
+    for parent in list(model.modules()):
+        for (name, conv), (after, norm) in pairwise(list(parent.named_children())):
+            if isinstance(conv, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d):
+                setattr(parent, name, fuse_conv_bn_eval(conv, norm))
+                setattr(parent, after, nn.Identity())
+    return model

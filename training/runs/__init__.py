@@ -1,0 +1,1 @@
+"""The run directory, while it is made and when it is whole."""
