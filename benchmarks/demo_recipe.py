@@ -28,7 +28,7 @@ from sklearn.metrics import average_precision_score
 
 from training.data.folder import scan
 from training.data.images import CACHE, decoded
-from training.fitting.crossval import Bench, assign_folds, plan_jobs, run_jobs
+from training.fitting.crossval import JobContext, assign_folds, plan_jobs, run_jobs
 from training.recipe import RECIPES, Recipe
 
 DEMO = RECIPES["demo-resnet50"]
@@ -72,7 +72,7 @@ def measure(recipe: Recipe, root: Path, truth: dict[str, str]) -> dict[str, floa
     fold = assign_folds([s.digest for s in samples], [s.label for s in samples], recipe.folds, recipe.seed)
     jobs = plan_jobs(data, fold, recipe.seed)
     with decoded(data, recipe, root / CACHE, lambda *_: None) as images:
-        bench = Bench(recipe, images, targets, len(data.classes), root / "weights")
+        bench = JobContext(recipe, images, targets, len(data.classes), root / "weights")
         before = _seconds_of_children()
         outcomes = run_jobs(bench, jobs, 2, lambda *_: None)
     seconds = _seconds_of_children() - before

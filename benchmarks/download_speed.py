@@ -118,20 +118,20 @@ def plain(urls: list[str], folder: Path) -> int:
 def sheetsync(urls: list[str], folder: Path) -> int:
     """What a pass does with new rows, from addresses to the dataset."""
     from sheetsync.dataset.mirror import Mirror
-    from sheetsync.dataset.plan import Shares
+    from sheetsync.dataset.plan import SplitFractions
     from sheetsync.images.download import download
     from sheetsync.images.fetch.base import Limits
-    from sheetsync.images.fetch.sources import fetch_any
-    from sheetsync.images.records import Arrival, Download
-    from sheetsync.images.store import Objects
+    from sheetsync.images.fetch.sources import fetcher_for
+    from sheetsync.images.records import Download, FetchRecord
+    from sheetsync.images.store import ImageStore
     from sheetsync.rows.cells import image_key
     from sheetsync.rows.records import Row
 
     limits = Limits(THREADS, THREADS, TIMEOUT, TIMEOUT, attempts=1, allow_private=True)
-    tree = Mirror(folder / "dataset", Objects(folder / "objects"))
+    tree = Mirror(folder / "dataset", ImageStore(folder / "objects"))
     rows = [Row(number, image_key(url), url, f"class{number % 10}") for number, url in enumerate(urls, 2)]
-    results = download(map(Download, rows), tree.objects, fetch_any(folder, limits), limits)
-    return sum(isinstance(each, Arrival) for each in tree.receive(rows, results, Shares()))
+    results = download(map(Download, rows), tree.store, fetcher_for(folder, limits), limits)
+    return sum(isinstance(each, FetchRecord) for each in tree.receive(rows, results, SplitFractions()))
 
 
 def img2dataset(urls: list[str], folder: Path, processes: int = 1) -> int:

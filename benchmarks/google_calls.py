@@ -32,9 +32,9 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).parent.parent))
 from google.oauth2.service_account import Credentials
 
-from sheetsync.sheets.google.client import Client, Elsewhere
+from sheetsync.sheets.google.client import Client, EndpointAdapter
 from sheetsync.sheets.google.sheet import GoogleSheet
-from sheetsync.sync.environment import World
+from sheetsync.sync.environment import Environment
 from sheetsync.sync.pipeline import Pass
 from sheetsync.sync.report import Report
 from sheetsync.trainer.records import Prediction
@@ -84,8 +84,8 @@ def one_pass(root: Path, place: tuple[str, str], web: Web, trainer: QuickTrainer
     url, book = place
     key = Credentials.from_service_account_file(str(root / "key.json"), scopes=[SCOPE])
     with closing(Client(key)) as client:
-        client.session.mount("https://", Elsewhere(url))
-        world = World(GoogleSheet(client, book), web, trainer, time.perf_counter, lambda *_: None, time.time)
+        client.session.mount("https://", EndpointAdapter(url))
+        world = Environment(GoogleSheet(client, book), web, trainer, time.perf_counter, lambda *_: None, time.time)
         return Pass(project(root), world).run()
 
 

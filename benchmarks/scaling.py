@@ -25,9 +25,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
-from sheetsync.api import real_pass
+from sheetsync.api import open_pass
 from sheetsync.common.progress import Progress
-from sheetsync.project.config import load
+from sheetsync.project.config import load_project
 from sheetsync.trainer.process_trainer import ProcessTrainer
 from sheetsync.trainer.records import RunInfo
 from tests.helpers.support import CLASSES, png, quick_prediction
@@ -67,9 +67,9 @@ class Writes(ProcessTrainer):
 
 def one_pass(folder: Path) -> None:
     """Run a pass in this process, and print what it took."""
-    real = real_pass(load(folder), lambda *_: None)
+    real = open_pass(load_project(folder), lambda *_: None)
     trainer = Writes(real.project.dataset, real.project.recipe, real.project.state)
-    real = replace(real, world=replace(real.world, trainer=trainer))
+    real = replace(real, world=replace(real.environment, trainer=trainer))
     started = time.monotonic()
     report = real.run()
     trained, stages = sum(trainer.spent), dict(report.seconds)

@@ -93,7 +93,7 @@ def ours(root: Path, recipe: Recipe, epochs: int) -> dict[str, float]:
         trainer.step(0, batch, positions)
         found: dict[str, list[float]] = {"loop": [], "compute": []}
         for _ in range(max(2, epochs)):
-            found["loop"].append(timed(lambda: trainer.once_over(1), count))
+            found["loop"].append(timed(lambda: trainer.run_epoch(1), count))
             found["compute"].append(timed(compute, steps * len(positions)))
     return {name: statistics.median(values) for name, values in found.items()}
 

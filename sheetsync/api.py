@@ -5,30 +5,30 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from sheetsync.trainer.process_trainer import ProcessTrainer
-from sheetsync.versions.past import past, rescored
+from sheetsync.versions.past import history, rescored_history
 
 if TYPE_CHECKING:
     from sheetsync.common.progress import Progress
     from sheetsync.project.config import Project
-    from sheetsync.project.gc import Waste
+    from sheetsync.project.gc import Garbage
     from sheetsync.sync.pipeline import Pass
-    from sheetsync.versions.records import Past
+    from sheetsync.versions.records import History
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from sheetsync.images.fetch.drive_token import DriveRobot
-from sheetsync.sheets.google.address import _GOOGLE, SIGN_IN, _trusted
+    from sheetsync.images.fetch.drive_token import AccountDriveToken
+from sheetsync.sheets.google.address import GOOGLE_SHEET, SIGN_IN_FILE, trusted_endpoint
 
 
-def real_pass(project: Project, progress: Progress) -> Pass:
+def open_pass(project: Project, progress: Progress) -> Pass:
     """A pass over a project, with its real sheet, network and trainer. Raises `SheetsyncError`."""
     import gc
     import time
 
-    from sheetsync.images.fetch.sources import fetch_any
+    from sheetsync.images.fetch.sources import fetcher_for
     from sheetsync.sheets import open_sheet
-    from sheetsync.sync.environment import World
+    from sheetsync.sync.environment import Environment
     from sheetsync.sync.pipeline import Pass
 
     # Values of 100,000 rows and hardly a cycle among them: looking for these after every 700 takes half of a pass.
@@ -39,34 +39,34 @@ def real_pass(project: Project, progress: Progress) -> Pass:
         project.settings.sheet, project.root, credentials=google.credentials, endpoint=google.endpoint
     )
     buckets = project.settings.download.buckets
-    fetch = fetch_any(project.image_folder, project.limits, buckets=buckets, robot=robot, endpoint=endpoint)
-    return Pass(project, World(sheet, fetch, _trainer(project), time.monotonic, progress, time.time))
+    fetch = fetcher_for(project.image_folder, project.limits, buckets=buckets, robot=robot, endpoint=endpoint)
+    return Pass(project, Environment(sheet, fetch, _trainer(project), time.monotonic, progress, time.time))
 
 
-def real_past(project: Project, progress: Progress, *, rescore: bool) -> Past:
+def read_history(project: Project, progress: Progress, *, rescore: bool) -> History:
     """The versions of a project; `rescore` judges all of them on the val images that the mirror holds now.
 
     Raises `SheetsyncError`; with `rescore` that can be `Busy`, for a pass would change the mirror meanwhile.
     """
     if not rescore:
-        return past(_trainer(project), project.settings.recipe)
+        return history(_trainer(project), project.settings.recipe)
 
     from sheetsync.dataset.mirror import Mirror
-    from sheetsync.images.store import Objects
-    from sheetsync.project.lock import locked
+    from sheetsync.images.store import ImageStore
+    from sheetsync.project.lock import project_lock
 
-    with locked(project.state):
-        today = Mirror(project.dataset, Objects(project.state / "objects")).scan()
-        return rescored(_trainer(project), project.settings.recipe, today, progress)
+    with project_lock(project.state):
+        today = Mirror(project.dataset, ImageStore(project.state / "objects")).scan()
+        return rescored_history(_trainer(project), project.settings.recipe, today, progress)
 
 
-def real_waste(project: Project, progress: Progress, *, last: int, cache: bool, delete: bool) -> Waste:
+def collect_garbage(project: Project, progress: Progress, *, last: int, cache: bool, delete: bool) -> Garbage:
     """What nothing in a project needs any more; see `gc.Store.collect`. Raises `SheetsyncError`, such as `Busy`."""
-    from sheetsync.project.gc import Store
-    from sheetsync.project.lock import locked
+    from sheetsync.project.gc import Collector
+    from sheetsync.project.lock import project_lock
 
-    with locked(project.state):
-        store, runs = Store(project.state, project.dataset), _trainer(project).runs()
+    with project_lock(project.state):
+        store, runs = Collector(project.state, project.dataset), _trainer(project).runs()
         return store.collect(runs, progress, last=last, cache=cache, delete=delete)
 
 
@@ -74,10 +74,10 @@ def _trainer(project: Project) -> ProcessTrainer:
     return ProcessTrainer(project.dataset, project.recipe, project.state, project.weights)
 
 
-def drive_access(address: str, base: Path, *, credentials: str, endpoint: str) -> tuple[DriveRobot | None, str]:
+def drive_access(address: str, base: Path, *, credentials: str, endpoint: str) -> tuple[AccountDriveToken | None, str]:
     """Who may see images in Google Drive, None unless the sheet is Google's; and the endpoint. Raises `SheetError`."""
-    if not _GOOGLE.fullmatch(address):
-        return None, _trusted(endpoint)
-    from sheetsync.images.fetch.drive_token import DriveRobot
+    if not GOOGLE_SHEET.fullmatch(address):
+        return None, trusted_endpoint(endpoint)
+    from sheetsync.images.fetch.drive_token import AccountDriveToken
 
-    return DriveRobot(base / credentials, base / SIGN_IN), _trusted(endpoint)
+    return AccountDriveToken(base / credentials, base / SIGN_IN_FILE), trusted_endpoint(endpoint)

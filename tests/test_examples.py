@@ -51,7 +51,7 @@ def test_an_entry_is_told_by_its_path(cell: str, split: str) -> None:
     except ValueError:
         return
     entry = Entry(KEY, DIGEST, split if label else UNLABELLED, label, ".png")
-    assert Entry.at(entry.path) == entry
+    assert Entry.from_path(entry.path) == entry
 
 
 def test_paths_are_readable() -> None:
@@ -80,19 +80,19 @@ def test_paths_are_readable() -> None:
     ],
 )
 def test_a_file_that_no_row_asked_for_is_no_entry(path: str) -> None:
-    assert Entry.at(path) is None
+    assert Entry.from_path(path) is None
 
 
 @given(st.text(st.sampled_from("/.aé\n%2Fb") | st.characters(), max_size=20), st.sampled_from(["train", UNLABELLED]))
 def test_whatever_is_an_entry_has_that_path(name: str, split: str) -> None:
     path = f"{split}/{name}/{KEY}-{DIGEST}.png"
-    entry = Entry.at(path)
+    entry = Entry.from_path(path)
     assert entry is None or entry.path == path
 
 
 @pytest.mark.parametrize(("name", "label"), [("a%2fb", "a/b"), ("con", "con"), ("50%", "50%"), ("e\u0301", "é")])
 def test_a_folder_of_another_version_or_system_is_read_and_known_as_such(name: str, label: str) -> None:
-    entry = Entry.at(f"train/{name}/{KEY}-{DIGEST}.png")
+    entry = Entry.from_path(f"train/{name}/{KEY}-{DIGEST}.png")
     assert entry == Entry(KEY, DIGEST, "train", label, ".png", "" if name == "50%" else name)
 
 

@@ -13,7 +13,7 @@ from typing import Any, TypeAlias
 from training.errors import RecipeError, TrainingError
 from training.parallel.local import die_at_end_of_input
 
-Report: TypeAlias = Callable[[str, int, int, str], None]
+ProgressCallback: TypeAlias = Callable[[str, int, int, str], None]
 """Called with a stage, how much of it is done, how much there is (0: only a word to say), and a message."""
 
 
@@ -71,7 +71,7 @@ def say(result: dict[str, Any], text: str, *, as_json: bool) -> None:
 
 
 @contextmanager
-def reporting(*, as_json: bool) -> Iterator[Report]:
+def reporting(*, as_json: bool) -> Iterator[ProgressCallback]:
     """A way to report progress while the block runs."""
     if as_json:
         yield _report_json
@@ -100,7 +100,7 @@ def _report_json(stage: str, done: int, total: int, message: str) -> None:
     sys.stdout.flush()
 
 
-def every(step: int, report: Report, stage: str, total: int) -> Callable[[int], None]:
+def every(step: int, report: ProgressCallback, stage: str, total: int) -> Callable[[int], None]:
     """Report a count, but only each `step` and the last."""
 
     def done(count: int) -> None:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 COLUMNS = ["file", "prediction", "confidence", "self_confidence"]
 
 
-def predict(trained: Path, dataset: Path, split: str, report: console.Report) -> pd.DataFrame:
+def predict(trained: Path, dataset: Path, split: str, report: console.ProgressCallback) -> pd.DataFrame:
     """The model's word on every image of a split: file, prediction, confidence, self_confidence.
 
     These are out-of-sample only for images that the run did not train on. Raises TrainingError when there

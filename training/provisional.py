@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 
 def predict(
-    dataset: Path, chosen: Recipe, runs: Path, given: Path | None, report: console.Report
+    dataset: Path, chosen: Recipe, runs: Path, given: Path | None, report: console.ProgressCallback
 ) -> tuple[pd.DataFrame, float | None]:
     """What the head says of every image, as `run.table` has it, and the accuracy on val, None where that is empty.
 

@@ -72,7 +72,7 @@ class Recipe:
         canonical = json.dumps(choices, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(canonical.encode()).hexdigest()[:16]
 
-    def lasting(self, images: int) -> Recipe:
+    def with_min_steps(self, images: int) -> Recipe:
         """The same with as many epochs as it takes to make `least_steps` steps with this number of images."""
         steps = math.ceil(images / self.batch)  # an epoch
         return replace(self, epochs=max(self.epochs, math.ceil(self.least_steps / steps)))

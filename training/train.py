@@ -18,7 +18,7 @@ import numpy as np
 from training import console, recipe, weights
 from training.data.folder import Dataset, check, scan
 from training.data.images import CACHE, decoded, shelf
-from training.fitting.crossval import MAIN, Bench, Job, assign_folds, plan_jobs, run_jobs
+from training.fitting.crossval import MAIN, Job, JobContext, assign_folds, plan_jobs, run_jobs
 from training.recipe import Recipe
 from training.runs import directory, workspace
 
@@ -47,7 +47,7 @@ STOPPED = "stopped; the same command goes on from there"
 
 
 @dataclass(frozen=True, slots=True)
-class Ways:
+class ExecutionOptions:
     """How a training is made, which changes none of its numbers.
 
     `workers` models at a time, None = one a core, or one for a GPU; pretrained weights lie at `weights`, None = in
@@ -58,7 +58,14 @@ class Ways:
     weights: Path | None = None
 
 
-def train(dataset: Path, chosen: Recipe, runs: Path, name: str | None, report: console.Report, ways: Ways) -> Path:
+def train(
+    dataset: Path,
+    chosen: Recipe,
+    runs: Path,
+    name: str | None,
+    report: console.ProgressCallback,
+    ways: ExecutionOptions,
+) -> Path:
     """Make a run directory, or find it made; gives its path. `name` None = an id from the images and the recipe.
 
     Raises TrainingError for what the user can mend.
@@ -71,7 +78,7 @@ def train(dataset: Path, chosen: Recipe, runs: Path, name: str | None, report: c
         return folder
     check(data, chosen)
     with workspace.workspace(runs, directory.default_id(data, chosen), folder.name) as place:
-        sittings = workspace.Sittings(place, start)
+        sittings = workspace.SessionTimes(place, start)
 
         def noted(stage: str, done: int, total: int, message: str) -> None:
             sittings.note()  # also a process that is killed has said how long it took
@@ -87,7 +94,9 @@ def _times(seconds: list[float]) -> dict[str, Any]:
     return {"created": directory.now(), "seconds": round(sum(seconds), 3)} | sittings
 
 
-def _train(data: Dataset, chosen: Recipe, place: Path, report: console.Report, ways: Ways) -> dict[str, Any]:
+def _train(
+    data: Dataset, chosen: Recipe, place: Path, report: console.ProgressCallback, ways: ExecutionOptions
+) -> dict[str, Any]:
     if data.untrained():
         report("warning", 0, 0, f"no train images of {', '.join(data.untrained())}: the model cannot learn them")
     fold, folder = _folds(data, chosen), place / workspace.RUN
@@ -96,7 +105,9 @@ def _train(data: Dataset, chosen: Recipe, place: Path, report: console.Report, w
     start = weights.fetch(chosen.weights, ways.weights, report) if chosen.weights else None
     shelf(place.parent / CACHE, chosen.resize, chosen.image_size).forget([sample.digest for sample in data.samples])
     with decoded(data, chosen, place.parent / CACHE, report) as images:
-        bench = Bench(chosen, images, data.targets(), len(data.classes), folder / directory.WEIGHTS, place, key, start)
+        bench = JobContext(
+            chosen, images, data.targets(), len(data.classes), folder / directory.WEIGHTS, place, key, start
+        )
         outcomes = run_jobs(bench, jobs, ways.workers or _workers(), _listener(jobs, chosen, report))
     return directory.write(folder, data, chosen, jobs, outcomes)
 
@@ -107,11 +118,11 @@ def _folds(data: Dataset, chosen: Recipe) -> np.ndarray[Any, np.dtype[np.int64]]
     return assign_folds(digests, labels, chosen.folds, chosen.seed)
 
 
-def _listener(jobs: list[Job], chosen: Recipe, report: console.Report) -> Callable[[Job, Any], None]:
+def _listener(jobs: list[Job], chosen: Recipe, report: console.ProgressCallback) -> Callable[[Job, Any], None]:
     done: Counter[str] = Counter()
     epochs: Counter[str] = Counter()
     for job in jobs:
-        epochs[_stage(job)] += chosen.lasting(len(job.train)).epochs
+        epochs[_stage(job)] += chosen.with_min_steps(len(job.train)).epochs
 
     def listen(job: Job, epoch: Any) -> None:
         if isinstance(epoch, str):
@@ -138,7 +149,7 @@ def _workers() -> int:
 def _command(options: argparse.Namespace) -> None:
     chosen = recipe.load(options.recipe)
     with console.reporting(as_json=options.json) as report:
-        ways = Ways(options.workers, options.weights)
+        ways = ExecutionOptions(options.workers, options.weights)
         folder = train(options.dataset, chosen, options.runs, options.id, report, ways)
     console.say({"run": str(folder)}, str(folder), as_json=options.json)
 

@@ -105,7 +105,7 @@ def check(path: Path, wanted: Source, called: str = "") -> None:
         )
 
 
-def fetch(name: str, given: Path | None, report: console.Report) -> Path:
+def fetch(name: str, given: Path | None, report: console.ProgressCallback) -> Path:
     """Where the whole file is; downloaded to its home if it can be and must be. Raises TrainingError."""
     wanted = source(name)
     path = find(wanted, given)

@@ -12,7 +12,7 @@ from google.oauth2 import credentials, service_account
 
 from sheetsync.auth.key_file import SCOPE, read_key
 from sheetsync.auth.user_token import SignedIn, signed_in
-from sheetsync.common.text import shown
+from sheetsync.common.text import shorten
 from sheetsync.errors import SheetError
 
 SCOPES = (SCOPE,)
@@ -39,11 +39,11 @@ def load_credentials(path: Path, kept: Path) -> Any:
         ) from error
 
 
-def besides(found: Any) -> str:
+def other_scopes(found: Any) -> str:
     """What credentials open besides spreadsheets, as far as that can be known once they have a token."""
     granted = getattr(found, "granted_scopes", None)
     if more := sorted({*(granted or ())} - {SCOPE}):
-        return f"and for more than sheetsync needs: {shown(' '.join(more), 200)}"
+        return f"and for more than sheetsync needs: {shorten(' '.join(more), 200)}"
     if granted or isinstance(found, (service_account.Credentials, SignedIn)):
         return "and nothing else"
     return "and perhaps for more: what Application Default Credentials open is not known here"

@@ -9,7 +9,7 @@ import re
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
-from sheetsync.common.text import shown
+from sheetsync.common.text import shorten
 from sheetsync.common.types import Json
 from sheetsync.errors import SheetError
 
@@ -59,9 +59,9 @@ def read_json(path: Path, todo: str) -> Json:
     return found
 
 
-def without_secrets(said: object) -> str:
+def redact(said: object) -> str:
     """Words of a server, short, and without what could be a secret that it repeats."""
-    return shown(" ".join(_LONG.sub("…", str(said)).split()), 160)
+    return shorten(" ".join(_LONG.sub("…", str(said)).split()), 160)
 
 
 def _complete(path: Path, kind: Kind, found: Any) -> Json:

@@ -11,7 +11,7 @@ import requests
 from google_auth_oauthlib.flow import InstalledAppFlow, WSGITimeoutError
 from oauthlib.oauth2 import OAuth2Error
 
-from sheetsync.auth.key_file import DESKTOP, SCOPE, read_key, without_secrets
+from sheetsync.auth.key_file import DESKTOP, SCOPE, read_key, redact
 from sheetsync.auth.tokens import TIMEOUT
 from sheetsync.auth.user_token import AGAIN, no_right, store
 from sheetsync.common.types import Json
@@ -82,7 +82,7 @@ def _given(flow: _Flow, *, browser: bool) -> Json:
     except WSGITimeoutError:
         raise SheetError(f"nobody signed in within {WAIT // 60} minutes: {AGAIN}") from None
     except OAuth2Error as error:
-        raise SheetError(f"Google did not sign you in ({without_secrets(error.error)}): {AGAIN}") from None
+        raise SheetError(f"Google did not sign you in ({redact(error.error)}): {AGAIN}") from None
     except requests.RequestException:
         raise SheetError("Google does not answer, so you are not signed in: try again later") from None
     return dict(flow.oauth2session.token)

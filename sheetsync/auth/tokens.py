@@ -14,10 +14,10 @@ from sheetsync.common.types import Json
 TIMEOUT = (10.0, 60.0)  # seconds to connect, seconds without a byte
 
 
-PASSING = (429, 500, 502, 503, 504)
+TRANSIENT_STATUSES = (429, 500, 502, 503, 504)
 
 
-def _object(content: bytes) -> Json | None:
+def parse_object(content: bytes) -> Json | None:
     """A JSON object; None for anything else, such as a proxy's page with status 200, or half an answer."""
     with suppress(ValueError):
         said = json.loads(content)
@@ -31,6 +31,8 @@ class TokenRequest(Request):
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """One request; raises `TransportError` where google-auth would wait by a clock of its own, or trip."""
         answer = super().__call__(*args, **kwargs)  # type: ignore[no-untyped-call]
-        if answer.status in PASSING or (kwargs.get("method") == "POST" and _object(answer.data) is None):
+        if answer.status in TRANSIENT_STATUSES or (
+            kwargs.get("method") == "POST" and parse_object(answer.data) is None
+        ):
             raise TransportError(f"status {answer.status}")  # type: ignore[no-untyped-call]
         return answer

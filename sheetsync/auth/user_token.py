@@ -11,7 +11,7 @@ from typing import Any
 from google.auth.exceptions import RefreshError
 from google.oauth2.credentials import Credentials
 
-from sheetsync.auth.key_file import SCOPE, read_json, without_secrets
+from sheetsync.auth.key_file import SCOPE, read_json, redact
 from sheetsync.common.types import Json
 from sheetsync.errors import SheetError
 
@@ -89,7 +89,7 @@ def _refused(error: RefreshError) -> SheetError | None:
     if said == "invalid_scope":
         return no_right(AGAIN)
     if said in ("invalid_grant", "unauthorized_client"):
-        return SheetError(f"Google no longer accepts your sign-in ({without_secrets(error.args[0])}): {AGAIN}")
+        return SheetError(f"Google no longer accepts your sign-in ({redact(error.args[0])}): {AGAIN}")
     return None
 
 

@@ -76,16 +76,16 @@ def init(
     warning before edits of sheetsync's columns, and filter views such as "Look here first", which anybody can open
     and sort without disturbing others. What you have stays as it is. Run it again at any time: it adds what is missing.
     """
-    from sheetsync.project.init import dress, find_project, next_steps, undress
+    from sheetsync.project.init import find_project, format_sheet, next_steps, remove_formatting
 
     if sheet and also and sheet != also:
         raise typer.BadParameter("give one sheet, as SHEET or with --sheet")
     if undo:
-        lines = undress(folder, sheet or also)
+        lines = remove_formatting(folder, sheet or also)
     else:
         for line in find_project(folder, sheet or also):
             typer.echo(line)
-        lines = [*dress(folder, preview=preview), next_steps(folder)]
+        lines = [*format_sheet(folder, preview=preview), next_steps(folder)]
     for line in lines:
         typer.echo(line)
 
@@ -105,12 +105,12 @@ def login(
     On a machine without a browser: sign in on another one, and copy that file.
     """
     from sheetsync.auth.login import sign_in
-    from sheetsync.project.config import CONFIG, GoogleAccess
-    from sheetsync.sheets.google.address import SIGN_IN
+    from sheetsync.project.config import CONFIG, GoogleSettings
+    from sheetsync.sheets.google.address import SIGN_IN_FILE
 
-    google = _project(folder).settings.google if (folder / CONFIG).exists() else GoogleAccess()
-    sign_in(folder / google.credentials, folder / SIGN_IN, _ask_to_open, browser=not no_browser)
-    typer.echo(f"signed in, and kept in {folder / SIGN_IN}")
+    google = _project(folder).settings.google if (folder / CONFIG).exists() else GoogleSettings()
+    sign_in(folder / google.credentials, folder / SIGN_IN_FILE, _ask_to_open, browser=not no_browser)
+    typer.echo(f"signed in, and kept in {folder / SIGN_IN_FILE}")
 
 
 @app.command()
@@ -118,10 +118,10 @@ def plan(folder: Folder = Path()) -> None:
     """Show what a sync would do to the dataset, and do nothing."""
     from rich.console import Console
 
-    from sheetsync.api import real_pass
+    from sheetsync.api import open_pass
     from sheetsync.cli.output import show_plan
 
-    show_plan(Console(soft_wrap=True), *real_pass(_project(folder), lambda *_: None).look())
+    show_plan(Console(soft_wrap=True), *open_pass(_project(folder), lambda *_: None).preview())
 
 
 @app.command()
@@ -137,13 +137,13 @@ def sync(
     """
     from rich.console import Console
 
-    from sheetsync.api import real_pass
+    from sheetsync.api import open_pass
     from sheetsync.cli.output import show_json, show_report
-    from sheetsync.cli.progress import progress_shown
+    from sheetsync.cli.progress import show_progress
 
     project = _project(folder)
-    with progress_shown(Console(stderr=True)) as progress:
-        report = real_pass(project, progress).run(allow_shrink=allow_shrink, retry=retry)
+    with show_progress(Console(stderr=True)) as progress:
+        report = open_pass(project, progress).run(allow_shrink=allow_shrink, retry=retry)
     (show_json if json else show_report)(Console(soft_wrap=True), report)
 
 
@@ -159,7 +159,7 @@ def watch(
     import logging
     from threading import Event
 
-    from sheetsync.api import real_pass
+    from sheetsync.api import open_pass
     from sheetsync.daemon.watch import logged
     from sheetsync.daemon.watch import watch as repeat
 
@@ -169,7 +169,7 @@ def watch(
     logging.info("watching %s every %g minutes", project.settings.sheet, minutes)
     try:
         known: set[str] = set()
-        repeat(lambda: logged(lambda tell: real_pass(_project(folder), tell).run(), known), minutes, Event())
+        repeat(lambda: logged(lambda tell: open_pass(_project(folder), tell).run(), known), minutes, Event())
     except Stopped:
         logging.info("stopped")
         _end(0)
@@ -188,14 +188,14 @@ def history(
     """
     from rich.console import Console
 
-    from sheetsync.api import real_past
-    from sheetsync.cli.output import show_json, show_past
-    from sheetsync.cli.progress import progress_shown
+    from sheetsync.api import read_history
+    from sheetsync.cli.output import show_history, show_json
+    from sheetsync.cli.progress import show_progress
 
     project = _project(folder)
-    with progress_shown(Console(stderr=True)) as progress:
-        found = real_past(project, progress, rescore=rescore)
-    (show_json if json else show_past)(Console(soft_wrap=True), found)
+    with show_progress(Console(stderr=True)) as progress:
+        found = read_history(project, progress, rescore=rescore)
+    (show_json if json else show_history)(Console(soft_wrap=True), found)
 
 
 @app.command()
@@ -213,14 +213,14 @@ def gc(
     """
     from rich.console import Console
 
-    from sheetsync.api import real_waste
-    from sheetsync.cli.output import show_json, show_waste
-    from sheetsync.cli.progress import progress_shown
+    from sheetsync.api import collect_garbage
+    from sheetsync.cli.output import show_garbage, show_json
+    from sheetsync.cli.progress import show_progress
 
     project = _project(folder)
-    with progress_shown(Console(stderr=True)) as progress:
-        waste = real_waste(project, progress, last=keep, cache=cache, delete=delete)
-    (show_json if json else show_waste)(Console(soft_wrap=True), waste)
+    with show_progress(Console(stderr=True)) as progress:
+        waste = collect_garbage(project, progress, last=keep, cache=cache, delete=delete)
+    (show_json if json else show_garbage)(Console(soft_wrap=True), waste)
 
 
 @app.command()
@@ -252,10 +252,10 @@ def demo(
 
     1,797 handwritten digits with 3 % of the labels wrong on purpose; about two minutes on two cores.
     """
-    from sheetsync.api import real_pass
+    from sheetsync.api import open_pass
     from sheetsync.cli.demo import run_demo
 
-    run_demo(folder, real_pass)
+    run_demo(folder, open_pass)
 
 
 # --- shared by commands ---------------------------------------------------------------------------
@@ -266,9 +266,9 @@ def _ask_to_open(address: str) -> None:
 
 
 def _project(folder: Path) -> Project:
-    from sheetsync.project.config import load
+    from sheetsync.project.config import load_project
 
-    return load(folder)
+    return load_project(folder)
 
 
 def _stop(*_: object) -> NoReturn:

@@ -24,11 +24,11 @@ from rich.console import Console
 from rich.table import Table as Grid
 
 from sheetsync.cli.output import show_problems
-from sheetsync.cli.progress import progress_shown
-from sheetsync.common.atomic import write_text
+from sheetsync.cli.progress import show_progress
+from sheetsync.common.atomic import write_atomic
 from sheetsync.common.progress import Progress
 from sheetsync.errors import ConfigError
-from sheetsync.project.config import Project, load
+from sheetsync.project.config import Project, load_project
 from sheetsync.project.init import make_project
 from sheetsync.rows.table import Table
 from sheetsync.sheets import open_sheet
@@ -62,8 +62,8 @@ def run_demo(folder: Path, make_pass: MakePass) -> None:
         planted = _write_sheet(folder, labels, address)
         console.print(f"{folder}: a sheet of {len(labels)} images, {len(planted)} labels wrong on purpose")
         make_project(folder, SHEET, recipe=RECIPE, private=True)
-        project = load(folder)
-        with progress_shown(Console(stderr=True)) as progress:
+        project = load_project(folder)
+        with show_progress(Console(stderr=True)) as progress:
             report = make_pass(project, progress).run()
     _show(console, folder, report, open_sheet(SHEET, folder).read().rows, planted)
 
@@ -114,9 +114,9 @@ def _write_sheet(folder: Path, labels: Sequence[str], address: str) -> dict[str,
             planted[url] = label
         rows.append((url, given, "", chance.choice(("Ada", "Grace", "Alan"))))
     rows += [(DEAD, "3", "", "Ada"), ("notes.txt", "5", "", "Alan"), (*rows[42][:3], "Grace")]
-    write_text(folder / "notes.txt", "This is no image, though a row says so.\n")
-    write_text(folder / SHEET, _csv(("image", "label", "split", "who"), rows))
-    write_text(folder / PLANTED, _csv(("image", "true_label"), sorted(planted.items())))
+    write_atomic(folder / "notes.txt", "This is no image, though a row says so.\n")
+    write_atomic(folder / SHEET, _csv(("image", "label", "split", "who"), rows))
+    write_atomic(folder / PLANTED, _csv(("image", "true_label"), sorted(planted.items())))
     return planted
 
 

@@ -11,13 +11,13 @@ from rich.console import Console
 from rich.text import Text
 
 from sheetsync.common.finding import Finding
-from sheetsync.common.text import shown
+from sheetsync.common.text import shorten
 from sheetsync.dataset.records import Plan
-from sheetsync.project.gc import Waste
+from sheetsync.project.gc import Garbage
 from sheetsync.rows.records import Row, Snapshot
 from sheetsync.sync.report import Report
-from sheetsync.sync.summary import URL_SHOWN, _issue_lines, problem_lines, score_words, step_words, training_words
-from sheetsync.versions.records import Judged, Past, Version
+from sheetsync.sync.summary import URL_SHOWN, issue_lines, problem_lines, score_words, step_words, training_words
+from sheetsync.versions.records import Accuracy, History, Version
 
 STYLES = {"problem": "bold red", "note": "yellow", "skipped": "dim"}  # of the doctor's findings
 SHOWN = 12  # lines of a kind before the rest is only counted
@@ -29,7 +29,7 @@ def show_plan(console: Console, snapshot: Snapshot, plan: Plan, waiting: int, re
     _show_some(console, [f"move      {move.source.path} -> {move.target.path}" for move in plan.moves])
     rows = sorted((each.row for each in plan.downloads), key=lambda row: row.number)
     _show_some(console, [f"download  {_row_words(row)}" for row in rows])
-    _show_some(console, _issue_lines(snapshot.issues))
+    _show_some(console, issue_lines(snapshot.issues))
     counts = (len(plan.downloads), len(plan.moves), len(plan.deletes))
     again = f", {len(plan.refreshes)} to ask whether they changed" if plan.refreshes else ""
     console.print("{} to download, {} to move, {} to delete{}".format(*counts, again), highlight=False)
@@ -40,7 +40,7 @@ def show_plan(console: Console, snapshot: Snapshot, plan: Plan, waiting: int, re
 
 
 def _row_words(row: Row) -> str:
-    return f"row {row.number}, label {row.label or '(none)'}: {shown(row.url, URL_SHOWN)}"
+    return f"row {row.number}, label {row.label or '(none)'}: {shorten(row.url, URL_SHOWN)}"
 
 
 def show_report(console: Console, report: Report) -> None:
@@ -72,11 +72,11 @@ def show_findings(console: Console, findings: Iterable[Finding], *, as_json: boo
             _show_finding(console, finding)
     well = all(finding.state != "problem" for finding in found)
     if as_json:
-        _say_json(console, {"well": well, "findings": [asdict(finding) for finding in found]})
+        _print_json(console, {"well": well, "findings": [asdict(finding) for finding in found]})
     return well
 
 
-def show_waste(console: Console, waste: Waste) -> None:
+def show_garbage(console: Console, waste: Garbage) -> None:
     """Say what nothing needs any more, or what is gone of it."""
     kinds = ((waste.images, "image file"), (waste.broken, "broken image file"), (waste.temporary, "left-over file"))
     parts = [(part, word) for part, word in (*kinds, (waste.answers, "answer file of lost runs")) if part.files]
@@ -91,12 +91,12 @@ def show_waste(console: Console, waste: Waste) -> None:
     console.print(f"{waste.kept} images stay; {what if parts or waste.lines else 'nothing to remove'}", highlight=False)
 
 
-def show_json(console: Console, said: Report | Past | Waste) -> None:
+def show_json(console: Console, said: Report | History | Garbage) -> None:
     """Print all that is in it, for programs."""
-    _say_json(console, asdict(said))
+    _print_json(console, asdict(said))
 
 
-def _say_json(console: Console, said: Mapping[str, Any]) -> None:
+def _print_json(console: Console, said: Mapping[str, Any]) -> None:
     console.out(json.dumps(said, indent=2, ensure_ascii=False, allow_nan=False), highlight=False)
 
 
@@ -108,7 +108,7 @@ def _show_finding(console: Console, finding: Finding) -> None:
         console.print(Text(f"{'':<8} {'':<14} → {finding.todo}"))
 
 
-def show_past(console: Console, past: Past) -> None:
+def show_history(console: Console, past: History) -> None:
     """List the versions, the last one at the end."""
     if not past.versions:
         others = f" (runs of other recipes: {past.others})" if past.others else ""
@@ -122,7 +122,7 @@ def show_past(console: Console, past: Past) -> None:
         console.print("there are no validation images today, so each is judged on those it had", highlight=False)
 
 
-def _version_lines(version: Version, past: Past) -> Iterator[str]:
+def _version_lines(version: Version, past: History) -> Iterator[str]:
     when = version.when[:16].replace("T", " ")
     none = version.score["val_accuracy"] is None
     score = "no validation images" if none else f"validation accuracy {score_words(version.score)}"
@@ -135,7 +135,7 @@ def _version_lines(version: Version, past: Past) -> Iterator[str]:
         yield f"     today: {_today_words(version.today, past.images) if version.today else version.why}"
 
 
-def _today_words(today: Judged, images: int) -> str:
+def _today_words(today: Accuracy, images: int) -> str:
     return f"{today.accuracy:.3f} ({today.low:.3f} to {today.high:.3f}) on {today.images} of {images} validation images"
 
 

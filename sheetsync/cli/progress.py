@@ -9,15 +9,15 @@ from functools import partial
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
-from sheetsync.common.progress import Lines
 from sheetsync.common.progress import Progress as Tell
+from sheetsync.common.progress import ProgressLines
 
 
 @contextmanager
-def progress_shown(console: Console) -> Iterator[Tell]:
+def show_progress(console: Console) -> Iterator[Tell]:
     """Give a progress function that shows what it is told on a console."""
     if not console.is_terminal:
-        yield Lines(partial(console.print, highlight=False, markup=False, soft_wrap=True))
+        yield ProgressLines(partial(console.print, highlight=False, markup=False, soft_wrap=True))
         return
     columns = (TextColumn("{task.description:<10}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     said = TextColumn("{task.fields[message]}", markup=False)

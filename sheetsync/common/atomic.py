@@ -11,19 +11,19 @@ from pathlib import Path
 TEMPORARY = ".tmp-"
 
 
-FEW = 4  # files that are synced one by one
+FEW_FILES = 4  # files that are synced one by one
 
 
-def _sync(names: Sequence[str], folder: Path) -> None:
+def sync_files(names: Sequence[str], folder: Path) -> None:
     """Wait until files are on disk. Many are quicker with all else that is on its way there."""
-    if len(names) > FEW and _synced_all(folder):
+    if len(names) > FEW_FILES and _sync_filesystem(folder):
         return
     for name in names:
         with _open(name) as handle:
             os.fsync(handle)
 
 
-def _synced_all(folder: Path) -> bool:
+def _sync_filesystem(folder: Path) -> bool:
     """False where a system cannot do it, or something failed that may be of other files."""
     syncfs = getattr(ctypes.CDLL(None), "syncfs", None)
     with _open(str(folder)) as handle:
@@ -39,19 +39,19 @@ def _open(name: str) -> Iterator[int]:
         os.close(handle)
 
 
-def write_text(path: Path, text: str, *, synced: bool = False) -> None:
+def write_atomic(path: Path, text: str, *, synced: bool = False) -> None:
     """Replace a file others may read: whole or not at all, with `synced` after a power cut, too."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.parent / f"{TEMPORARY}{path.name}"
-    with _gone_if_it_fails(temporary):
+    with remove_on_failure(temporary):
         temporary.write_text(text, encoding="utf-8", newline="")
         if synced:
-            _sync([str(temporary)], path.parent)
+            sync_files([str(temporary)], path.parent)
         temporary.replace(path)
 
 
 @contextmanager
-def _gone_if_it_fails(temporary: Path) -> Iterator[None]:
+def remove_on_failure(temporary: Path) -> Iterator[None]:
     """A full disk is not to stay full of what did not fit."""
     try:
         yield

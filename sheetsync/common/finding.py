@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
-State: TypeAlias = Literal["ok", "note", "problem", "skipped"]
+FindingState: TypeAlias = Literal["ok", "note", "problem", "skipped"]
 
 
-Answer: TypeAlias = tuple[State, str, str]  # what one check found: a `Finding` without its name
+Answer: TypeAlias = tuple[FindingState, str, str]  # what one check found: a `Finding` without its name
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,6 +16,6 @@ class Finding:
     """One line of `sheetsync doctor`. `todo` is what to do about it, "" where nothing is or `said` has it already."""
 
     name: str
-    state: State
+    state: FindingState
     said: str
     todo: str = ""

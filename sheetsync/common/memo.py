@@ -10,7 +10,7 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 
-def of_last(function: Callable[P, R]) -> Callable[P, R]:
+def cache_last(function: Callable[P, R]) -> Callable[P, R]:
     """A pure function that remembers its last answer: for the very same first argument, and equal others.
 
     >>> shout = of_last(lambda words: print("at work") or words.upper())

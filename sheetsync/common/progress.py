@@ -9,7 +9,7 @@ from typing import TypeAlias
 LINE_SECONDS = 5.0
 
 
-class Lines:
+class ProgressLines:
     """A line when a stage is done, and one now and then while it lasts."""
 
     def __init__(self, tell: Callable[[str], None], seconds: float = LINE_SECONDS):

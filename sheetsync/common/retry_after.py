@@ -6,7 +6,7 @@ from contextlib import suppress
 from email.utils import parsedate_to_datetime
 
 
-def wait_asked(said: str, date: str) -> float | None:
+def retry_after(said: str, date: str) -> float | None:
     """Seconds that a server asks to wait in a Retry-After, as a number or as a date (RFC 9110, 10.2.3); None = none.
 
     `date` is the answer's own: by the server's clock, for ours may be wrong.

@@ -7,18 +7,18 @@ from collections.abc import Collection
 MOST_LISTED = 5
 
 
-def quoted(given: str) -> str:
+def quote_inline(given: str) -> str:
     """A text of somebody else's as a sentence can quote it."""
-    return f"“{shown(given, 80)}”"
+    return f"“{shorten(given, 80)}”"
 
 
-def shown(given: str, most: int) -> str:
+def shorten(given: str, most: int) -> str:
     """A text of somebody else's, short, and nothing unseen in it."""
     clean = "".join(char if char.isprintable() else "�" for char in given)
     return f"{clean[:most]}…" if len(clean) > most else clean
 
 
-def listed(names: Collection[str], between: str) -> str:
+def join_names(names: Collection[str], between: str) -> str:
     """Names in order, as many as a sentence can bear.
 
     >>> listed("edcba", ", "), listed("gfedcba", ", ")

@@ -8,7 +8,7 @@ from threading import Event
 
 import schedule
 
-from sheetsync.common.progress import Lines, Progress
+from sheetsync.common.progress import Progress, ProgressLines
 from sheetsync.errors import SheetsyncError, disk_problem
 from sheetsync.sync.report import Report
 from sheetsync.sync.summary import problem_lines, training_words
@@ -46,7 +46,7 @@ def _survive(one_pass: Callable[[], None]) -> None:
 
 def logged(run: Callable[[Progress], Report], known: set[str]) -> None:
     """Run a pass and log what it did; a problem that `known` holds from an earlier pass is not told again."""
-    report = run(Lines(log.info, LOG_SECONDS))
+    report = run(ProgressLines(log.info, LOG_SECONDS))
     problems = set(problem_lines(report))
     for line in sorted(problems - known):
         log.warning("%s", line)

@@ -10,22 +10,22 @@ from itertools import chain
 
 from sheetsync.common.progress import Progress
 from sheetsync.dataset.mirror import Mirror
-from sheetsync.dataset.plan import Shares, guard, make_plan
+from sheetsync.dataset.plan import SplitFractions, check_not_emptied, make_plan
 from sheetsync.dataset.records import Manifest, Plan
-from sheetsync.images.download import at_hand, download
+from sheetsync.images.download import download, split_cached
 from sheetsync.images.fetch.base import Fetch, Limits
-from sheetsync.images.records import Arrival, Download, Failure
-from sheetsync.images.retry_schedule import Tries
+from sheetsync.images.records import Download, Failure, FetchRecord
+from sheetsync.images.retry_schedule import RetrySchedule
 from sheetsync.rows.records import Snapshot
 
 
 @dataclass(frozen=True, slots=True)
-class Mirrored:
+class DatasetState:
     """What the mirror holds now, what it lacks, and when images changed under their address (seconds since 1970)."""
 
     failures: tuple[Failure, ...]
     manifest: Manifest
-    changed: dict[str, int] = field(default_factory=dict)
+    changed_at: dict[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,10 +35,10 @@ class Collector:
     `now` gives seconds since 1970; `done` counts what was done.
     """
 
-    tree: Mirror
+    mirror: Mirror
     fetch: Fetch
     limits: Limits
-    shares: Shares
+    shares: SplitFractions
     refresh: float | None
     now: Callable[[], float]
     progress: Progress
@@ -48,44 +48,44 @@ class Collector:
         """What there is to do."""
         return make_plan(snapshot.rows, manifest, self.shares, self._stale(manifest))
 
-    def due(self, plan: Plan) -> Plan:
+    def without_waiting(self, plan: Plan) -> Plan:
         """A plan without what failed before and waits for its next try. Raises `MirrorError`."""
         wanted = [*plan.downloads, *plan.refreshes]
-        early = {failure.key for failure in self._tries.waiting(wanted, int(self.now()))}
+        early = {failure.key for failure in self._tries.not_due(wanted, int(self.now()))}
         downloads = tuple(each for each in plan.downloads if each.row.key not in early)
         refreshes = tuple(each for each in plan.refreshes if each.row.key not in early)
         return replace(plan, downloads=downloads, refreshes=refreshes)
 
-    def bring(self, snapshot: Snapshot, *, allow_shrink: bool, retry: bool) -> Mirrored:
+    def update(self, snapshot: Snapshot, *, allow_shrink: bool, retry: bool) -> DatasetState:
         """Do it. `retry` = ask for failed images now, however often they failed. Raises `Shrunk`, `MirrorError`."""
-        manifest = self.tree.scan()
+        manifest = self.mirror.scan()
         plan = self.plan(snapshot, manifest)
         if not allow_shrink:
-            guard(plan, manifest, len(snapshot.rows))
-        self.tree.objects.sweep()
-        self.tree.apply(plan)
+            check_not_emptied(plan, manifest, len(snapshot.rows))
+        self.mirror.store.remove_temporary()
+        self.mirror.apply(plan)
         self.done.update(moved=len(plan.moves), deleted=len(plan.deletes))
         failures = sorted(self._fetch(plan, snapshot, retry), key=lambda failure: failure.key)
-        return Mirrored(tuple(failures), manifest if plan == Plan() else self.tree.scan(), self._changed())
+        return DatasetState(tuple(failures), manifest if plan == Plan() else self.mirror.scan(), self._changed())
 
     def _fetch(self, plan: Plan, snapshot: Snapshot, retry: bool) -> list[Failure]:
         now = int(self.now())
-        restored, missing = at_hand(plan.downloads, self.tree.objects)
+        restored, missing = split_cached(plan.downloads, self.mirror.store)
         wanted = [*missing, *plan.refreshes]
-        waiting = [] if retry else self._tries.waiting(wanted, now)
+        waiting = [] if retry else self._tries.not_due(wanted, now)
         early = {failure.key for failure in waiting}
         due = [each for each in wanted if each.row.key not in early]
-        with closing(download(due, self.tree.objects, self.fetch, self.limits, now)) as fetched:
+        with closing(download(due, self.mirror.store, self.fetch, self.limits, now)) as fetched:
             failures = self._receive(snapshot, plan.refreshes, chain(restored, fetched), len(restored) + len(due))
         self.done.update(restored=len(restored), downloaded=-len(restored))
-        return self._tries.note([*waiting, *failures], int(self.now()))  # so that a long pass shortens no pause
+        return self._tries.record([*waiting, *failures], int(self.now()))  # so that a long pass shortens no pause
 
     def _receive(
-        self, snapshot: Snapshot, refreshes: Collection[Download], results: Iterable[Arrival | Failure], total: int
+        self, snapshot: Snapshot, refreshes: Collection[Download], results: Iterable[FetchRecord | Failure], total: int
     ) -> list[Failure]:
         failures = []
         known = {each.row.key: each.known for each in refreshes}
-        received = self.tree.receive(snapshot.rows, results, self.shares, known)
+        received = self.mirror.receive(snapshot.rows, results, self.shares, known)
         for done, result in enumerate(received, start=1):
             self.progress("download", done, total, "")
             if isinstance(result, Failure):
@@ -96,25 +96,25 @@ class Collector:
                 self.done["changed"] += before is not None and before.digest != result.digest
         return failures
 
-    def _stale(self, manifest: Manifest) -> dict[str, Arrival]:
+    def _stale(self, manifest: Manifest) -> dict[str, FetchRecord]:
         """What to ask for again, and what is known of it."""
         if self.refresh is None:
             return {}
-        known, now = self.tree.objects.arrivals.known(), self.now()
-        of_entry = {entry.key: Arrival(entry.key, entry.digest, entry.suffix) for entry in manifest}
+        known, now = self.mirror.store.fetch_log.latest(), self.now()
+        of_entry = {entry.key: FetchRecord(entry.key, entry.digest, entry.suffix) for entry in manifest}
         # Where a crash kept the log from what the mirror holds by now, that came later than what is known.
         held = of_entry | {
-            key: known[key] if known[key].digest == entry.digest else replace(entry, changed=int(now))
+            key: known[key] if known[key].digest == entry.digest else replace(entry, changed_at=int(now))
             for key, entry in of_entry.items()
             if key in known
         }
-        return {key: each for key, each in held.items() if now - each.asked >= self.refresh}
+        return {key: each for key, each in held.items() if now - each.checked_at >= self.refresh}
 
     def _changed(self) -> dict[str, int]:
         if self.refresh is None:
             return {}
-        return {key: each.changed for key, each in self.tree.objects.compact().items() if each.changed}
+        return {key: each.changed_at for key, each in self.mirror.store.compact_log().items() if each.changed_at}
 
     @property
-    def _tries(self) -> Tries:
-        return Tries(self.tree.objects.root / "failed.json")
+    def _tries(self) -> RetrySchedule:
+        return RetrySchedule(self.mirror.store.root / "failed.json")

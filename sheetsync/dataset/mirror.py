@@ -17,13 +17,13 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from sheetsync.common.atomic import TEMPORARY, write_text
-from sheetsync.dataset.plan import Shares, apart, place
+from sheetsync.common.atomic import TEMPORARY, write_atomic
+from sheetsync.dataset.plan import SplitFractions, folder_of_label, target_entry
 from sheetsync.dataset.records import Entry, Manifest, Plan
 from sheetsync.errors import MirrorError
-from sheetsync.images.records import Arrival, Failure
-from sheetsync.images.store import Objects, link
-from sheetsync.rows.folder_names import folded
+from sheetsync.images.records import Failure, FetchRecord
+from sheetsync.images.store import ImageStore, link
+from sheetsync.rows.folder_names import casefold_name
 from sheetsync.rows.records import Row
 from sheetsync.rows.schema import MACHINE_COLUMNS, SPLITS, UNLABELLED
 from sheetsync.rows.table import Value
@@ -39,7 +39,7 @@ class Mirror:
     """A folder that says what a sheet says."""
 
     root: Path
-    objects: Objects
+    store: ImageStore
 
     def scan(self) -> Manifest:
         """What the folder holds just now.
@@ -50,7 +50,7 @@ class Mirror:
             raise MirrorError(f"{self.root} is a file, and should be the folder of the dataset: move it elsewhere")
         self._check_metadata()
         files = sorted((name, where) for where, names in self._folders() for name in names)
-        read = {where: Entry.reader(where) for where in {where for _, where in files}}
+        read = {where: Entry.folder_reader(where) for where in {where for _, where in files}}
         found = [read[where](name) for name, where in files]
         strangers = [
             f"{where}/{name}".lstrip("/") for (name, where), entry in zip(files, found, strict=True) if not entry
@@ -83,40 +83,40 @@ class Mirror:
         for move in plan.moves:
             (self.root / move.source.path).replace(self.root / move.target.path)
         for folder in sorted({(self.root / move.target.path).parent for move in plan.moves}):
-            _spell(folder)
+            _restore_spelling(folder)
         self._sweep()
 
     def receive(
         self,
         rows: Iterable[Row],
-        arrivals: Iterable[Arrival | Failure],
-        shares: Shares,
-        before: Mapping[str, Arrival | None] | None = None,
-    ) -> Iterator[Arrival | Failure]:
+        arrivals: Iterable[FetchRecord | Failure],
+        shares: SplitFractions,
+        before: Mapping[str, FetchRecord | None] | None = None,
+    ) -> Iterator[FetchRecord | Failure]:
         """Put each image in its place as it arrives, and pass on what arrived or failed.
 
         `before`, by key, is what stands in the place of some: it stays where it is the same.
         """
         wanted, before = {row.key: row for row in rows}, before or {}
-        folders = apart(wanted.values())
+        folders = folder_of_label(wanted.values())
 
-        def path(each: Arrival) -> Path:
+        def path(each: FetchRecord) -> Path:
             row = wanted[each.key]
-            return self.root / place(row, each.digest, each.suffix, shares, folders.get(row.label, "")).path
+            return self.root / target_entry(row, each.digest, each.suffix, shares, folders.get(row.label, "")).path
 
         for arrival in arrivals:
-            if isinstance(arrival, Arrival):
+            if isinstance(arrival, FetchRecord):
                 self._put(arrival, before.get(arrival.key), path)
             yield arrival
         if before:
             self._sweep()
 
-    def _put(self, arrival: Arrival, before: Arrival | None, path: Callable[[Arrival], Path]) -> None:
+    def _put(self, arrival: FetchRecord, before: FetchRecord | None, path: Callable[[FetchRecord], Path]) -> None:
         if before is not None and before.digest == arrival.digest:
             return
         if before is not None:  # first: stopped here, the next pass fetches it
             path(before).unlink(missing_ok=True)
-        link(self.objects.shown(arrival), path(arrival))
+        link(self.store.rendered_path(arrival), path(arrival))
 
     def _sweep(self) -> None:
         """Remove half made links of a killed pass, and classes without images, which ImageFolder refuses."""
@@ -128,7 +128,9 @@ class Mirror:
                 if all(LITTER.fullmatch(name) for name in files):
                     _drop_empty(Path(folder))
 
-    def describe(self, manifest: Manifest, rows: Iterable[Row], values: Mapping[str, Mapping[str, Value]]) -> None:
+    def write_metadata(
+        self, manifest: Manifest, rows: Iterable[Row], values: Mapping[str, Mapping[str, Value]]
+    ) -> None:
         """Write metadata.csv beside the splits: what the sheet says of each file, so that it travels along.
 
         Its first column is `file_name`, as other tools that read image folders expect. It is for programs, so
@@ -147,9 +149,9 @@ class Mirror:
         content = out.getvalue().encode()
         path = self.root / METADATA
         if not path.exists() or path.read_bytes() != content:
-            write_text(path, out.getvalue())
+            write_atomic(path, out.getvalue())
 
-    def described(self) -> tuple[int, ...]:
+    def metadata_fingerprint(self) -> tuple[int, ...]:
         """What tells whether metadata.csv is the file that it was; () where there is none."""
         path = self.root / METADATA
         if not path.exists():
@@ -176,11 +178,11 @@ def _drop_empty(folder: Path) -> None:
         folder.rmdir()
 
 
-def _spell(folder: Path) -> None:
+def _restore_spelling(folder: Path) -> None:
     """Where case does not count, files that move into a folder have come into one that is spelled otherwise."""
     names = [path.name for path in folder.parent.iterdir()]
     if folder.name not in names:
-        other = next(name for name in names if folded(name) == folded(folder.name))
+        other = next(name for name in names if casefold_name(name) == casefold_name(folder.name))
         (folder.parent / other).rename(folder)
 
 

@@ -7,21 +7,21 @@ from dataclasses import dataclass
 
 from sheetsync.dataset.records import Delete, Entry, Manifest, Move, Plan
 from sheetsync.errors import Shrunk
-from sheetsync.images.records import Arrival, Download
-from sheetsync.rows.folder_names import twins
+from sheetsync.images.records import Download, FetchRecord
+from sheetsync.rows.folder_names import disambiguate
 from sheetsync.rows.records import Row
 from sheetsync.rows.schema import SKIP, UNLABELLED
 
 
 @dataclass(frozen=True, slots=True)
-class Shares:
+class SplitFractions:
     """How large a part of the images without a given split goes to val and to test, 0..1; the rest trains."""
 
     val: float = 0.2
     test: float = 0.0
 
 
-def assigned_split(digest: str, shares: Shares) -> str:
+def assigned_split(digest: str, shares: SplitFractions) -> str:
     """The split of an image nobody assigned: a fixed function of its content.
 
     So it does not move when rows are added, and equal images share a split. `digest` is hexadecimal.
@@ -30,19 +30,19 @@ def assigned_split(digest: str, shares: Shares) -> str:
     return "val" if chance < shares.val else "test" if chance < shares.val + shares.test else "train"
 
 
-def apart(rows: Iterable[Row]) -> dict[str, str]:
+def folder_of_label(rows: Iterable[Row]) -> dict[str, str]:
     """The folders of labels that differ too little from another of these rows; see `folders.twins`."""
-    return twins({row.label for row in rows if row.split != SKIP})
+    return disambiguate({row.label for row in rows if row.split != SKIP})
 
 
-def place(row: Row, digest: str, suffix: str, shares: Shares, folder: str = "") -> Entry:
+def target_entry(row: Row, digest: str, suffix: str, shares: SplitFractions, folder: str = "") -> Entry:
     """Where the image of a row belongs, once its digest is known. `folder` as in `Entry`; see `apart`."""
     split = (row.split or assigned_split(digest, shares)) if row.label else UNLABELLED
     return Entry(row.key, digest, split, row.label, suffix, folder)
 
 
 def make_plan(
-    rows: Iterable[Row], manifest: Manifest, shares: Shares, stale: Mapping[str, Arrival] | None = None
+    rows: Iterable[Row], manifest: Manifest, shares: SplitFractions, stale: Mapping[str, FetchRecord] | None = None
 ) -> Plan:
     """Downloads, moves and deletions that turn the mirror of `manifest` into the one the rows ask for.
 
@@ -54,7 +54,7 @@ def make_plan(
     for entry in manifest:
         held.setdefault(entry.key, []).append(entry)
     rows = sorted(rows, key=lambda row: row.key)
-    folders = apart(rows)
+    folders = folder_of_label(rows)
     deletes, moves, downloads, refreshes = [], [], [], []
     for row in rows:
         if row.split == SKIP:
@@ -64,7 +64,7 @@ def make_plan(
             downloads.append(Download(row))
             continue
         entries.sort()
-        target = place(row, entries[0].digest, entries[0].suffix, shares, folders.get(row.label, ""))
+        target = target_entry(row, entries[0].digest, entries[0].suffix, shares, folders.get(row.label, ""))
         refreshes += [Download(row, stale[row.key])] if row.key in stale else []
         if entries == [target]:
             continue
@@ -76,19 +76,19 @@ def make_plan(
     return Plan(tuple(deletes), tuple(moves), tuple(downloads), tuple(refreshes))
 
 
-def wakes(plan: Plan, lost: Collection[str]) -> bool:
+def changes_training_data(plan: Plan, lost: Collection[str]) -> bool:
     """Whether a plan changes what a model sees: the images with a label, but for `lost` keys that cannot be had."""
     deleted = any(delete.entry.label for delete in plan.deletes)
-    moved = any(_seen(move.source) != _seen(move.target) for move in plan.moves)
+    moved = any(_training_view(move.source) != _training_view(move.target) for move in plan.moves)
     return deleted or moved or any(each.row.label and each.row.key not in lost for each in plan.downloads)
 
 
-def _seen(entry: Entry) -> tuple[str, str]:
+def _training_view(entry: Entry) -> tuple[str, str]:
     """What a model sees of an entry besides its image."""
     return entry.split, entry.label
 
 
-def guard(plan: Plan, manifest: Manifest, usable: int) -> None:
+def check_not_emptied(plan: Plan, manifest: Manifest, usable: int) -> None:
     """Refuse a plan that looks like an accident: over half of the images would go, or lose their label.
 
     `usable` counts the rows that ask for an image.

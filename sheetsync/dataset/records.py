@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from sheetsync.images.records import Download
-from sheetsync.rows.folder_names import folder, label_of
+from sheetsync.rows.folder_names import folder_name, label_of
 from sheetsync.rows.schema import SPLITS, UNLABELLED
 
 _NAME = re.compile(r"([0-9a-f]{20})-([0-9a-f]{32})(\.[a-z]+)")
@@ -31,24 +31,24 @@ class Entry(NamedTuple):
     def path(self) -> str:
         """Its place below the mirror, `train/iv/<key>-<digest>.png`."""
         name = f"{self.key}-{self.digest}{self.suffix}"
-        return f"{self.split}/{self.folder or folder(self.label)}/{name}" if self.label else f"{self.split}/{name}"
+        return f"{self.split}/{self.folder or folder_name(self.label)}/{name}" if self.label else f"{self.split}/{name}"
 
     @classmethod
-    def at(cls, path: str) -> Entry | None:
+    def from_path(cls, path: str) -> Entry | None:
         """The inverse of `path`; None for a file that no entry has.
 
         >>> Entry.at("train/iv/notes.txt") is None
         True
         """
         place, _, name = path.rpartition("/")
-        return cls.reader(place)(name)
+        return cls.folder_reader(place)(name)
 
     @classmethod
-    def reader(cls, place: str) -> Callable[[str], Entry | None]:
+    def folder_reader(cls, place: str) -> Callable[[str], Entry | None]:
         """What `at` says of the files in one folder, by their names."""
         split, _, name = place.partition("/")
         label = label_of(name)
-        own = "" if name == folder(label) else name
+        own = "" if name == folder_name(label) else name
         if place != UNLABELLED and (split not in SPLITS or not name or "/" in name):
             return lambda _: None
 
@@ -59,7 +59,7 @@ class Entry(NamedTuple):
         return read
 
 
-def image_of(path: str) -> tuple[str, str] | None:
+def image_in_name(path: str) -> tuple[str, str] | None:
     """Key and content digest of the image in a file of the mirror."""
     found = _NAME.fullmatch(path.rpartition("/")[2])
     return (found[1], found[2]) if found else None

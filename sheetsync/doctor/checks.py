@@ -20,15 +20,15 @@ from sheetsync.dataset.mirror import Mirror
 from sheetsync.doctor import machine
 from sheetsync.doctor.google import Probe, open_probe
 from sheetsync.errors import SheetsyncError
-from sheetsync.images.store import Objects
-from sheetsync.project.config import CONFIG, Project, load
-from sheetsync.rows.header import column_letter, layout
+from sheetsync.images.store import ImageStore
+from sheetsync.project.config import CONFIG, Project, load_project
+from sheetsync.rows.header import column_letter, find_columns
 from sheetsync.rows.ownership import check_ownership
-from sheetsync.rows.parse import parse
+from sheetsync.rows.parse import parse_rows
 from sheetsync.rows.table import Book, Table
 from sheetsync.sheets import Sheet, open_sheet
 from sheetsync.sheets.owned_columns import our_columns
-from sheetsync.trainer.inspect import device, weights
+from sheetsync.trainer.inspect import inspect_device, inspect_weights
 from sheetsync.trainer.process_trainer import ProcessTrainer
 
 PATIENCE = 20.0  # seconds for one check
@@ -54,7 +54,7 @@ class Surroundings:
     device: Callable[[], Mapping[str, Any]]
     free: Callable[[Path], int]
     environ: Mapping[str, str]
-    weights: Callable[[Project], Answer] = lambda project: weights(project.recipe, project.weights)
+    weights: Callable[[Project], Answer] = lambda project: inspect_weights(project.recipe, project.weights)
     link: Callable[[Path, Path], None] = os.link
     patience: float = PATIENCE
 
@@ -65,7 +65,7 @@ def this_machine() -> Surroundings:
     logging.getLogger("sheetsync").setLevel(logging.ERROR)
     return Surroundings(
         trainer=lambda project: ProcessTrainer(project.dataset, project.recipe, project.state),
-        device=device,
+        device=inspect_device,
         free=lambda folder: shutil.disk_usage(folder).free,
         environ=os.environ,
     )
@@ -81,18 +81,18 @@ class Check:
     times: int = 1
 
 
-class Late(Exception):
+class CheckTimeout(Exception):
     """A check is not done in time."""
 
 
 def examine(folder: Path, world: Surroundings) -> Iterator[Finding]:
     """Look at a project; gives a finding as soon as it is made, and raises nothing that the user can mend."""
-    visit = Visit(folder.resolve(), world)
+    visit = Examination(folder.resolve(), world)
     cause: dict[str, str] = {}  # what is not well -> the problem behind it
     try:
         for check in visit.checks():
             behind = next((cause[name] for name in check.needs if name in cause), "")
-            finding = skipped(check, behind) if behind else finding_of(check, world.patience)
+            finding = skipped_finding(check, behind) if behind else run_check(check, world.patience)
             if finding.state in ("problem", "skipped"):
                 cause[check.name] = behind or check.name
             yield finding
@@ -100,17 +100,17 @@ def examine(folder: Path, world: Surroundings) -> Iterator[Finding]:
         visit.close()
 
 
-def skipped(check: Check, behind: str) -> Finding:
+def skipped_finding(check: Check, behind: str) -> Finding:
     """A check that cannot be made."""
     return Finding(check.name, "skipped", f"cannot be seen before this is mended: {behind}")
 
 
-def finding_of(check: Check, patience: float) -> Finding:
+def run_check(check: Check, patience: float) -> Finding:
     """Make one check."""
     seconds = check.times * patience
     try:
-        return Finding(check.name, *within(seconds, check.look))
-    except Late:
+        return Finding(check.name, *with_timeout(seconds, check.look))
+    except CheckTimeout:
         return Finding(check.name, "problem", f"not done within {seconds:g} seconds", "see what is slow, and try again")
     except SheetsyncError as error:
         return Finding(check.name, "problem", str(error))
@@ -119,8 +119,8 @@ def finding_of(check: Check, patience: float) -> Finding:
         return Finding(check.name, "problem", words, "mend that on this machine")
 
 
-def within(seconds: float, look: Callable[[], T]) -> T:
-    """What a function gives, or raises. Raises `Late` when it takes longer; it is then left alone in its thread."""
+def with_timeout(seconds: float, look: Callable[[], T]) -> T:
+    """Call a function in a thread, with a timeout. Raises `CheckTimeout`; the thread is then left alone."""
     answers: SimpleQueue[tuple[T | None, BaseException | None]] = SimpleQueue()
 
     def work() -> None:
@@ -133,14 +133,14 @@ def within(seconds: float, look: Callable[[], T]) -> T:
     try:
         found, error = answers.get(timeout=seconds)
     except Empty:
-        raise Late from None
+        raise CheckTimeout from None
     if error is not None:
         raise error
     return found  # type: ignore[return-value]  # None only where T has it
 
 
 @dataclass
-class Visit:
+class Examination:
     """One look at one project, and what is known of it so far."""
 
     root: Path
@@ -195,7 +195,7 @@ class Visit:
     # --- the project ------------------------------------------------------------------------------
 
     def _configuration(self) -> Answer:
-        project = load(self.root)
+        project = load_project(self.root)
         google = project.settings.google.model_dump()
         self.probe = open_probe(project.settings.sheet, project.root, patience=self.world.patience, **google)
         self.project = project
@@ -211,7 +211,7 @@ class Visit:
 
     def _dataset(self) -> Answer:
         dataset = self._known.dataset
-        count = len(Mirror(dataset, Objects(self._known.state / "objects")).scan())
+        count = len(Mirror(dataset, ImageStore(self._known.state / "objects")).scan())
         return "ok", f"{dataset}: {count} images", ""
 
     @property
@@ -237,7 +237,7 @@ class Visit:
         return "ok", f"{sheet.name} can be read", ""
 
     def _header(self) -> Answer:
-        found = layout(self.rows, self._known.columns)
+        found = find_columns(self.rows, self._known.columns)
         places = {"image": found.image, "label": found.label, "split": found.split} | dict(found.tags)
         words = [f"{name} in {column_letter(place)}" for name, place in places.items() if place is not None]
         without = "" if found.split is not None else "; no column split: it is chosen from the image"
@@ -247,14 +247,14 @@ class Visit:
         columns = self._known.columns
         assert self.sheet is not None  # noqa: S101  # there is a header
         check_ownership(self.rows, columns, our_columns(self._known.state, self.sheet, self.book))
-        found = layout(self.rows, columns).machine
+        found = find_columns(self.rows, columns).machine
         missing = [header for name, header in columns.machine.items() if name not in found]
         if not missing:
             return "ok", "all of sheetsync's columns are there", ""
         return "ok", f"the first sync adds at the right: {', '.join(missing)}", ""
 
     def _rows(self) -> Answer:
-        snapshot = parse(self.rows, self._known.columns, local=self._known.local)
+        snapshot = parse_rows(self.rows, self._known.columns, local=self._known.local)
         usable = {row.key for row in snapshot.rows}
         count = sum(key in usable for key in snapshot.keys.values())
         wrong = [issue for issue in snapshot.issues if not issue.warning]

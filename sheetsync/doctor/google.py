@@ -14,18 +14,18 @@ import requests
 from google.auth.exceptions import GoogleAuthError, TransportError
 from gspread.exceptions import APIError
 
-from sheetsync.auth.credentials import besides
-from sheetsync.auth.key_file import without_secrets
+from sheetsync.auth.credentials import other_scopes
+from sheetsync.auth.key_file import redact
 from sheetsync.auth.tokens import TokenRequest
 from sheetsync.common.finding import Answer
-from sheetsync.common.text import listed, shown
+from sheetsync.common.text import join_names, shorten
 from sheetsync.common.types import Json
 from sheetsync.errors import SheetChanged, SheetError
 from sheetsync.sheets.base import Sheet
-from sheetsync.sheets.google.address import _GOOGLE, SIGN_IN, _place, _trusted
-from sheetsync.sheets.google.client import BUDGET, Client, Elsewhere, first_words
+from sheetsync.sheets.google.address import GOOGLE_SHEET, SIGN_IN_FILE, spreadsheet_and_gid, trusted_endpoint
+from sheetsync.sheets.google.client import BUDGET, Client, EndpointAdapter, shorten_reply
 from sheetsync.sheets.google.sheet import GoogleSheet
-from sheetsync.sheets.google.spreadsheet import Spreadsheet, cells_of, understood
+from sheetsync.sheets.google.spreadsheet import Spreadsheet, a1_range, parsing
 
 FIELDS = "sheets(properties(sheetId,title,sheetType),protectedRanges(range,warningOnly,requestingUserCanEdit))"
 CONSOLE = "https://console.cloud.google.com"
@@ -56,7 +56,7 @@ REFUSED_TOKENS = (  # what the answer holds -> what it means, what to do; the fi
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class SheetAddress:
     """Where a Google Sheet is: its id, the tab of the rows (None = the first), the title of the scores' tab, and
     another server, if it is not Google's.
     """
@@ -74,7 +74,7 @@ class Probe:
     raises `SheetError` where that says all.
     """
 
-    def __init__(self, place: Place, key: Path, load: Callable[[], Any], patience: float):
+    def __init__(self, place: SheetAddress, key: Path, load: Callable[[], Any], patience: float):
         self._place, self._key, self._load, self._patience = place, key, load, patience
         self._tokens = requests.Session()
         self._refusal: APIError | None = None
@@ -108,7 +108,7 @@ class Probe:
         self._client = Client(self._credentials, patience=quarter, timeout=(quarter, 2 * quarter))
         self._client.session.hooks["response"].append(lambda answer, **_: self._statuses.append(answer.status_code))
         if self._place.endpoint:
-            self._client.session.mount("https://", Elsewhere(self._place.endpoint))
+            self._client.session.mount("https://", EndpointAdapter(self._place.endpoint))
         self._spreadsheet = Spreadsheet(self._client, self._place.identity)
 
     def _kind(self) -> str:
@@ -127,7 +127,7 @@ class Probe:
             return "problem", f"who gives out access tokens does not answer ({_cause(error)})", _network()
         except GoogleAuthError as error:
             return _no_token(error)
-        return "ok", f"Google accepts the credentials, for spreadsheets {besides(self._credentials)}", ""
+        return "ok", f"Google accepts the credentials, for spreadsheets {other_scopes(self._credentials)}", ""
 
     # --- what we may ------------------------------------------------------------------------------
 
@@ -184,7 +184,7 @@ class Probe:
 
     # --- where it goes ----------------------------------------------------------------------------
 
-    @understood()
+    @parsing()
     def tabs(self) -> Answer:
         """Whether the tab of the rows is there, and may be edited, and where the scores go."""
         titles = {tab["properties"].get("sheetId", 0): str(tab["properties"].get("title")) for tab in self._grids()}
@@ -203,7 +203,7 @@ class Probe:
         scores = "is there" if self._place.scores in titles.values() else "is made by the first sync"
         said = f"rows in '{_title(titles[gid])}'; scores in '{_title(self._place.scores)}', which {scores}"
         if parts := [cells for tab, cells in protected if tab == gid]:
-            said += f"; cells of the rows are protected from {self._who}: {listed(parts, ', ')}"
+            said += f"; cells of the rows are protected from {self._who}: {join_names(parts, ', ')}"
             return "note", said, f"{todo} those among them that are in sheetsync's columns or the one of labels"
         return "ok", said, ""
 
@@ -215,7 +215,7 @@ class Probe:
         for tab in self._grids():
             for each in tab.get("protectedRanges", ()):
                 if not each.get("requestingUserCanEdit") and not each.get("warningOnly"):
-                    yield tab["properties"].get("sheetId", 0), cells_of(each.get("range", {}))
+                    yield tab["properties"].get("sheetId", 0), a1_range(each.get("range", {}))
 
     def quota(self) -> Answer:
         """What is known of the quota. Google tells nobody what is left of it."""
@@ -239,17 +239,17 @@ def _refusal(error: SheetError) -> APIError | None:
 
 
 def _words(error: APIError) -> str:
-    return first_words(error.error.get("message"), WORDS)
+    return shorten_reply(error.error.get("message"), WORDS)
 
 
 def _title(given: str) -> str:
-    return shown(given, 80)
+    return shorten(given, 80)
 
 
 def _of_the_api(error: APIError) -> Answer | None:
     """What is wrong before any spreadsheet is looked at; None when the refusal is about the spreadsheet."""
     status, words = error.response.status_code, _words(error)
-    with understood():
+    with parsing():
         details = [each for each in error.error.get("details", ()) if each.get("reason")]
     reason = details[0]["reason"] if details else ""
     if reason == "SERVICE_DISABLED" or "has not been used in project" in words:
@@ -273,7 +273,7 @@ def _disabled(detail: Json, words: str) -> Answer:
 
 
 def _no_token(error: GoogleAuthError) -> Answer:
-    words = without_secrets(error.args[0] if error.args else error)
+    words = redact(error.args[0] if error.args else error)
     for sign, said, todo in REFUSED_TOKENS:
         if sign in words.casefold():
             return "problem", f"{said} (Google says: {words})", todo
@@ -306,11 +306,11 @@ def open_probe(
     endpoint: str = "",
 ) -> Probe | None:
     """What asks the way to a Google Sheet step by step, each within `patience` seconds; None for any other address."""
-    google = _GOOGLE.fullmatch(address)
+    google = GOOGLE_SHEET.fullmatch(address)
     if google is None:
         return None
     from sheetsync.auth.credentials import load_credentials
 
-    place = Place(*_place(google), scores, _trusted(endpoint))
+    place = SheetAddress(*spreadsheet_and_gid(google), scores, trusted_endpoint(endpoint))
     key = base / credentials
-    return Probe(place, key, lambda: load_credentials(key, base / SIGN_IN), patience)
+    return Probe(place, key, lambda: load_credentials(key, base / SIGN_IN_FILE), patience)

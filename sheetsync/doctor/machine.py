@@ -12,7 +12,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from sheetsync.common.atomic import TEMPORARY
-from sheetsync.common.finding import Answer, State
+from sheetsync.common.finding import Answer, FindingState
 
 LITTLE = 10**9  # bytes of disk that a pass may need in any case
 PROXIES = ("http_proxy", "https_proxy", "all_proxy")
@@ -57,7 +57,7 @@ def space(state: Path, store: Path, dataset: Path, free: Callable[[Path], int]) 
     said = f"{_size(left)} free; images and runs take {_size(taken)} so far"
     if left >= max(LITTLE, taken):
         return "ok", said, ""
-    weight: State = "problem" if left < LITTLE else "note"  # a large project can go on growing slowly for long
+    weight: FindingState = "problem" if left < LITTLE else "note"  # a large project can go on growing slowly for long
     return weight, f"little room: {said}", "free some, or move the project to a larger disk"
 
 

@@ -10,32 +10,32 @@ from dataclasses import dataclass, field
 from itertools import count
 from typing import Generic, TypeVar
 
-STALLED = 1.0  # seconds after which a job gives its place to another
-IN_VAIN = 48  # times in a row, after which a host is asked nothing more
+STALLED_SECONDS = 1.0  # seconds after which a job gives its place to another
+MAX_FAILURES = 48  # times in a row, after which a host is asked nothing more
 Job = TypeVar("Job")
 
 
 @dataclass(eq=False)
-class _Lane(Generic[Job]):
-    """The jobs of one host. `proven` = the last time it was asked, it answered; so often in a row it gave nothing."""
+class _Host(Generic[Job]):
+    """The jobs of one host. `responsive` = its last request was answered; `failures` = unanswered requests in a row."""
 
     waiting: deque[Job] = field(default_factory=deque)
-    running: set[Turn[Job]] = field(default_factory=set)
+    running: set[Lease[Job]] = field(default_factory=set)
     resting_until: float = 0.0
-    proven: bool = False
-    in_vain: int = 0
+    responsive: bool = False
+    failures: int = 0
 
 
 @dataclass(frozen=True, eq=False, slots=True)
-class Turn(Generic[Job]):
+class Lease(Generic[Job]):
     """A job that was handed out, and when."""
 
     job: Job
     began: float
-    lane: _Lane[Job]
+    host: _Host[Job]
 
 
-class Lanes(Generic[Job]):
+class HostQueue(Generic[Job]):
     """Hands jobs to any number of threads, round-robin over the hosts.
 
     At most `most` at a time, and `per_host` of one host; those that have stalled do not count, until as many have
@@ -46,18 +46,18 @@ class Lanes(Generic[Job]):
     def __init__(self, jobs: Iterable[tuple[str, Job]], most: int, per_host: int, clock: Callable[[], float]):
         self._most, self._per_host, self._clock = most, per_host, clock
         self._changed = threading.Condition()
-        self._queues = {proven: OrderedDict[_Lane[Job], None]() for proven in (True, False)}
-        self._later: list[tuple[float, int, _Lane[Job], Job | None]] = []
+        self._queues = {proven: OrderedDict[_Host[Job], None]() for proven in (True, False)}
+        self._later: list[tuple[float, int, _Host[Job], Job | None]] = []
         self._numbers = count()
-        self._running: set[Turn[Job]] = set()
-        lanes: dict[str, _Lane[Job]] = {}
+        self._running: set[Lease[Job]] = set()
+        lanes: dict[str, _Host[Job]] = {}
         for host, job in jobs:
-            lanes.setdefault(host, _Lane()).waiting.append(job)
+            lanes.setdefault(host, _Host()).waiting.append(job)
         self._left = sum(len(lane.waiting) for lane in lanes.values())
         for lane in lanes.values():
             self._queue(lane)
 
-    def take(self) -> Turn[Job] | None:
+    def acquire(self) -> Lease[Job] | None:
         """Wait for the next job; None when there will be none."""
         with self._changed:
             while self._left:
@@ -68,27 +68,27 @@ class Lanes(Generic[Job]):
                 self._changed.wait(self._pause())
             return None
 
-    def over(self, turn: Turn[Job], *, answered: bool, refused: bool = False) -> list[Job]:
+    def release(self, turn: Lease[Job], *, answered: bool, refused: bool = False) -> list[Job]:
         """Say that a job is done. `answered` = its host did, be it with an error.
 
         `refused` = it wants to be left alone. Where one does so, or does not answer, again and again, its other jobs
         are over with this one. Gives these.
         """
         with self._changed:
-            turn.lane.in_vain = turn.lane.in_vain + 1 if refused or not answered else 0
-            rest = self._drop(turn.lane) if turn.lane.in_vain >= IN_VAIN else []
+            turn.host.failures = turn.host.failures + 1 if refused or not answered else 0
+            rest = self._drop(turn.host) if turn.host.failures >= MAX_FAILURES else []
             self._left -= 1 + len(rest)
             self._end(turn, answered)
             return rest
 
-    def again(self, turn: Turn[Job], job: Job, seconds: float, *, answered: bool, rest: bool) -> None:
+    def requeue(self, turn: Lease[Job], job: Job, seconds: float, *, answered: bool, rest: bool) -> None:
         """Put a job in the place of one, for later; with `rest` nothing is asked of its host till then."""
         with self._changed:
             until = self._clock() + seconds
-            heapq.heappush(self._later, (until, next(self._numbers), turn.lane, job))
+            heapq.heappush(self._later, (until, next(self._numbers), turn.host, job))
             if rest:
-                turn.lane.in_vain += 1
-                turn.lane.resting_until = max(turn.lane.resting_until, until)
+                turn.host.failures += 1
+                turn.host.resting_until = max(turn.host.resting_until, until)
             self._end(turn, answered)
 
     def close(self) -> None:
@@ -99,12 +99,12 @@ class Lanes(Generic[Job]):
 
     # --- all of it under the lock -----------------------------------------------------------------
 
-    def _queue(self, lane: _Lane[Job]) -> None:
+    def _queue(self, lane: _Host[Job]) -> None:
         if lane.waiting:
-            self._queues[not lane.proven].pop(lane, None)
-            self._queues[lane.proven].setdefault(lane)
+            self._queues[not lane.responsive].pop(lane, None)
+            self._queues[lane.responsive].setdefault(lane)
 
-    def _drop(self, lane: _Lane[Job]) -> list[Job]:
+    def _drop(self, lane: _Host[Job]) -> list[Job]:
         """Take all jobs out of a lane that have not begun."""
         jobs = [*lane.waiting, *(job for _, _, of, job in self._later if of is lane and job is not None)]
         lane.waiting.clear()
@@ -114,18 +114,18 @@ class Lanes(Generic[Job]):
             queue.pop(lane, None)
         return jobs
 
-    def _start(self, lane: _Lane[Job]) -> Turn[Job]:
-        turn = Turn(lane.waiting.popleft(), self._clock(), lane)
+    def _start(self, lane: _Host[Job]) -> Lease[Job]:
+        turn = Lease(lane.waiting.popleft(), self._clock(), lane)
         self._running.add(turn)
         lane.running.add(turn)
         self._queue(lane)
         return turn
 
-    def _end(self, turn: Turn[Job], answered: bool) -> None:
+    def _end(self, turn: Lease[Job], answered: bool) -> None:
         self._running.remove(turn)
-        turn.lane.running.remove(turn)
-        turn.lane.proven = answered
-        self._queue(turn.lane)
+        turn.host.running.remove(turn)
+        turn.host.responsive = answered
+        self._queue(turn.host)
         if self._left <= 0:  # else whoever says so takes the next one
             self._changed.notify_all()
 
@@ -138,18 +138,18 @@ class Lanes(Generic[Job]):
                 lane.waiting.append(job)
             self._queue(lane)
 
-    def _next(self) -> _Lane[Job] | None:
+    def _next(self) -> _Host[Job] | None:
         """The lane whose turn it is, taken out of its queue."""
         if not self._free(self._running, self._most):
             return None
-        doubtful = sum(not turn.lane.proven for turn in self._running)
+        doubtful = sum(not turn.host.responsive for turn in self._running)
         for proven in (True, False) if doubtful >= self._most / 2 else (False, True):
             lane = self._pick(self._queues[proven])
             if lane is not None:
                 return lane
         return None
 
-    def _pick(self, queue: OrderedDict[_Lane[Job], None]) -> _Lane[Job] | None:
+    def _pick(self, queue: OrderedDict[_Host[Job], None]) -> _Host[Job] | None:
         for _ in range(len(queue)):
             lane, _ = queue.popitem(last=False)
             if lane.resting_until > self._clock():
@@ -160,11 +160,11 @@ class Lanes(Generic[Job]):
                 queue[lane] = None
         return None
 
-    def _free(self, running: Collection[Turn[Job]], most: int) -> bool:
-        lively = sum(self._clock() - turn.began < STALLED for turn in running)
+    def _free(self, running: Collection[Lease[Job]], most: int) -> bool:
+        lively = sum(self._clock() - turn.began < STALLED_SECONDS for turn in running)
         return lively < most and len(running) < 2 * most
 
     def _pause(self) -> float:
         """For how long nothing can change unless somebody says so."""
-        soon = self._later[0][0] - self._clock() if self._later else STALLED
-        return max(0.0, min(soon, STALLED / 4))
+        soon = self._later[0][0] - self._clock() if self._later else STALLED_SECONDS
+        return max(0.0, min(soon, STALLED_SECONDS / 4))

@@ -8,23 +8,23 @@ from sheetsync.rows.records import Row
 
 
 @dataclass(frozen=True, slots=True)
-class Arrival:
+class FetchRecord:
     """The content an address gave: its digest (32 hex characters of SHA-256) and the suffix it takes in the mirror.
 
-    `original` is the suffix of the bytes that came, where the mirror shows another rendering of them, else "".
-    `look` is their perceptual hash (16 hex characters, "" = not known), `asked` when the address was last asked
-    (seconds since 1970), and `mark` what it called this content then: an ETag or a date. `changed` is when it gave
+    `original_suffix` is the suffix of the bytes that came, where the mirror shows another rendering of them, else "".
+    `look` is their perceptual hash (16 hex characters, "" = not known), `checked_at` when the address was last asked
+    (seconds since 1970), and `mark` what it called this content then: an ETag or a date. `changed_at` is when it gave
     something else than before, 0 = never.
     """
 
     key: str
     digest: str
     suffix: str
-    original: str = ""
-    look: str = ""
-    asked: int = 0
-    changed: int = 0
-    mark: str = ""
+    original_suffix: str = ""
+    phash: str = ""
+    checked_at: int = 0
+    changed_at: int = 0
+    validator: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +35,7 @@ class Download:
     """
 
     row: Row
-    known: Arrival | None = None
+    known: FetchRecord | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from sheetsync.common.atomic import write_text
+from sheetsync.common.atomic import write_atomic
 from sheetsync.errors import MirrorError
 from sheetsync.images.records import Download, Failure
 
@@ -18,24 +18,24 @@ LATER, LATER_MOST = 600, 24 * 3600  # for what somebody has to mend
 
 
 @dataclass(frozen=True, slots=True)
-class Tries:
+class RetrySchedule:
     """A file that holds what could not be had the last time. Without it, everything is tried at once."""
 
     file: Path
 
-    def waiting(self, wanted: Iterable[Download], now: int) -> list[Failure]:
+    def not_due(self, wanted: Iterable[Download], now: int) -> list[Failure]:
         """Those of the wanted images for which it is too early. Raises `MirrorError` for a file that is not ours."""
         known = self._read()
         found = ((each.row, known.get(each.row.key)) for each in wanted)
         return [_failure(row.key, row.number, row.url, said) for row, said in found if said and now < said["until"]]
 
-    def note(self, failures: Collection[Failure], now: int) -> list[Failure]:
+    def record(self, failures: Collection[Failure], now: int) -> list[Failure]:
         """Count those that were tried just now, and keep all; gives them as they stand then."""
         known = self._read()
         counted = [_counted(failure, known.get(failure.key), now) for failure in failures]
         kept = {each.key: _cells(each) for each in counted if each.times}
         if kept != known:
-            write_text(self.file, json.dumps(kept, indent=0, ensure_ascii=False) + "\n")
+            write_atomic(self.file, json.dumps(kept, indent=0, ensure_ascii=False) + "\n")
         return counted
 
     def _read(self) -> dict[str, dict[str, Any]]:

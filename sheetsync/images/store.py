@@ -17,12 +17,12 @@ from itertools import count
 from pathlib import Path
 from typing import BinaryIO
 
-from sheetsync.common.atomic import TEMPORARY, _gone_if_it_fails, _sync, write_text
+from sheetsync.common.atomic import TEMPORARY, remove_on_failure, sync_files, write_atomic
 from sheetsync.images.decode.decode import Picture
-from sheetsync.images.fetch_log import Arrivals, line_of
-from sheetsync.images.records import Arrival
+from sheetsync.images.fetch_log import FetchLog, format_record
+from sheetsync.images.records import FetchRecord
 
-SHOWN = ".shown"
+RENDERED = ".shown"
 
 
 _NUMBERS = count()
@@ -38,50 +38,50 @@ class Staged:
 
 
 @dataclass(frozen=True, slots=True)
-class Objects:
+class ImageStore:
     """A content-addressed store in a folder."""
 
     root: Path
 
     @property
-    def arrivals(self) -> Arrivals:
+    def fetch_log(self) -> FetchLog:
         """What every address gave."""
-        return Arrivals(self.root / "arrivals.tsv")
+        return FetchLog(self.root / "arrivals.tsv")
 
     def path(self, digest: str, suffix: str) -> Path:
         """Where bytes are kept as they came."""
         return self.root / digest[:2] / f"{digest}{suffix}"
 
-    def shown(self, arrival: Arrival) -> Path:
+    def rendered_path(self, arrival: FetchRecord) -> Path:
         """The file that the mirror shows."""
-        return self.path(arrival.digest, f"{SHOWN if arrival.original else ''}{arrival.suffix}")
+        return self.path(arrival.digest, f"{RENDERED if arrival.original_suffix else ''}{arrival.suffix}")
 
-    def holds(self, arrival: Arrival) -> bool:
+    def is_intact(self, arrival: FetchRecord) -> bool:
         """Whether an object is there and whole: a power cut can leave less than was written."""
-        path = self.path(arrival.digest, arrival.original or arrival.suffix)
-        return self.shown(arrival).exists() and path.exists() and file_digest(path) == arrival.digest
+        path = self.path(arrival.digest, arrival.original_suffix or arrival.suffix)
+        return self.rendered_path(arrival).exists() and path.exists() and file_digest(path) == arrival.digest
 
     def stage(self, file: BinaryIO, picture: Picture) -> Staged:
-        """Write the bytes of a picture, and how it is shown, so that `settle` can put them in their place."""
+        """Write the bytes of a picture, and how it is shown, so that `commit` can put them in their place."""
         file.seek(0)
         digest = hashlib.file_digest(file, "sha256").hexdigest()[:32]  # type: ignore[arg-type]  # any readable file
         written = []
-        shown = self.path(digest, SHOWN + picture.shown_suffix)
-        if picture.shown and not _is(shown, picture.shown):  # the mirror may link to it
-            written.append(self._write(BytesIO(picture.shown), shown))
+        shown = self.path(digest, RENDERED + picture.rendered_suffix)
+        if picture.rendered and not _holds(shown, picture.rendered):  # the mirror may link to it
+            written.append(self._write(BytesIO(picture.rendered), shown))
         target = self.path(digest, picture.suffix)
         if not (target.exists() and file_digest(target) == digest):
             written.append(self._write(file, target))
         return Staged(digest, tuple(written))
 
-    def settle(self, staged: Iterable[Staged]) -> None:
+    def commit(self, staged: Iterable[Staged]) -> None:
         """Put what was staged in its place, all of it at once: a disk is as long about many files as about one.
 
         Under a name that promises a content there is never less, not even after a power cut.
         """
         written = [each for one in staged for each in one.written]
         try:
-            _sync([name for name, _ in written], self.root)
+            sync_files([name for name, _ in written], self.root)
             for name, target in written:
                 _move(name, target)
         except BaseException:
@@ -102,25 +102,25 @@ class Objects:
             raise
         return name, target
 
-    def keep(self, arrivals: Iterable[Arrival]) -> None:
+    def rewrite_log(self, arrivals: Iterable[FetchRecord]) -> None:
         """Write the log of addresses anew, with these alone. Only under the lock."""
-        write_text(self.arrivals.file, "".join(sorted(map(line_of, arrivals))), synced=True)
+        write_atomic(self.fetch_log.file, "".join(sorted(map(format_record, arrivals))), synced=True)
 
-    def compact(self) -> dict[str, Arrival]:
+    def compact_log(self) -> dict[str, FetchRecord]:
         """What every address gave; the log is written anew where most of it counts no more. Only under the lock."""
-        known, lines = self.arrivals.counted()
+        known, lines = self.fetch_log.latest_and_count()
         if lines > 2 * len(known) + SPARE:
             with suppress(OSError):  # no pass is to fail for it: without room the log stays as it is
-                self.keep(known.values())
+                self.rewrite_log(known.values())
         return known
 
-    def sweep(self) -> None:
+    def remove_temporary(self) -> None:
         """Remove what a killed pass left half written. Only under the lock."""
         for leftover in self.root.glob(f"{TEMPORARY}*"):
             leftover.unlink(missing_ok=True)
 
 
-def _is(path: Path, content: bytes) -> bool:
+def _holds(path: Path, content: bytes) -> bool:
     return path.exists() and path.stat().st_size == len(content) and path.read_bytes() == content
 
 
@@ -152,7 +152,7 @@ def link(source: Path, target: Path) -> None:
 def _replace(source: Path, target: Path) -> None:
     temporary = target.parent / f"{TEMPORARY}{target.name}"
     temporary.unlink(missing_ok=True)
-    with _gone_if_it_fails(temporary):
+    with remove_on_failure(temporary):
         try:
             os.link(source, temporary)
         except OSError:

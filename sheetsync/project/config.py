@@ -10,10 +10,10 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 
-from sheetsync.dataset.plan import Shares
+from sheetsync.dataset.plan import SplitFractions
 from sheetsync.errors import ConfigError
 from sheetsync.images.fetch.base import Limits
-from sheetsync.rows.header import Columns
+from sheetsync.rows.header import ColumnHeaders
 from sheetsync.rows.schema import MACHINE_COLUMNS
 from sheetsync.trainer.lineage import MOST_SEEDS
 
@@ -30,7 +30,7 @@ class _Section(BaseModel):
     model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
 
 
-class ColumnNames(_Section):
+class ColumnSettings(_Section):
     """[columns]: what the columns are called in this sheet."""
 
     image: Header | tuple[Header, ...] = ("image", "image_url", "url")
@@ -53,7 +53,7 @@ class ColumnNames(_Section):
         return (*self.images(), *(getattr(self, name) for name in type(self).model_fields if name != "image"))
 
     @model_validator(mode="after")
-    def _distinct(self) -> ColumnNames:
+    def _distinct(self) -> ColumnSettings:
         names = [name.strip().casefold() for name in self.names()]
         twice = sorted({name for name in names if names.count(name) > 1})
         if twice:
@@ -61,20 +61,20 @@ class ColumnNames(_Section):
         return self
 
 
-class SplitShares(_Section):
+class SplitSettings(_Section):
     """[splits]: which part of the images without a given split goes where; the rest trains."""
 
     val: Share = 0.2
     test: Share = 0.0
 
     @model_validator(mode="after")
-    def _some_train(self) -> SplitShares:
+    def _some_train(self) -> SplitSettings:
         if self.val + self.test >= 1:
             raise ValueError("val and test together must leave something to train on")
         return self
 
 
-class DownloadLimits(_Section):
+class DownloadSettings(_Section):
     """[download]: what one image may cost, and where images may be."""
 
     workers: int = Field(default=32, ge=1, le=256)
@@ -90,7 +90,7 @@ class DownloadLimits(_Section):
     buckets: tuple[Bucket, ...] = ()
 
 
-class TrainingChoices(_Section):
+class TrainingSettings(_Section):
     """[training]: what a pass does beside the recipe's own training."""
 
     provisional: bool = True
@@ -99,7 +99,7 @@ class TrainingChoices(_Section):
     weights: str = ""
 
 
-class GoogleAccess(_Section):
+class GoogleSettings(_Section):
     """[google]: how a Google Sheet is reached. `endpoint` is a server on this machine, for tests."""
 
     credentials: str = Field(default="credentials.json", min_length=1)
@@ -117,11 +117,11 @@ class Settings(BaseSettings):
     dataset: str = Field(default="dataset", min_length=1)
     every_minutes: float = Field(default=5.0, gt=0, le=10_080)
     slices: tuple[Header, ...] = ()
-    columns: ColumnNames = ColumnNames()
-    splits: SplitShares = SplitShares()
-    training: TrainingChoices = TrainingChoices()
-    download: DownloadLimits = DownloadLimits()
-    google: GoogleAccess = GoogleAccess()
+    columns: ColumnSettings = ColumnSettings()
+    splits: SplitSettings = SplitSettings()
+    training: TrainingSettings = TrainingSettings()
+    download: DownloadSettings = DownloadSettings()
+    google: GoogleSettings = GoogleSettings()
 
     @model_validator(mode="after")
     def _slices_of_people(self) -> Settings:
@@ -180,16 +180,16 @@ class Project:
         return str(self.root / given) if given else ""
 
     @property
-    def columns(self) -> Columns:
+    def columns(self) -> ColumnHeaders:
         """The headers to look for."""
         names = self.settings.columns
         machine = {name: getattr(names, name) for name in MACHINE_COLUMNS}
-        return Columns(names.images(), names.label, names.split, self.settings.slices, machine)
+        return ColumnHeaders(names.images(), names.label, names.split, self.settings.slices, machine)
 
     @property
-    def shares(self) -> Shares:
+    def split_fractions(self) -> SplitFractions:
         """How images without a given split are shared out."""
-        return Shares(self.settings.splits.val, self.settings.splits.test)
+        return SplitFractions(self.settings.splits.val, self.settings.splits.test)
 
     @property
     def refresh(self) -> float | None:
@@ -213,7 +213,7 @@ class Project:
         )
 
 
-def load(folder: Path) -> Project:
+def load_project(folder: Path) -> Project:
     """Read the project in a folder.
 
     Raises `ConfigError` naming the file and, where one is wrong, the field.
@@ -234,7 +234,7 @@ def load(folder: Path) -> Project:
         raise ConfigError(f"{path} is not valid TOML: {error}") from error
     except ValidationError as error:
         raise ConfigError(f"{path}: {'; '.join(_words(each) for each in error.errors())}") from error
-    _check_places(path, settings)
+    _check_dataset_folder(path, settings)
     return Project(path.parent, settings)
 
 
@@ -249,7 +249,7 @@ def _words(error: Any) -> str:
     return f"'{field}' = {error['input']!r}: {error['msg'].removeprefix('Value error, ')}"
 
 
-def _check_places(path: Path, settings: Settings) -> None:
+def _check_dataset_folder(path: Path, settings: Settings) -> None:
     """The mirror is kept equal to the sheet, so it must be a folder of its own, inside the project."""
     dataset = (path.parent / settings.dataset).resolve()
     if dataset == path.parent or not dataset.is_relative_to(path.parent):

@@ -19,8 +19,8 @@ from sheetsync.common.progress import Progress
 from sheetsync.dataset.mirror import Mirror
 from sheetsync.dataset.records import Manifest
 from sheetsync.dataset.revision import parse_revision
-from sheetsync.images.records import Arrival
-from sheetsync.images.store import Objects, file_digest
+from sheetsync.images.records import FetchRecord
+from sheetsync.images.store import ImageStore, file_digest
 from sheetsync.trainer.lineage import lineage
 from sheetsync.trainer.records import RunInfo
 
@@ -32,7 +32,7 @@ WRITTEN = ("", "objects", "revisions", "columns", "offered", *ANSWERS)  # folder
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class FileGroup:
     """Files of one kind that are not needed. `bytes` is the room that it gives when they go."""
 
     files: int = 0
@@ -40,25 +40,25 @@ class Part:
 
 
 @dataclass(frozen=True, slots=True)
-class Waste:
+class Garbage:
     """What nothing needs: images, broken ones of those that are needed, files half written, answers of lost runs.
 
     `lines` of the log of addresses count no more. `kept` images stay. `cache` is what training keeps decoded, and makes
     again when it is missing. `removed` = it is gone now, but for the cache where that was not asked for.
     """
 
-    images: Part
-    broken: Part
-    temporary: Part
-    answers: Part
-    cache: Part
+    images: FileGroup
+    broken: FileGroup
+    temporary: FileGroup
+    answers: FileGroup
+    cache: FileGroup
     lines: int
     kept: int
     removed: bool = False
 
 
 @dataclass(frozen=True)
-class Store:
+class Collector:
     """Where images and what was made of them are kept: the .sheetsync of a project, and the dataset in it.
 
     Whoever uses it holds the lock of the project (`service.locked`).
@@ -67,33 +67,33 @@ class Store:
     state: Path
     dataset: Path
 
-    def collect(self, runs: Iterable[RunInfo], progress: Progress, *, last: int, cache: bool, delete: bool) -> Waste:
+    def collect(self, runs: Iterable[RunInfo], progress: Progress, *, last: int, cache: bool, delete: bool) -> Garbage:
         """Say what nothing needs, and with `delete` remove it; stopped anywhere, the next time finds the rest.
 
         Of each recipe the `last` versions count as kept, 0 = every version there is a record of. `cache` takes what
         training keeps decoded too. Every needed image is read once, to see whether it is whole. Raises `MirrorError`.
         """
         runs, manifest = list(runs), Mirror(self.dataset, self._objects).scan()
-        known = self._objects.arrivals.known()
+        known = self._objects.fetch_log.latest()
         needed = self._needed(manifest, known, runs, last)
         images, broken, kept = self._sort(needed, progress)
         arrivals = [each for each in known.values() if each.digest in needed]
         files = (images, broken, list(self._temporary()), list(self._answers({run.id for run in runs})))
-        lines = self._objects.arrivals.lines() - len(arrivals)
+        lines = self._objects.fetch_log.count_lines() - len(arrivals)
         decoded = list(_files(self._cache))
         parts = [_part(each) for each in (*files, decoded)]
-        waste = Waste(parts[0], parts[1], parts[2], parts[3], parts[4], lines, kept)
+        waste = Garbage(parts[0], parts[1], parts[2], parts[3], parts[4], lines, kept)
         if not delete:
             return waste
         if lines:
-            self._objects.keep(arrivals)
+            self._objects.rewrite_log(arrivals)
         for path in chain(*files):
             path.unlink(missing_ok=True)
         if cache:
             shutil.rmtree(self._cache, ignore_errors=True)  # it follows no links, and what is left is in nobody's way
         return replace(waste, removed=True)
 
-    def _needed(self, manifest: Manifest, known: dict[str, Arrival], runs: list[RunInfo], last: int) -> Set[str]:
+    def _needed(self, manifest: Manifest, known: dict[str, FetchRecord], runs: list[RunInfo], last: int) -> Set[str]:
         """The digests of the images that stay."""
         shown = {entry.digest for entry in manifest}
         given = {known[entry.key].digest for entry in manifest if entry.key in known}
@@ -136,8 +136,8 @@ class Store:
         return self.state / "runs" / ".cache"
 
     @property
-    def _objects(self) -> Objects:
-        return Objects(self.state / "objects")
+    def _objects(self) -> ImageStore:
+        return ImageStore(self.state / "objects")
 
 
 def _last(lineage: list[RunInfo], last: int) -> list[str]:
@@ -169,7 +169,7 @@ def _is_file(each: os.DirEntry[str]) -> bool:
     return each.is_file(follow_symlinks=False)
 
 
-def _part(files: list[Path]) -> Part:
+def _part(files: list[Path]) -> FileGroup:
     """What another name keeps, such as one in the mirror, gives no room."""
     stats = [file.lstat() for file in files]
-    return Part(len(files), sum(stat.st_size for stat in stats if stat.st_nlink == 1))
+    return FileGroup(len(files), sum(stat.st_size for stat in stats if stat.st_nlink == 1))

@@ -7,20 +7,20 @@ import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sheetsync.common.atomic import write_text
+from sheetsync.common.atomic import write_atomic
 from sheetsync.errors import ConfigError, SheetError
-from sheetsync.project.config import CONFIG, Project, Settings, load
-from sheetsync.project.lock import locked
+from sheetsync.project.config import CONFIG, Project, Settings, load_project
+from sheetsync.project.lock import project_lock
 from sheetsync.project.template import TEMPLATE
-from sheetsync.rows.header import Columns, layout
+from sheetsync.rows.header import ColumnHeaders, find_columns
 from sheetsync.rows.ownership import check_ownership
-from sheetsync.rows.parse import parse, usual_labels
-from sheetsync.sheets import Sheet, dresser_of, open_sheet
+from sheetsync.rows.parse import common_labels, parse_rows
+from sheetsync.sheets import Sheet, formatter_of, open_sheet
 from sheetsync.sheets.google.address import same_sheet
 from sheetsync.sheets.owned_columns import our_columns
 
 if TYPE_CHECKING:
-    from sheetsync.sheets.google.formatting.formatter import Dresser
+    from sheetsync.sheets.google.formatting.formatter import Formatter
 
 
 def make_project(
@@ -35,14 +35,14 @@ def make_project(
     if config.exists():
         raise ConfigError(f"{config} is there already: edit it, or remove it first")
     opened = open_sheet(sheet, folder)
-    said = [] if "://" in sheet else _file(opened, folder, sheet)
+    said = [] if "://" in sheet else _open_or_create(opened, folder, sheet)
     toml = TEMPLATE.format(
         sheet=_quoted(sheet), recipe=_quoted(recipe), private="" if private else "# ", allow=str(private).lower()
     )
-    write_text(config, toml)
+    write_atomic(config, toml)
     try:
         table = opened.read().rows
-        layout(table, Columns())
+        find_columns(table, ColumnHeaders())
     except SheetError as error:  # the file is there in which other names can be given
         raise SheetError(f"wrote {config}, but {error}") from error
     return [*(said or [f"{opened.name}: {len(table.rows)} rows"]), f"wrote {config}"]
@@ -64,58 +64,58 @@ def find_project(folder: Path, sheet: str) -> list[str]:
         if not sheet:
             raise ConfigError(f"there is no {config}: give the sheet, a CSV file or the address of a Google Sheet")
         return make_project(folder, sheet)
-    there = load(folder).settings.sheet
+    there = load_project(folder).settings.sheet
     if sheet and not same_sheet(sheet, there):
         raise ConfigError(f"{config} is there already, for the sheet {there}: edit it, or remove it first")
     return [f"{config} is there already, and stays as it is"]
 
 
-def dress(folder: Path, *, preview: bool = False) -> list[str]:
+def format_sheet(folder: Path, *, preview: bool = False) -> list[str]:
     """Dress the Google Sheet of a project; gives lines that say what in it is sheetsync's. [] for any other sheet.
 
     `preview` adds a column of pictures. Raises `SheetsyncError`.
     """
-    project = load(folder)
-    sheet, dresser = _dressed(project)
+    project = load_project(folder)
+    sheet, dresser = _sheet_and_formatter(project)
     if dresser is None:
         return []
-    with locked(project.state):
+    with project_lock(project.state):
         book = sheet.read()
         check_ownership(book.rows, project.columns, our_columns(project.state, sheet, book))
-        found = dresser.dress(usual_labels(parse(book.rows, project.columns)), with_preview=preview)
+        found = dresser.add(common_labels(parse_rows(book.rows, project.columns)), with_preview=preview)
     return [f"in {sheet.name} these are sheetsync's (`sheetsync init --undo` takes them away):", *_indented(found)]
 
 
-def undress(folder: Path, address: str) -> list[str]:
-    """Take away what `dress` made; gives lines that say so. Raises `SheetsyncError`.
+def remove_formatting(folder: Path, address: str) -> list[str]:
+    """Take away what `add` made; gives lines that say so. Raises `SheetsyncError`.
 
     An `address` of "" is the sheet of the project, and no other is touched.
     """
-    project = load(folder)
+    project = load_project(folder)
     if address and not same_sheet(address, project.settings.sheet):
         raise ConfigError(f"the project in {folder} is about another sheet: {project.settings.sheet}")
-    with locked(project.state):
-        sheet, dresser = _dressed(project)
-        done = dresser.undress() if dresser else []
+    with project_lock(project.state):
+        sheet, dresser = _sheet_and_formatter(project)
+        done = dresser.remove() if dresser else []
     return [f"{sheet.name}:", *_indented(done)] if done else [f"{sheet.name} holds nothing that `sheetsync init` made"]
 
 
-def _dressed(project: Project) -> tuple[Sheet, Dresser | None]:
+def _sheet_and_formatter(project: Project) -> tuple[Sheet, Formatter | None]:
     sheet = open_sheet(project.settings.sheet, project.root, **project.settings.google.model_dump())
-    return sheet, dresser_of(sheet, project.columns, project.state)
+    return sheet, formatter_of(sheet, project.columns, project.state)
 
 
 def _indented(lines: list[str]) -> list[str]:
     return [f"  {line}" for line in lines]
 
 
-def _file(opened: Sheet, folder: Path, sheet: str) -> list[str]:
+def _open_or_create(opened: Sheet, folder: Path, sheet: str) -> list[str]:
     """Make a sheet in a file if it is missing, and read it; gives words on it."""
     path = folder / sheet
     if not path.exists() and path.suffix == ".csv":
         if Path(sheet).exists():
             raise ConfigError(f"{sheet} is here and not in {folder}: give its path as seen from {folder}")
-        write_text(path, "image,label,split\n")
+        write_atomic(path, "image,label,split\n")
         return [f"wrote {path} with a header: add a row an image"]
     return [f"{path}: {len(opened.read().rows.rows)} rows"]
 

@@ -12,7 +12,7 @@ from sheetsync.errors import Busy
 
 
 @contextmanager
-def locked(state: Path) -> Iterator[None]:
+def project_lock(state: Path) -> Iterator[None]:
     """One pass at a time in a project. Raises `Busy`."""
     state.mkdir(parents=True, exist_ok=True)
     try:

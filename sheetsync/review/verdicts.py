@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from sheetsync.common.text import listed
+from sheetsync.common.text import join_names
 from sheetsync.dataset.records import Entry, Manifest
 from sheetsync.images.records import Failure
 from sheetsync.rows.records import Snapshot
@@ -26,7 +26,7 @@ class Verdict:
     values: Mapping[str, Value]
 
 
-def verdicts(
+def make_verdicts(
     snapshot: Snapshot,
     manifest: Manifest,
     failures: Iterable[Failure],
@@ -37,18 +37,18 @@ def verdicts(
 ) -> dict[str, Verdict]:
     """Key -> what the machine says of the image. A column that is absent stays empty on its row.
 
-    Depends on the images alone, not on where their rows are. The status of a row with a `provisional` prediction
-    says so. `changed` as in `collect.Mirrored`.
+    Depends on the images alone, not on where their rows are. The status of a row with a provisional prediction
+    says so. `changed_at` as in `collect.DatasetState`.
     """
     said = {prediction.key: prediction for prediction in predictions}
     held = {entry.key: entry for entry in manifest}
     broken = {failure.key: failure_words(failure) for failure in failures}
     facts = _facts(manifest, broken, changed or {})
-    ranks = {key: rank for rank, key in enumerate(ranked(said.values()), start=1)}
+    ranks = {key: rank for rank, key in enumerate(rank(said.values()), start=1)}
     reasons = _reasons(manifest, said)
     found = {}
     for row in snapshot.rows:
-        key, values = row.key, _said(said.get(row.key))
+        key, values = row.key, _prediction_cells(said.get(row.key))
         if row.split == SKIP or key not in held:
             values = {"used_split": SKIP} if row.split == SKIP else {}
             values["status"] = broken.get(key, OK)
@@ -69,10 +69,10 @@ def failure_words(failure: Failure) -> str:
     if not failure.times:
         return failure.reason
     times = "once" if failure.times == 1 else f"{failure.times} times"
-    return f"{failure.reason}; tried {times}, last {_when(failure.last)}, next after {_when(failure.until)} UTC"
+    return f"{failure.reason}; tried {times}, last {_day(failure.last)}, next after {_day(failure.until)} UTC"
 
 
-def _when(seconds: int) -> str:
+def _day(seconds: int) -> str:
     return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%d %H:%M}"
 
 
@@ -84,13 +84,13 @@ def _facts(manifest: Manifest, broken: Mapping[str, str], changed: Mapping[str, 
         if copies[digest] > 1:
             facts[key].append(f"the same image is at {copies[digest]} addresses")
         if key in changed:
-            facts[key].append(f"its image changed on {_when(changed[key]).split()[0]}")
+            facts[key].append(f"its image changed on {_day(changed[key]).split()[0]}")
         if key in broken:
             facts[key].append(f"kept as it was, for its address fails: {broken[key]}")
     return facts
 
 
-def ranked(predictions: Iterable[Prediction]) -> list[str]:
+def rank(predictions: Iterable[Prediction]) -> list[str]:
     """Keys of the labelled images, the most doubtful label first.
 
     Self-confidence, the out-of-sample probability of the given label, ranks best on its own among cheap scores
@@ -100,7 +100,7 @@ def ranked(predictions: Iterable[Prediction]) -> list[str]:
     return [key for _, key in sorted(scored)]
 
 
-def _said(prediction: Prediction | None) -> dict[str, Value]:
+def _prediction_cells(prediction: Prediction | None) -> dict[str, Value]:
     if prediction is None:
         return {}
     values: dict[str, Value] = {"prediction": prediction.label, "confidence": round(prediction.confidence, DIGITS)}
@@ -130,6 +130,6 @@ def _reasons(manifest: Manifest, said: Mapping[str, Prediction]) -> dict[str, li
 def _equal_words(entries: list[Entry]) -> list[str]:
     labels = {entry.label for entry in entries if entry.label}
     splits = [split for split in ("train", "val", "test") if any(entry.split == split for entry in entries)]
-    words = [f"same image labelled {listed(labels, ' and ')}"] if len(labels) > 1 else []
+    words = [f"same image labelled {join_names(labels, ' and ')}"] if len(labels) > 1 else []
     words += [f"same image in {' and '.join(splits)}"] if len(splits) > 1 else []
     return words or ["same image at another address"]

@@ -9,19 +9,19 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping
 
 from sheetsync.review.verdicts import Verdict
-from sheetsync.rows.header import Columns, layout
+from sheetsync.rows.header import ColumnHeaders, find_columns
 from sheetsync.rows.ownership import check_ownership
-from sheetsync.rows.parse import parse
+from sheetsync.rows.parse import parse_rows
 from sheetsync.rows.records import Snapshot
-from sheetsync.rows.schema import warned
+from sheetsync.rows.schema import with_warning
 from sheetsync.rows.table import AddColumns, Book, CellUpdate, Change, Value, same
 
 # What the machine says of a label, and not of the image alone.
-OF_LABEL = ("label_quality", "review", "review_rank")
+LABEL_DEPENDENT = ("label_quality", "review", "review_rank")
 
 
-def row_changes(
-    book: Book, columns: Columns, verdicts: Mapping[str, Verdict], ours: Collection[str], *, local: bool
+def plan_row_changes(
+    book: Book, columns: ColumnHeaders, verdicts: Mapping[str, Verdict], ours: Collection[str], *, local: bool
 ) -> tuple[Change, ...]:
     """What makes the machine's cells of a reading say what they should; () when they do.
 
@@ -29,11 +29,11 @@ def row_changes(
     Raises `SheetError` when people filled a column of that name themselves; see `check_ownership`.
     """
     check_ownership(book.rows, columns, ours)
-    where = layout(book.rows, columns)
+    where = find_columns(book.rows, columns)
     missing = tuple(header for name, header in columns.machine.items() if name not in where.machine)
     if missing:
         return (AddColumns("rows", missing),)
-    wanted = _wanted(parse(book.rows, columns, local=local), verdicts)
+    wanted = _wanted(parse_rows(book.rows, columns, local=local), verdicts)
     return tuple(_updates(book, where.machine, wanted))
 
 
@@ -58,7 +58,7 @@ def _wanted(snapshot: Snapshot, verdicts: Mapping[str, Verdict]) -> dict[int, Ma
         if not issue.warning:
             wanted[issue.number] = {"status": issue.problem}
         elif status := wanted[issue.number].get("status"):
-            wanted[issue.number] = {**wanted[issue.number], "status": warned(status, issue.problem)}
+            wanted[issue.number] = {**wanted[issue.number], "status": with_warning(status, issue.problem)}
     return wanted
 
 
@@ -68,4 +68,4 @@ def _values(verdict: Verdict | None, label: str) -> Mapping[str, Value]:
     if verdict.label == label:
         return verdict.values
     # It was labelled otherwise while the pass was at work.
-    return {name: value for name, value in verdict.values.items() if name not in OF_LABEL}
+    return {name: value for name, value in verdict.values.items() if name not in LABEL_DEPENDENT}

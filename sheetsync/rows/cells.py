@@ -8,8 +8,8 @@ import unicodedata
 from functools import lru_cache
 from urllib.parse import quote, urlsplit, urlunsplit
 
-from sheetsync.common.text import quoted
-from sheetsync.rows.folder_names import fitting
+from sheetsync.common.text import quote_inline
+from sheetsync.rows.folder_names import shorten_label
 from sheetsync.rows.schema import SKIP, SPLITS
 
 FORMULA = re.compile(r'=\s*(?:IMAGE|HYPERLINK)\s*\(\s*"((?:[^"]|"")*)"\s*[,;)]', re.IGNORECASE)
@@ -45,9 +45,9 @@ def read_image(cell: str, *, local: bool) -> str:
     if DATA.match(given):
         return _normal_data(given)
     if len(given) > URL_CHARS:
-        raise ValueError(f"not an image URL (longer than {URL_CHARS} characters): {quoted(given)}")
+        raise ValueError(f"not an image URL (longer than {URL_CHARS} characters): {quote_inline(given)}")
     if UNSEEN.search(given):
-        raise ValueError(f"not an image URL (a line break or another unseen character is in it): {quoted(given)}")
+        raise ValueError(f"not an image URL (a line break or another unseen character is in it): {quote_inline(given)}")
     if given[:5].lower() in ("s3://", "gs://"):
         return _normal_object(given)
     if SCHEME.match(given) or not local:
@@ -72,11 +72,11 @@ def normal_url(given: str) -> str:
         parts = urlsplit(given)
         port = parts.port
     except ValueError:
-        raise ValueError(f"not an image URL: {quoted(given)}") from None
+        raise ValueError(f"not an image URL: {quote_inline(given)}") from None
     if parts.scheme.lower() not in ("http", "https") or not parts.hostname:
-        raise ValueError(f"not an image URL (it must begin with http:// or https://): {quoted(given)}")
+        raise ValueError(f"not an image URL (it must begin with http:// or https://): {quote_inline(given)}")
     if ":" not in parts.hostname and IN_NO_HOST.search(parts.hostname):  # two readers could see two hosts in it
-        raise ValueError(f"not an image URL: {quoted(given)}")
+        raise ValueError(f"not an image URL: {quote_inline(given)}")
     if parts.username is not None:
         raise ValueError("a URL here must not hold a user name or password")
     host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
@@ -90,16 +90,18 @@ def _normal_data(given: str) -> str:
     """A data: address without the blanks that line it up."""
     clean = "".join(given.split())
     if len(clean) > DATA_CHARS:
-        raise ValueError(f"not an image URL (longer than {DATA_CHARS} characters): {quoted(given)}")
+        raise ValueError(f"not an image URL (longer than {DATA_CHARS} characters): {quote_inline(given)}")
     if UNSEEN.search(clean):
-        raise ValueError(f"not an image URL (an unseen character is in it): {quoted(given)}")
+        raise ValueError(f"not an image URL (an unseen character is in it): {quote_inline(given)}")
     return "data" + clean[4:]
 
 
 def _normal_object(given: str) -> str:
     match = BUCKET.fullmatch(given)
     if match is None or {"", ".", ".."} & {*match[2].split("/")}:
-        raise ValueError(f"not an image URL (in a bucket it is like s3://bucket/folder/image.png): {quoted(given)}")
+        raise ValueError(
+            f"not an image URL (in a bucket it is like s3://bucket/folder/image.png): {quote_inline(given)}"
+        )
     return f"{match[1].lower()}://{match[2]}"
 
 
@@ -108,25 +110,27 @@ def _normal_path(given: str) -> str:
         return given
     parts = [part for part in given.replace("\\", "/").split("/") if part != "."]
     if not any(parts[:1]) or ".." in parts or parts[0].startswith("~") or parts[0][1:] == ":":
-        raise ValueError(f"a path must stay inside the folder of images: {quoted(given)}")
+        raise ValueError(f"a path must stay inside the folder of images: {quote_inline(given)}")
     return "/".join(part for part in parts if part)
 
 
 @lru_cache(1 << 16)
 def read_label(cell: str) -> str:
-    """The label in a cell, "" where there is none; one too long for a folder in its short form (`folders.fitting`).
+    """The label in a cell, "" where there is none; one too long for a folder is shortened (`shorten_label`).
 
     Raises `ValueError` with a sentence for an annotator.
     """
-    if piled(cell):
-        raise ValueError(f"label cannot be used: {quoted(cell.strip())} has a letter with over {MOST_MARKS} accents")
+    if has_piled_accents(cell):
+        raise ValueError(
+            f"label cannot be used: {quote_inline(cell.strip())} has a letter with over {MOST_MARKS} accents"
+        )
     label = written_label(cell)
     if UNSEEN.search(label):
-        raise ValueError(f"label cannot be used: {quoted(label)} holds a line break or another unseen character")
-    return fitting(label)
+        raise ValueError(f"label cannot be used: {quote_inline(label)} holds a line break or another unseen character")
+    return shorten_label(label)
 
 
-def piled(text: str) -> bool:
+def has_piled_accents(text: str) -> bool:
     """Whether a letter has more accents than any language needs: the time to put them in order is their square."""
     marks = "".join("x" if unicodedata.combining(char) else " " for char in text) if len(text) > MOST_MARKS else ""
     return "x" * (MOST_MARKS + 1) in marks
@@ -145,5 +149,5 @@ def read_split(cell: str) -> str:
     """
     split = cell.strip().casefold()
     if split not in ("", *SPLITS, SKIP):
-        raise ValueError(f"unknown split {quoted(cell.strip())}: use train, val, test or skip, or leave it empty")
+        raise ValueError(f"unknown split {quote_inline(cell.strip())}: use train, val, test or skip, or leave it empty")
     return split

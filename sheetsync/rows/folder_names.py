@@ -19,7 +19,7 @@ DEVICE = re.compile(r"(?:con|prn|aux|nul|conin\$|conout\$|(?:com|lpt)[0-9¹²³]
 
 
 @lru_cache(1 << 16)
-def folder(label: str, twin: int = 0) -> str:
+def folder_name(label: str, twin: int = 0) -> str:
     """The name of the folder of a label; `label_of` is its inverse. Each bit of `twin` escapes one character more.
 
     >>> folder("50%"), folder("a/b"), folder("Con.1"), folder(".."), folder("cat", 0b101)
@@ -42,7 +42,7 @@ def label_of(name: str) -> str:
     return unicodedata.normalize("NFC", unquote(name))
 
 
-def twins(labels: Iterable[str]) -> dict[str, str]:
+def disambiguate(labels: Iterable[str]) -> dict[str, str]:
     """The folders of those labels that some file system would put into the folder of another, label -> name.
 
     The first of them in order keeps the folder of its own. Depends on the set of labels only.
@@ -54,22 +54,22 @@ def twins(labels: Iterable[str]) -> dict[str, str]:
     tried: Counter[str] = Counter()
     found: dict[str, str] = {}
     for label in sorted(set(labels)):
-        plain = name = folder(label)
-        alike = folded(plain)
-        while folded(name) in taken:
+        plain = name = folder_name(label)
+        alike = casefold_name(plain)
+        while casefold_name(name) in taken:
             tried[alike] += 1
-            name = folder(label, tried[alike])
-        taken.add(folded(name))
+            name = folder_name(label, tried[alike])
+        taken.add(casefold_name(name))
         found |= {label: name} if name != plain else {}
     return found
 
 
-def folded(name: str) -> str:
+def casefold_name(name: str) -> str:
     """What names have in common that a file system may take for one: Unicode's canonical caseless matching."""
     return unicodedata.normalize("NFD", unicodedata.normalize("NFD", name).casefold())
 
 
-def fitting(label: str) -> str:
+def shorten_label(label: str) -> str:
     """A label that can name a folder: itself, or as much of its start as fits, and 8 hex characters of its SHA-256."""
     if len(label) <= NAME_BYTES and _size(label) <= NAME_BYTES:
         return label
@@ -79,4 +79,4 @@ def fitting(label: str) -> str:
 
 
 def _size(label: str) -> int:
-    return len(folder(label).encode())
+    return len(folder_name(label).encode())

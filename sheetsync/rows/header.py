@@ -7,9 +7,9 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from sheetsync.common.text import quoted
+from sheetsync.common.text import quote_inline
 from sheetsync.errors import SheetError
-from sheetsync.rows.cells import piled
+from sheetsync.rows.cells import has_piled_accents
 from sheetsync.rows.schema import MACHINE_COLUMNS
 from sheetsync.rows.table import Table
 
@@ -17,7 +17,7 @@ BLANK = ("Zs", "Zl", "Zp", "Cf")  # Unicode categories: blanks, and what has no 
 
 
 @dataclass(frozen=True, slots=True)
-class Columns:
+class ColumnHeaders:
     """The headers to look for. `image` may have several names, the first found counts.
 
     `machine` maps the columns sheetsync fills (`records.MACHINE_COLUMNS`) to what they are called here.
@@ -31,7 +31,7 @@ class Columns:
 
 
 @dataclass(frozen=True, slots=True)
-class Layout:
+class ColumnLayout:
     """Where the columns stand in one reading, counted from 0; None or absent where there is none."""
 
     image: int
@@ -46,36 +46,36 @@ class Layout:
         return 1 + max(self.image, self.label, self.split or 0, *self.tags.values())
 
 
-def layout(table: Table, columns: Columns) -> Layout:
+def find_columns(table: Table, columns: ColumnHeaders) -> ColumnLayout:
     """Find the columns by their headers, ignoring case and surrounding blanks.
 
     Raises `SheetError` for an empty sheet, a missing column, or one of ours that occurs twice.
     """
-    places = _places(table.header)
-    image = next((place for name in columns.image if (place := _place(places, name)) is not None), None)
-    label = _place(places, columns.label)
-    tags = {tag: _place(places, tag) for tag in columns.tags}
+    places = _positions_by_name(table.header)
+    image = next((place for name in columns.image if (place := _position(places, name)) is not None), None)
+    label = _position(places, columns.label)
+    tags = {tag: _position(places, tag) for tag in columns.tags}
     _require(table, {" or ".join(columns.image): image, columns.label: label, **tags})
     assert image is not None  # noqa: S101  # just required
     assert label is not None  # noqa: S101
-    machine = {name: _place(places, header) for name, header in columns.machine.items()}
-    return Layout(image, label, _place(places, columns.split), _found(tags), _found(machine))
+    machine = {name: _position(places, header) for name, header in columns.machine.items()}
+    return ColumnLayout(image, label, _position(places, columns.split), _found(tags), _found(machine))
 
 
-def _places(header: Sequence[str]) -> dict[str, list[int]]:
+def _positions_by_name(header: Sequence[str]) -> dict[str, list[int]]:
     places: dict[str, list[int]] = defaultdict(list)
     for place, name in enumerate(header):
-        places[_header(name)].append(place)
+        places[_normalised(name)].append(place)
     return places
 
 
-def _header(name: str) -> str:
+def _normalised(name: str) -> str:
     plain = name.strip()
-    return (plain if piled(plain) else unicodedata.normalize("NFC", plain)).casefold()
+    return (plain if has_piled_accents(plain) else unicodedata.normalize("NFC", plain)).casefold()
 
 
-def _place(places: Mapping[str, list[int]], name: str) -> int | None:
-    found = places.get(_header(name), [])
+def _position(places: Mapping[str, list[int]], name: str) -> int | None:
+    found = places.get(_normalised(name), [])
     if len(found) > 1:
         where = " and ".join(column_letter(place) for place in found)
         raise SheetError(f"the header '{name}' occurs twice, in columns {where}: rename one of them")
@@ -87,7 +87,7 @@ def _require(table: Table, wanted: Mapping[str, int | None]) -> None:
     if not any(cell.strip() for cell in table.header):
         raise SheetError(f"the sheet is empty: its first row must hold the headers {', '.join(wanted)}")
     if missing:
-        found = ", ".join(quoted(cell.strip()) for cell in table.header if cell.strip())
+        found = ", ".join(quote_inline(cell.strip()) for cell in table.header if cell.strip())
         raise SheetError(
             f"no column is called {', nor '.join(missing)} (found: {found}): rename a header in row 1, "
             "or name yours under [columns] in sheetsync.toml"
@@ -112,7 +112,7 @@ def column_letter(column: int) -> str:
     return letters
 
 
-def is_blank(cells: Sequence[str], where: Layout) -> bool:
+def is_blank(cells: Sequence[str], where: ColumnLayout) -> bool:
     """Whether people left this row empty; what the machine wrote and boxes nobody ticked do not count."""
     machine = set(where.machine.values())
     return all(cell.strip() in ("", "FALSE") for place, cell in enumerate(cells) if place not in machine)

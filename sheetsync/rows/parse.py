@@ -11,22 +11,22 @@ from collections import Counter, defaultdict
 from collections.abc import Container, Iterable, Mapping, Sequence
 from functools import lru_cache
 
-from sheetsync.common.memo import of_last
-from sheetsync.common.text import listed
+from sheetsync.common.memo import cache_last
+from sheetsync.common.text import join_names
 from sheetsync.rows.cells import image_key, read_image, read_label, read_split, written_label
-from sheetsync.rows.header import BLANK, Columns, Layout, is_blank, layout
+from sheetsync.rows.header import BLANK, ColumnHeaders, ColumnLayout, find_columns, is_blank
 from sheetsync.rows.records import Issue, Row, Snapshot
 from sheetsync.rows.schema import SKIP
 from sheetsync.rows.table import Table
 
 
-@of_last
-def parse(table: Table, columns: Columns, *, local: bool = False) -> Snapshot:
+@cache_last
+def parse_rows(table: Table, columns: ColumnHeaders, *, local: bool = False) -> Snapshot:
     """What a reading says: usable rows, one a key, and an `Issue` for every row with something wrong.
 
     `local` allows relative paths as images. Raises `SheetError` when the header is not usable.
     """
-    where = layout(table, columns)
+    where = find_columns(table, columns)
     width = where.width
     whole = (cells + ("",) * (width - len(cells)) for cells in table.rows)
     read = [_read_row(number, cells, where, local) for number, cells in enumerate(whole, start=2)]
@@ -46,13 +46,13 @@ def parse(table: Table, columns: Columns, *, local: bool = False) -> Snapshot:
     )
 
 
-def usual_labels(snapshot: Snapshot) -> list[str]:
+def common_labels(snapshot: Snapshot) -> list[str]:
     """The labels worth offering, sorted: those of several images, since one of its own is often a slip of the hand."""
     counts = Counter(row.label for row in snapshot.rows if row.label)
     return sorted(label for label, count in counts.items() if count > 1) or sorted(counts)
 
 
-def _read_row(number: int, cells: Sequence[str], where: Layout, local: bool) -> Row | Issue | None:
+def _read_row(number: int, cells: Sequence[str], where: ColumnLayout, local: bool) -> Row | Issue | None:
     if cells[where.image].strip() in ("", "FALSE") and is_blank(cells, where):
         return None
     try:
@@ -77,9 +77,9 @@ def _merge(group: Sequence[Row]) -> Row | str:
         return first
     labels, splits = ({getattr(row, name) for row in group} - {""} for name in ("label", "split"))
     if len(labels) > 1:
-        return f"this image has several labels: {listed(labels, ', ')}"
+        return f"this image has several labels: {join_names(labels, ', ')}"
     if len(splits) > 1:
-        return f"this image is in several splits: {listed(splits, ', ')}"
+        return f"this image is in several splits: {join_names(splits, ', ')}"
     tags = {tag: _agreed(row.tags[tag] for row in group) for tag in first.tags}
     return Row(first.number, first.key, first.url, "".join(labels), "".join(splits), tags)
 
@@ -89,7 +89,7 @@ def _agreed(values: Iterable[str]) -> str:
     return given.pop() if len(given) == 1 else ""
 
 
-def _shortened(rows: Iterable[Row], table: Table, where: Layout) -> set[int]:
+def _shortened(rows: Iterable[Row], table: Table, where: ColumnLayout) -> set[int]:
     """The numbers of the rows whose label is longer in the sheet."""
     ends = (row for row in rows if "…" in row.label)
     return {row.number for row in ends if written_label(table.cell(row.number, where.label)) != row.label}

@@ -43,7 +43,7 @@ MARK = "predictions are provisional"
 PROVISIONAL = f"{OK}, {MARK}"
 
 
-def warned(status: Value, warning: str) -> Value:
+def with_warning(status: Value, warning: str) -> Value:
     """The status of a row that can be used and has something to be told of as well."""
     ok, comma, facts = str(status).partition(", ")
     if ok != OK:

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 from sheetsync.errors import SheetError
 from sheetsync.sheets.base import Sheet
 from sheetsync.sheets.csv.sheet import CsvSheet
-from sheetsync.sheets.google.address import _GOOGLE, SIGN_IN, _place, _trusted
+from sheetsync.sheets.google.address import GOOGLE_SHEET, SIGN_IN_FILE, spreadsheet_and_gid, trusted_endpoint
 
 if TYPE_CHECKING:
-    from sheetsync.rows.header import Columns
-    from sheetsync.sheets.google.formatting.formatter import Dresser
+    from sheetsync.rows.header import ColumnHeaders
+    from sheetsync.sheets.google.formatting.formatter import Formatter
 
-__all__ = ["Sheet", "dresser_of", "open_sheet"]
+__all__ = ["Sheet", "formatter_of", "open_sheet"]
 
 _SUFFIXES = (".csv", ".tsv", ".txt")
 
@@ -26,11 +26,11 @@ def open_sheet(
     """The sheet at an address: a CSV file, by its path seen from `base`, or a Google Sheet. Nothing is read yet.
 
     For a Google Sheet: `credentials` is the path of a key file, `scores` the title of the tab for scores, `endpoint`
-    another server that speaks the same protocol (see `_trusted`); who signed in is kept in `base`. Raises `SheetError`.
+    another server of the same protocol (see `trusted_endpoint`); the sign-in is kept in `base`. Raises `SheetError`.
     """
-    if google := _GOOGLE.fullmatch(address):
-        access = base / credentials, base / SIGN_IN
-        return _google(*_place(google), access, scores, endpoint)
+    if google := GOOGLE_SHEET.fullmatch(address):
+        access = base / credentials, base / SIGN_IN_FILE
+        return _google(*spreadsheet_and_gid(google), access, scores, endpoint)
     if address.lower().startswith(("http://", "https://")):
         raise SheetError(
             f"{address} is no sheet: give the address of a Google Sheet (https://docs.google.com/spreadsheets/d/…), "
@@ -45,24 +45,24 @@ def open_sheet(
 
 def _google(spreadsheet: str, gid: int | None, access: tuple[Path, Path], scores: str, endpoint: str) -> Sheet:
     from sheetsync.auth.credentials import load_credentials
-    from sheetsync.sheets.google.client import Client, Elsewhere
+    from sheetsync.sheets.google.client import Client, EndpointAdapter
     from sheetsync.sheets.google.sheet import GoogleSheet
 
-    endpoint = _trusted(endpoint)
+    endpoint = trusted_endpoint(endpoint)
     client = Client(load_credentials(*access))
     if endpoint:
-        client.session.mount("https://", Elsewhere(endpoint))
+        client.session.mount("https://", EndpointAdapter(endpoint))
     return GoogleSheet(client, spreadsheet, gid, scores)
 
 
-def dresser_of(sheet: Sheet, columns: Columns, state: Path) -> Dresser | None:
+def formatter_of(sheet: Sheet, columns: ColumnHeaders, state: Path) -> Formatter | None:
     """What dresses a Google Sheet for the people in it; None for a sheet that cannot be dressed."""
     if isinstance(sheet, CsvSheet):  # and spare it what follows
         return None
-    from sheetsync.sheets.google.formatting.formatter import Dresser
+    from sheetsync.sheets.google.formatting.formatter import Formatter
     from sheetsync.sheets.google.sheet import GoogleSheet
 
     if not isinstance(sheet, GoogleSheet):
         return None
     name = hashlib.sha256(sheet.identity.encode()).hexdigest()[:16]
-    return Dresser(sheet, columns, state / "offered" / f"{name}.txt")
+    return Formatter(sheet, columns, state / "offered" / f"{name}.txt")

@@ -9,7 +9,7 @@ from sheetsync.errors import SheetChanged, SheetError
 from sheetsync.rows.table import AddColumns, AddRow, Book, Change
 from sheetsync.sheets import Sheet
 
-TRIES = 10  # how often a sheet that people keep changing is read again before giving up
+MAX_ATTEMPTS = 10  # how often a sheet that people keep changing is read again before giving up
 
 
 def write_back(sheet: Sheet, wanted: Callable[[Book], tuple[Change, ...]]) -> int:
@@ -19,7 +19,7 @@ def write_back(sheet: Sheet, wanted: Callable[[Book], tuple[Change, ...]]) -> in
     write, and the next reading shows what it hit. Raises `SheetError` when people keep changing the sheet.
     """
     cells = 0
-    for _ in range(TRIES):
+    for _ in range(MAX_ATTEMPTS):
         with suppress(SheetChanged):
             book = sheet.read()
             changes = wanted(book)

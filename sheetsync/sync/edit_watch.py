@@ -7,15 +7,17 @@ from collections.abc import Callable
 from sheetsync.common.progress import Progress
 from sheetsync.errors import SheetError, Shrunk
 
-RESTARTS = 3  # of one pass; then it finishes what it trains, so that a team that never rests gets scores as well
+MAX_RESTARTS = 3  # of one pass; then it finishes what it trains, so that a team that never rests gets scores as well
 
 
-class Edited(Exception):
+class TrainingDataChanged(Exception):
     """People changed what the model in training would see."""
 
 
-def watched(progress: Progress, changed: Callable[[], bool], clock: Callable[[], float], seconds: float) -> Progress:
-    """The same progress, through which `Edited` is raised once `changed` says so; it is asked every so many seconds.
+def with_edit_check(
+    progress: Progress, changed: Callable[[], bool], clock: Callable[[], float], seconds: float
+) -> Progress:
+    """Wrap a progress callback: ask `changed()` every so many seconds, raise `TrainingDataChanged` if it says so.
 
     A sheet that cannot be read then, or that suddenly looks empty, is no reason to stop a training.
     """
@@ -25,14 +27,14 @@ def watched(progress: Progress, changed: Callable[[], bool], clock: Callable[[],
         nonlocal last
         progress(stage, done, total, message)
         if clock() - last >= seconds:
-            if _certain(changed):
-                raise Edited
+            if _is_changed(changed):
+                raise TrainingDataChanged
             last = clock()
 
     return told
 
 
-def _certain(changed: Callable[[], bool]) -> bool:
+def _is_changed(changed: Callable[[], bool]) -> bool:
     try:
         return changed()
     except (SheetError, Shrunk):

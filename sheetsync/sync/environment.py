@@ -12,7 +12,7 @@ from sheetsync.trainer.base import Trainer
 
 
 @dataclass(frozen=True)
-class World:
+class Environment:
     """Everything outside that a pass touches, handed in. `clock` gives seconds, `now` those since 1970."""
 
     sheet: Sheet

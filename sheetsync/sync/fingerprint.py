@@ -8,29 +8,29 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sheetsync import __version__
-from sheetsync.common.atomic import write_text
+from sheetsync.common.atomic import write_atomic
 
 
 @dataclass(frozen=True, slots=True)
-class Settled:
+class FingerprintFile:
     """A file with the mark of all that a pass depends on. Without it, a pass looks again."""
 
     file: Path
 
-    def same(self, mark: str) -> bool:
+    def matches(self, mark: str) -> bool:
         """Whether this is what was seen the last time."""
         try:
             return self.file.read_text(encoding="utf-8") == f"{mark}\n"
         except (OSError, UnicodeDecodeError):
             return False
 
-    def keep(self, mark: str) -> None:
+    def save(self, mark: str) -> None:
         """Note that nothing is left to do for what has this mark."""
-        if not self.same(mark):
-            write_text(self.file, f"{mark}\n")
+        if not self.matches(mark):
+            write_atomic(self.file, f"{mark}\n")
 
 
-def mark(facts: Iterable[object]) -> str:
+def fingerprint(facts: Iterable[object]) -> str:
     """64 hex characters that differ where facts do, or the version of sheetsync. `repr` shows all of a fact.
 
     >>> mark([1, "a"]) == mark([1, "a"]), mark([1, "a"]) == mark(["1", "a"])

@@ -16,8 +16,8 @@ from sheetsync.versions.records import Step
 class Report:
     """What one pass saw and did; `sheetsync sync --json` prints it.
 
-    `rows` counts rows whose image can be used. `restored` images came from the store without a request; `asked`
-    addresses were asked whether they still give the same, and `changed` ones did not.
+    `rows` counts rows whose image can be used. `restored` images came from the store without a request; `checked_at`
+    addresses were asked whether they still give the same, and `changed_at` ones did not.
     `cells` counts cells written, those of new columns and rows too. `untrained` says why nothing could be
     trained, "" when a run stands behind this revision. `version` is the name of this revision, such as v13, and
     `step` what a pass that trained can say of it and the version before.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sheetsync.common.text import shown
+from sheetsync.common.text import shorten
 from sheetsync.rows.records import Issue
 from sheetsync.sync.report import Report
 from sheetsync.versions.records import Changes, Comparison, Step
@@ -34,11 +34,12 @@ def score_words(score: Mapping[str, Any]) -> str:
 def step_words(step: Step) -> str:
     """`v12 -> v13: 31 relabels, +0.8 points (0.1 to 1.5)`."""
     compared = comparison_words(step.compared) if step.compared else step.why
-    parts = [*(_change_words(step.changes) if step.changes else ["what changed was not kept"]), compared]
+    parts = [*(change_words(step.changes) if step.changes else ["what changed was not kept"]), compared]
     return f"{step.before} -> {step.after}: {', '.join(parts)}"
 
 
-def _change_words(changes: Changes) -> list[str]:
+def change_words(changes: Changes) -> list[str]:
+    """What changed between two versions, `31 relabels`, `4 new`; zeros are left out."""
     words = {
         "added": "new",
         "removed": "gone",
@@ -69,10 +70,10 @@ def _points(share: float, sign: str = "-") -> str:
 def problem_lines(report: Report) -> list[str]:
     """A line for each image that could not be had and each row with something wrong."""
     failures = sorted(report.failures, key=lambda failure: failure.number)
-    lines = [f"row {each.number}: {shown(each.url, URL_SHOWN)}: {each.reason}" for each in failures]
-    return lines + _issue_lines(report.issues)
+    lines = [f"row {each.number}: {shorten(each.url, URL_SHOWN)}: {each.reason}" for each in failures]
+    return lines + issue_lines(report.issues)
 
 
-def _issue_lines(issues: Sequence[Issue]) -> list[str]:
+def issue_lines(issues: Sequence[Issue]) -> list[str]:
     """Rows that cannot be used come first."""
     return [f"row {issue.number}: {issue.problem}" for issue in sorted(issues, key=lambda issue: issue.warning)]

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Protocol
 
-from sheetsync.common.memo import of_last
+from sheetsync.common.memo import cache_last
 from sheetsync.common.progress import Progress
 from sheetsync.dataset.records import Manifest
 from sheetsync.trainer.records import Prediction, RunInfo
@@ -27,21 +27,21 @@ class Trainer(Protocol):
     def train(self, revision: str, progress: Progress, seed: int = 0) -> RunInfo:
         """Train on the mirror as it is, with the seed of the recipe raised by `seed`. Raises `TrainingError`."""
 
-    def provisional(self, manifest: Manifest, progress: Progress) -> list[Prediction]:
+    def predict_provisionally(self, manifest: Manifest, progress: Progress) -> list[Prediction]:
         """What can be said of every image of the mirror at once, out of sample. Raises `TrainingError`."""
 
     def predictions(self, run: RunInfo, manifest: Manifest, progress: Progress) -> list[Prediction]:
         """What the run says of every image of the mirror, out of sample. Raises `TrainingError`."""
 
-    def judged(self, run: RunInfo) -> Mapping[str, str]:
+    def out_of_sample_labels(self, run: RunInfo) -> Mapping[str, str]:
         """Content digest -> the label that a model of the run which never learned from this image gives it.
 
         "" where every model of the run learned from it. Looks only. Raises `TrainingError` for a broken run.
         """
 
 
-@of_last
-def untrainable(manifest: Manifest) -> str:
+@cache_last
+def why_untrainable(manifest: Manifest) -> str:
     """Why there is nothing to learn from these images yet; "" when there is."""
     classes = Counter(entry.label for entry in manifest if entry.split == "train")
     if len(classes) >= 2:

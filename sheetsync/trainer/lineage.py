@@ -13,18 +13,18 @@ MOST_SEEDS = 20  # trainings of one version
 
 def predecessor(run: RunInfo, runs: Iterable[RunInfo]) -> RunInfo | None:
     """The run of the same recipe, to the last number, that was finished last before this one."""
-    earlier = [other for other in lineage(run, runs) if when(other) < when(run)]
+    earlier = [other for other in lineage(run, runs) if finished_at(other) < finished_at(run)]
     return earlier[-1] if earlier else None
 
 
 def lineage(run: RunInfo, runs: Iterable[RunInfo]) -> list[RunInfo]:
     """All runs of the same recipe, to the last number, in the order in which they were finished."""
-    return sorted((other for other in runs if _recipe(other) == _recipe(run)), key=when)
+    return sorted((other for other in runs if _recipe(other) == _recipe(run)), key=finished_at)
 
 
-def version(run: RunInfo, runs: Iterable[RunInfo]) -> str:
+def version_name(run: RunInfo, runs: Iterable[RunInfo]) -> str:
     """What people call the version of the sheet that a run was trained on: v1, v2, and so on for each recipe."""
-    return f"v{1 + sum(when(other) < when(run) for other in lineage(run, runs))}"
+    return f"v{1 + sum(finished_at(other) < finished_at(run) for other in lineage(run, runs))}"
 
 
 def _recipe(run: RunInfo) -> str:
@@ -32,12 +32,12 @@ def _recipe(run: RunInfo) -> str:
     return run.id.rpartition("-")[2]
 
 
-def when(run: RunInfo) -> tuple[str, str]:
+def finished_at(run: RunInfo) -> tuple[str, str]:
     """What runs are ordered by: when they were finished, and where that is the same, their names."""
     return str(run.metrics["created"]), run.id
 
 
-def reseeded(run: RunInfo, runs: Iterable[RunInfo]) -> dict[int, RunInfo]:
+def seed_variants(run: RunInfo, runs: Iterable[RunInfo]) -> dict[int, RunInfo]:
     """The runs on the same revision that differ by a raised seed alone: by how much -> run. The run itself is 0."""
     first, rest = _seed(run)
     same = [other for other in runs if other.revision == run.revision and _seed(other)[1] == rest]
@@ -52,7 +52,7 @@ def _seed(run: RunInfo) -> tuple[int, Mapping[str, Any]]:
     return seed if isinstance(seed, int) else 0, rest
 
 
-def score(run: RunInfo, seeds: Collection[RunInfo] = ()) -> dict[str, Any]:
+def score_of(run: RunInfo, seeds: Collection[RunInfo] = ()) -> dict[str, Any]:
     """The figures of a run that people compare; None where a split is empty.
 
     `seeds` are the runs of all seeds, this one among them, whose validation accuracies have a mean and, if they are

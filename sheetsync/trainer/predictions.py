@@ -7,12 +7,12 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TypeAlias
 
-from sheetsync.dataset.records import Entry, Manifest, image_of
+from sheetsync.dataset.records import Entry, Manifest, image_in_name
 from sheetsync.errors import TrainingError
 from sheetsync.rows.folder_names import label_of
 from sheetsync.trainer.records import Prediction
 
-Said: TypeAlias = Mapping[tuple[str, str], Prediction]  # by key and content digest of the image
+Predictions: TypeAlias = Mapping[tuple[str, str], Prediction]  # by key and content digest of the image
 
 
 def read_predictions(path: Path) -> dict[tuple[str, str], Prediction]:
@@ -27,29 +27,29 @@ def read_predictions(path: Path) -> dict[tuple[str, str], Prediction]:
             lines = csv.reader(file)
             header = next(lines, [])
             places = [header.index(name) for name in ("file", "prediction", "confidence", "self_confidence")]
-            return dict(_said(lines, *places))
+            return dict(_read_lines(lines, *places))
     except (ValueError, IndexError, csv.Error) as error:
         raise _unreadable(path, error) from error
 
 
-def _said(
+def _read_lines(
     lines: Iterable[Sequence[str]], file: int, label: int, confidence: int, quality: int
 ) -> Iterator[tuple[tuple[str, str], Prediction]]:
     """A line without a prediction is an image that every model of the run learned from."""
     for line in lines:
-        if line and line[label] and (image := image_of(line[file])):
-            own = _share(line[quality]) if line[quality] else None
-            yield image, Prediction(image[0], label_of(line[label]), _share(line[confidence]), own)
+        if line and line[label] and (image := image_in_name(line[file])):
+            own = _probability(line[quality]) if line[quality] else None
+            yield image, Prediction(image[0], label_of(line[label]), _probability(line[confidence]), own)
 
 
-def _share(cell: str) -> float:
+def _probability(cell: str) -> float:
     share = float(cell)
     if not 0 <= share <= 1:
         raise ValueError(f"{cell} is no probability")
     return share
 
 
-def said_of(manifest: Manifest, said: Said) -> list[Prediction]:
+def for_manifest(manifest: Manifest, said: Predictions) -> list[Prediction]:
     """What was said of the images that are there."""
     return [found for entry in manifest if (found := said.get((entry.key, entry.digest)))]
 
@@ -61,7 +61,7 @@ def read_labels(path: Path) -> list[tuple[str, str, str]]:
             lines = csv.reader(file)
             header = next(lines)
             file_name, label = header.index("file"), header.index("prediction")
-            found = ((Entry.at(line[file_name]), label_of(line[label])) for line in lines)
+            found = ((Entry.from_path(line[file_name]), label_of(line[label])) for line in lines)
             return [(entry.split, entry.digest, said) for entry, said in found if entry]
     except (ValueError, IndexError, StopIteration, csv.Error) as error:
         raise _unreadable(path, error) from error

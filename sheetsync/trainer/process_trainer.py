@@ -18,11 +18,11 @@ from sheetsync.common.progress import Progress
 from sheetsync.dataset.records import Manifest
 from sheetsync.errors import ConfigError, TrainingError
 from sheetsync.rows.schema import UNLABELLED
-from sheetsync.trainer.inspect import _given
-from sheetsync.trainer.lineage import lineage, when
-from sheetsync.trainer.predictions import read_labels, read_predictions, said_of
+from sheetsync.trainer.inspect import weights_options
+from sheetsync.trainer.lineage import finished_at, lineage
+from sheetsync.trainer.predictions import for_manifest, read_labels, read_predictions
 from sheetsync.trainer.records import Prediction, RunInfo
-from sheetsync.trainer.subprocesses import ask, last_line, work
+from sheetsync.trainer.subprocesses import last_line, run_quiet, run_streaming
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ class ProcessTrainer:
 
     @cached_property
     def _recipe(self) -> Mapping[str, Any]:
-        return _choices(self.recipe)
+        return _resolve_recipe(self.recipe)
 
     def runs(self) -> list[RunInfo]:
         """Every finished run, of every recipe, in no order."""
@@ -63,14 +63,16 @@ class ProcessTrainer:
         folder = self._runs / _run_id(revision, self._recipe)
         return self._read(folder) if (folder / "metrics.json").exists() else None
 
-    def of_recipe(self) -> list[RunInfo]:
+    def runs_of_recipe(self) -> list[RunInfo]:
         """Every finished run of this recipe, oldest first. Looks only, and starts no process.
 
         What the name of a built-in recipe stands for is read from the last run of that name. Raises
         `ConfigError` for a recipe file that cannot be read.
         """
-        runs, file = sorted(self.runs(), key=when), _recipe_file(self.recipe)
-        same = [run for run in runs if (run.recipe == self.recipe if file is None else _numbers(run.choices) == file)]
+        runs, file = sorted(self.runs(), key=finished_at), _recipe_in_file(self.recipe)
+        same = [
+            run for run in runs if (run.recipe == self.recipe if file is None else _without_names(run.choices) == file)
+        ]
         return lineage(same[-1], runs) if same else []
 
     def train(self, revision: str, progress: Progress, seed: int = 0) -> RunInfo:
@@ -79,17 +81,25 @@ class ProcessTrainer:
         Such a recipe is called `roman-resnet50@1`, and has a digest of its own. Raises `TrainingError`.
         """
         recipe = f"{self.recipe}@{seed}" if seed else self.recipe
-        run = _run_id(revision, _choices(recipe) if seed else self._recipe)
-        options = ("--recipe", recipe, "--runs", str(self._runs), "--id", run, *_given(self.weights))
-        work(self.state, "training.train", str(self.dataset), *options, progress=progress)
+        run = _run_id(revision, _resolve_recipe(recipe) if seed else self._recipe)
+        options = ("--recipe", recipe, "--runs", str(self._runs), "--id", run, *weights_options(self.weights))
+        run_streaming(self.state, "training.train", str(self.dataset), *options, progress=progress)
         return self._read(self._runs / run)
 
-    def provisional(self, manifest: Manifest, progress: Progress) -> list[Prediction]:
+    def predict_provisionally(self, manifest: Manifest, progress: Progress) -> list[Prediction]:
         """What can be said of every image of the mirror at once, out of sample. Raises `TrainingError`."""
         out = self.state / "provisional.csv"
-        options = ("--recipe", self.recipe, "--runs", str(self._runs), "--out", str(out), *_given(self.weights))
-        work(self.state, "training.provisional", str(self.dataset), *options, progress=progress)
-        return said_of(manifest, read_predictions(out))
+        options = (
+            "--recipe",
+            self.recipe,
+            "--runs",
+            str(self._runs),
+            "--out",
+            str(out),
+            *weights_options(self.weights),
+        )
+        run_streaming(self.state, "training.provisional", str(self.dataset), *options, progress=progress)
+        return for_manifest(manifest, read_predictions(out))
 
     def predictions(self, run: RunInfo, manifest: Manifest, progress: Progress) -> list[Prediction]:
         """What the run says of every image of the mirror, out of sample.
@@ -101,9 +111,9 @@ class ProcessTrainer:
         files = {(entry.key, entry.digest) for entry in manifest if entry.split == UNLABELLED}
         if not files <= said.keys() and not files <= (said | read_predictions(later)).keys():
             self._ask(run, UNLABELLED, later, progress)
-        return said_of(manifest, read_predictions(later) | said)
+        return for_manifest(manifest, read_predictions(later) | said)
 
-    def judged(self, run: RunInfo) -> dict[str, str]:
+    def out_of_sample_labels(self, run: RunInfo) -> dict[str, str]:
         """Content digest -> the label that a model of the run which never learned from this image gives it.
 
         A fold speaks of what the main model learned from, wherever else the same image stands. "" where every
@@ -116,8 +126,8 @@ class ProcessTrainer:
         asked = {digest: label for path in later for _, digest, label in read_labels(path)}
         return asked | others | trained
 
-    def ask(self, run: RunInfo, progress: Progress) -> None:
-        """Let the main model of a run look at every val image of the mirror; `judged` knows it from then on.
+    def score_validation(self, run: RunInfo, progress: Progress) -> None:
+        """Predict every val image of the dataset with the main model of a run, for `out_of_sample_labels`.
 
         It is kept beside the run until the run is asked again. Raises `TrainingError`.
         """
@@ -126,7 +136,7 @@ class ProcessTrainer:
     def _ask(self, run: RunInfo, split: str, out: Path, progress: Progress) -> None:
         out.parent.mkdir(parents=True, exist_ok=True)
         folders = (str(self._runs / run.id), str(self.dataset))
-        work(self.state, "training.predict", *folders, "--split", split, "--out", str(out), progress=progress)
+        run_streaming(self.state, "training.predict", *folders, "--split", split, "--out", str(out), progress=progress)
 
     def _main(self, run: RunInfo) -> Path:
         path = self._runs / run.id / "predictions.csv"
@@ -154,9 +164,9 @@ class ProcessTrainer:
             raise TrainingError(f"the run in {folder} cannot be read ({error}): delete this folder") from error
 
 
-def _choices(recipe: str) -> Mapping[str, Any]:
+def _resolve_recipe(recipe: str) -> Mapping[str, Any]:
     """What a recipe says, field by field, and its digest. Raises `ConfigError`."""
-    done = ask("training.recipe", recipe)
+    done = run_quiet("training.recipe", recipe)
     if done.returncode:
         raise ConfigError(f"'recipe' = {recipe!r} in sheetsync.toml: {last_line(done.stderr)}")
     found: Mapping[str, Any] = json.loads(done.stdout)
@@ -167,18 +177,18 @@ def _run_id(revision: str, recipe: Mapping[str, Any]) -> str:
     return f"{revision}-{recipe['digest'][:8]}"
 
 
-def _recipe_file(recipe: str) -> Mapping[str, Any] | None:
+def _recipe_in_file(recipe: str) -> Mapping[str, Any] | None:
     """The numbers in a recipe file of the team's own; None for a name. Raises `ConfigError`."""
     path = Path(recipe)
     if path.suffix not in (".json", ".toml") or not path.is_file():
         return None
     read = json.loads if path.suffix == ".json" else tomllib.loads
     try:
-        return _numbers(read(path.read_text(encoding="utf-8")))
+        return _without_names(read(path.read_text(encoding="utf-8")))
     except (OSError, ValueError, AttributeError) as error:
         raise ConfigError(f"'recipe' = {recipe!r} in sheetsync.toml: that file cannot be read ({error})") from error
 
 
-def _numbers(recipe: Mapping[str, Any]) -> dict[str, Any]:
+def _without_names(recipe: Mapping[str, Any]) -> dict[str, Any]:
     """All of a recipe but its names: what decides whether two runs can be compared."""
     return {name: value for name, value in recipe.items() if name not in ("name", "digest")}

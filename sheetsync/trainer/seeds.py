@@ -8,7 +8,7 @@ from typing import Any
 
 from sheetsync.common.progress import Progress
 from sheetsync.trainer.base import Trainer
-from sheetsync.trainer.lineage import reseeded, score
+from sheetsync.trainer.lineage import score_of, seed_variants
 from sheetsync.trainer.records import RunInfo
 
 
@@ -21,7 +21,7 @@ class Seeds:
 
     def runs(self, run: RunInfo) -> dict[int, RunInfo]:
         """By how much the seed is raised -> run, of those that are finished."""
-        found = reseeded(run, self.trainer.runs() if self.wanted > 1 else ())
+        found = seed_variants(run, self.trainer.runs() if self.wanted > 1 else ())
         return {seed: found[seed] for seed in range(self.wanted) if seed in found}
 
     def missing(self, run: RunInfo) -> list[int]:
@@ -36,4 +36,4 @@ class Seeds:
 
     def score(self, run: RunInfo) -> Mapping[str, Any]:
         """The figures that people compare; see `history.score`."""
-        return score(run, self.runs(run).values())
+        return score_of(run, self.runs(run).values())

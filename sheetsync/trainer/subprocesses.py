@@ -16,7 +16,7 @@ from typing import Any
 from sheetsync.common.progress import Progress
 from sheetsync.errors import TrainingError
 
-WORK = {
+STREAMING = {
     "training.train": "training",
     "training.predict": "asking its model",
     "training.provisional": "a quick answer",
@@ -24,7 +24,7 @@ WORK = {
 STOP_SECONDS = 3.0  # for a training to tidy up; then it is killed
 
 
-def work(state: Path, module: str, *options: str, progress: Progress) -> None:
+def run_streaming(state: Path, module: str, *options: str, progress: Progress) -> None:
     """Run a program to its end and pass on what it tells; its full words go to a log in `state`.
 
     What `progress` raises ends it. Raises `TrainingError` when it fails.
@@ -49,11 +49,11 @@ def work(state: Path, module: str, *options: str, progress: Progress) -> None:
         if process.wait():
             errors.seek(0)
             said = errors.read() or ("" if disk_usage(state).free else os.strerror(errno.ENOSPC))  # no room for words
-            words = why(process.returncode, said)
-            raise TrainingError(f"{WORK[module]} failed: {words} (its full words are in {log})")
+            words = exit_reason(process.returncode, said)
+            raise TrainingError(f"{STREAMING[module]} failed: {words} (its full words are in {log})")
 
 
-def ask(module: str, *options: str, seconds: float | None = None) -> subprocess.CompletedProcess[str]:
+def run_quiet(module: str, *options: str, seconds: float | None = None) -> subprocess.CompletedProcess[str]:
     """Run a program that is soon done; gives what it said. Raises `TimeoutError` when it takes longer."""
     try:
         return subprocess.run(  # noqa: S603
@@ -73,7 +73,7 @@ def _messages(lines: Iterable[str]) -> Iterator[Mapping[str, Any]]:
     return (message for message in messages if "stage" in message)
 
 
-def why(code: int, words: str) -> str:
+def exit_reason(code: int, words: str) -> str:
     """Why a program ended with this code and these last words."""
     if code < 0:
         return f"it was ended by signal {-code}; if nobody did that, the memory may be full"

@@ -10,7 +10,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 
 from sheetsync.dataset.records import Entry
-from sheetsync.versions.records import Comparison, Judged
+from sheetsync.versions.records import Accuracy, Comparison
 
 Z = 1.959963984540054  # 95 % of a normal distribution lie within
 HALVINGS = 50  # of an interval no longer than 2, when a bound is looked for
@@ -62,7 +62,9 @@ def _statistic(difference: float, gained: int, lost: int, images: int) -> float:
     return (gained - lost - images * difference) / math.sqrt(max(variance, 1e-12))
 
 
-def on_common(images: Iterable[Entry], before: Mapping[str, str], after: Mapping[str, str]) -> Comparison | None:
+def compare_on_common(
+    images: Iterable[Entry], before: Mapping[str, str], after: Mapping[str, str]
+) -> Comparison | None:
     """Compare what two models say, content digest -> label, on the images both can be judged on.
 
     The truth is the label that stands in `images`. A label "" is no judgement. None where no image is common.
@@ -71,13 +73,13 @@ def on_common(images: Iterable[Entry], before: Mapping[str, str], after: Mapping
     return compare(*([said[entry.digest] == entry.label for entry in common] for said in (before, after)))
 
 
-def judge(images: Iterable[Entry], said: Mapping[str, str]) -> Judged | None:
+def judge(images: Iterable[Entry], said: Mapping[str, str]) -> Accuracy | None:
     """How often a model is right: content digest -> label against the labels of `images`; None without images.
 
     A label "" is no judgement, and such an image does not count.
     """
     right = [said[entry.digest] == entry.label for entry in images if said.get(entry.digest)]
-    return Judged(len(right), sum(right) / len(right), *wilson(sum(right), len(right))) if right else None
+    return Accuracy(len(right), sum(right) / len(right), *wilson(sum(right), len(right))) if right else None
 
 
 def wilson(right: int, n: int) -> tuple[float, float]:

@@ -8,63 +8,63 @@ from itertools import chain, pairwise
 from sheetsync.common.progress import Progress
 from sheetsync.dataset.records import Entry, Manifest
 from sheetsync.errors import TrainingError
-from sheetsync.trainer.lineage import reseeded, score, version
+from sheetsync.trainer.lineage import score_of, seed_variants, version_name
 from sheetsync.trainer.process_trainer import ProcessTrainer
 from sheetsync.trainer.records import RunInfo
 from sheetsync.versions.compare import judge
-from sheetsync.versions.records import Judged, Past, Step, Version
-from sheetsync.versions.store import Known, Versions, _val, step
+from sheetsync.versions.records import Accuracy, History, Step, Version
+from sheetsync.versions.store import LoadedRun, Versions, make_step, validation_images
 
 STAGE = "rescore"  # of progress
 
 
-def past(trainer: ProcessTrainer, recipe: str) -> Past:
+def history(trainer: ProcessTrainer, recipe: str) -> History:
     """Every version of this recipe, each compared with the one before on the val images it had. Looks only.
 
     `recipe` is what the recipe is called in the answer. Raises `ConfigError` for a recipe that cannot be read.
     """
-    runs, kept, every = trainer.of_recipe(), Versions(trainer.state, trainer), trainer.runs()
-    pairs = pairwise(chain([None], map(kept.look, runs)))  # two at a time: they are large
-    versions = tuple(_version(after, every, step(before, after, runs)) for before, after in pairs if after)
-    return Past(recipe, versions, _others(runs, every))
+    runs, kept, every = trainer.runs_of_recipe(), Versions(trainer.state, trainer), trainer.runs()
+    pairs = pairwise(chain([None], map(kept.load_run, runs)))  # two at a time: they are large
+    versions = tuple(_version(after, every, make_step(before, after, runs)) for before, after in pairs if after)
+    return History(recipe, versions, _others(runs, every))
 
 
-def rescored(trainer: ProcessTrainer, recipe: str, today: Manifest, progress: Progress) -> Past:
+def rescored_history(trainer: ProcessTrainer, recipe: str, today: Manifest, progress: Progress) -> History:
     """The same, with every version judged on the val images and labels of `today`, which the mirror holds.
 
     Without any such image the steps are those of `past`. A model is asked only about images that its run knows
     nothing of, and what it says is kept. Raises `ConfigError` as `past` does; a model that cannot be asked is a
     word in the answer.
     """
-    images = _val(today)
-    runs, kept, every = trainer.of_recipe(), Versions(trainer.state, trainer), trainer.runs()
-    failed = _ask_all(trainer, runs, {entry.digest for entry in images}, progress)
-    pairs = pairwise(chain([None], map(kept.look, runs)))
+    images = validation_images(today)
+    runs, kept, every = trainer.runs_of_recipe(), Versions(trainer.state, trainer), trainer.runs()
+    failed = _score_all(trainer, runs, {entry.digest for entry in images}, progress)
+    pairs = pairwise(chain([None], map(kept.load_run, runs)))
     versions = [
-        _version(after, every, step(before, after, runs, images), *_today(after, images, failed))
+        _version(after, every, make_step(before, after, runs, images), *_accuracy_today(after, images, failed))
         for before, after in pairs
         if after
     ]
-    return Past(recipe, tuple(versions), _others(runs, every), rescored=True, images=len(images))
+    return History(recipe, tuple(versions), _others(runs, every), rescored=True, images=len(images))
 
 
 def _others(runs: Iterable[RunInfo], every: Sequence[RunInfo]) -> int:
     """How many runs are of other recipes: neither these, nor these with another seed."""
-    known = {same.id for run in runs for same in reseeded(run, every).values()}
+    known = {same.id for run in runs for same in seed_variants(run, every).values()}
     return sum(run.id not in known for run in every)
 
 
-def _ask_all(
+def _score_all(
     trainer: ProcessTrainer, runs: Sequence[RunInfo], wanted: set[str], progress: Progress
 ) -> Mapping[str, str]:
     """Ask every model that lacks an image of today; gives run -> why it could not be asked."""
-    known = Versions(trainer.state, trainer).look
+    known = Versions(trainer.state, trainer).load_run
     unsure = [seen.run for seen in map(known, runs) if not seen.why and not wanted <= seen.said.keys()]
     failed = {}
     for done, run in enumerate(unsure):
-        progress(STAGE, done, len(unsure), version(run, runs))
+        progress(STAGE, done, len(unsure), version_name(run, runs))
         try:
-            trainer.ask(run, lambda *_: None)
+            trainer.score_validation(run, lambda *_: None)
         except TrainingError as error:
             failed[run.id] = str(error)
     if unsure:
@@ -72,14 +72,18 @@ def _ask_all(
     return failed
 
 
-def _today(known: Known, images: Sequence[Entry], failed: Mapping[str, str]) -> tuple[Judged | None, str]:
+def _accuracy_today(
+    known: LoadedRun, images: Sequence[Entry], failed: Mapping[str, str]
+) -> tuple[Accuracy | None, str]:
     """How a run does on the images of today, or why that cannot be said."""
     why = known.why or failed.get(known.run.id, "")
     judged = None if why else judge(images, known.said)
     return judged, why or ("" if judged else "no validation image of today that it can be judged on")
 
 
-def _version(known: Known, every: Iterable[RunInfo], step: Step, today: Judged | None = None, why: str = "") -> Version:
+def _version(
+    known: LoadedRun, every: Iterable[RunInfo], step: Step, today: Accuracy | None = None, why: str = ""
+) -> Version:
     run, when = known.run, str(known.run.metrics["created"])
-    scored = score(run, reseeded(run, every).values())
+    scored = score_of(run, seed_variants(run, every).values())
     return Version(step.after, run.id, run.revision, when, scored, step, today, why)

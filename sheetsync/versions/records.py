@@ -39,7 +39,7 @@ class Comparison:
 
 
 @dataclass(frozen=True, slots=True)
-class Judged:
+class Accuracy:
     """How often a model is right, 0..1, on how many images, and the 95 % interval."""
 
     images: int
@@ -77,15 +77,15 @@ class Version:
     when: str
     score: Mapping[str, Any]
     step: Step
-    today: Judged | None = None
+    today: Accuracy | None = None
     why: str = ""
 
 
 @dataclass(frozen=True, slots=True)
-class Past:
+class History:
     """Every version that one recipe was trained on, oldest first; what `sheetsync history --json` prints.
 
-    `others` counts the runs of other recipes. `rescored` = the steps are judged on the validation images of
+    `others` counts the runs of other recipes. `rescored_history` = the steps are judged on the validation images of
     today, of which there are `images`.
     """
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
-from sheetsync.common.text import listed, shown
+from sheetsync.common.text import join_names, shorten
 from sheetsync.errors import SheetError
 from sheetsync.rows.schema import SCORE_COLUMNS, SPLITS
 from sheetsync.rows.table import AddColumns, AddRow, Change, Table, Value
-from sheetsync.trainer.lineage import score
+from sheetsync.trainer.lineage import score_of
 from sheetsync.trainer.records import RunInfo
 from sheetsync.versions.records import Changes
 
@@ -19,7 +19,7 @@ def check_scores(table: Table) -> None:
     header = [name.strip() for name in table.header if name.strip()]
     ours = {name.casefold() for name in header} & {*SCORE_COLUMNS} - {"note"}
     if not ours and any(cell.strip() for cells in (table.header, *table.rows) for cell in cells):
-        found = listed([shown(name, 80) for name in header], ", ") or "no header"
+        found = join_names([shorten(name, 80) for name in header], ", ") or "no header"
         raise SheetError(
             f"where the scores belong stands something else ({found}): in a Google Sheet name another tab in "
             'sheetsync.toml, [google] scores = "…"; beside a CSV rename that file, ….scores.csv'
@@ -47,7 +47,7 @@ def score_changes(
     if any(run.id in cells for cells in table.rows):  # in any column, for people may move a header alone
         return ()
     values: dict[str, Any] = {"when": run.metrics["created"], "run": run.id, "revision": run.revision}
-    values |= {"recipe": run.recipe, **{split: sizes[split] for split in SPLITS}, **score(run, seeds)}
+    values |= {"recipe": run.recipe, **{split: sizes[split] for split in SPLITS}, **score_of(run, seeds)}
     changed = since(run)
     values |= {name: getattr(changed, name) for name in Changes.__slots__}
     cells = {places[name]: _cell(value) for name, value in values.items()}

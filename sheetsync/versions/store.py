@@ -13,20 +13,20 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from sheetsync.common.atomic import write_text
+from sheetsync.common.atomic import write_atomic
 from sheetsync.dataset.records import Entry, Manifest
 from sheetsync.dataset.revision import parse_revision, revision, revision_text
 from sheetsync.errors import TrainingError
 from sheetsync.trainer.base import Trainer
-from sheetsync.trainer.lineage import predecessor, version
+from sheetsync.trainer.lineage import predecessor, version_name
 from sheetsync.trainer.records import RunInfo
 from sheetsync.versions.changes import changes
-from sheetsync.versions.compare import on_common
+from sheetsync.versions.compare import compare_on_common
 from sheetsync.versions.records import Changes, Comparison, Step
 
 
 @dataclass(frozen=True, slots=True)
-class Known:
+class LoadedRun:
     """A run and what is kept of it: what its version held, and what it says, content digest -> label.
 
     `why` says why what it says cannot be read, "" where it can.
@@ -45,11 +45,11 @@ class Versions:
     state: Path
     trainer: Trainer
 
-    def remember(self, manifest: Manifest) -> str:
+    def save_revision(self, manifest: Manifest) -> str:
         """Keep what this version holds, once; gives its revision."""
         name = revision(manifest)
         if not self._file(name).exists():
-            write_text(self._file(name), revision_text(manifest))
+            write_atomic(self._file(name), revision_text(manifest))
         return name
 
     def changes(self, run: RunInfo) -> Changes:
@@ -59,20 +59,20 @@ class Versions:
 
     def name(self, run: RunInfo) -> str:
         """What people call its version, such as v13."""
-        return version(run, self.trainer.runs())
+        return version_name(run, self.trainer.runs())
 
     def last_step(self, run: RunInfo) -> Step:
         """From the version before to the one of a run, both judged on the val images of the latter."""
         runs = self.trainer.runs()
         before = predecessor(run, runs)
-        return step(self.look(before) if before else None, self.look(run), runs)
+        return make_step(self.load_run(before) if before else None, self.load_run(run), runs)
 
-    def look(self, run: RunInfo) -> Known:
+    def load_run(self, run: RunInfo) -> LoadedRun:
         """What is kept of a run."""
         try:
-            return Known(run, self._held(run), self.trainer.judged(run))
+            return LoadedRun(run, self._held(run), self.trainer.out_of_sample_labels(run))
         except TrainingError as error:
-            return Known(run, self._held(run), why=str(error))
+            return LoadedRun(run, self._held(run), why=str(error))
 
     def _held(self, run: RunInfo) -> Manifest:
         """What a version held; nothing if nobody kept it."""
@@ -83,28 +83,36 @@ class Versions:
         return self.state / "revisions" / f"{revision}.tsv"
 
 
-def step(before: Known | None, after: Known, runs: Sequence[RunInfo], images: Sequence[Entry] = ()) -> Step:
+def make_step(
+    before: LoadedRun | None, after: LoadedRun, runs: Sequence[RunInfo], images: Sequence[Entry] = ()
+) -> Step:
     """From one version to the next, of those in `runs`.
 
     Both are judged on `images` and the labels there; without any, on the val images of the later version.
     """
     known = len(after.held) and (before is None or len(before.held))
     changed = changes(before.held if before else Manifest(), after.held) if known else None
-    name = version(after.run, runs)
+    name = version_name(after.run, runs)
     if before is None:
         return Step("", name, changed)
-    return Step(version(before.run, runs), name, changed, *_compared(before, after, images or _val(after.held)))
+    return Step(
+        version_name(before.run, runs),
+        name,
+        changed,
+        *_compared(before, after, images or validation_images(after.held)),
+    )
 
 
-def _compared(before: Known, after: Known, images: Sequence[Entry]) -> tuple[Comparison | None, str]:
+def _compared(before: LoadedRun, after: LoadedRun, images: Sequence[Entry]) -> tuple[Comparison | None, str]:
     """How two runs compare, or why that cannot be said."""
     if before.why or after.why:
         return None, before.why or after.why
     if not images:
         return None, "no validation images to compare them on"
-    compared = on_common(images, before.said, after.said)
+    compared = compare_on_common(images, before.said, after.said)
     return compared, "" if compared else "no validation image that both can be judged on"
 
 
-def _val(manifest: Iterable[Entry]) -> list[Entry]:
+def validation_images(manifest: Iterable[Entry]) -> list[Entry]:
+    """The entries of the split val."""
     return [entry for entry in manifest if entry.split == "val"]

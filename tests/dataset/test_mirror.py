@@ -11,11 +11,11 @@ from pathlib import Path
 import pytest
 
 from sheetsync.dataset.mirror import Mirror
-from sheetsync.dataset.plan import Shares, make_plan
+from sheetsync.dataset.plan import SplitFractions, make_plan
 from sheetsync.dataset.records import Delete, Entry, Manifest, Move, Plan
 from sheetsync.errors import MirrorError
 from sheetsync.images.records import Failure
-from sheetsync.images.store import Objects
+from sheetsync.images.store import ImageStore
 from sheetsync.rows.cells import image_key
 from sheetsync.rows.records import Row
 from tests.helpers.support import png, tree
@@ -36,14 +36,14 @@ ROWS = [
 
 
 def filled(mirror: Mirror, rows: list[Row]) -> Manifest:
-    arrivals = [kept(mirror.objects, each.key, png(each.number)) for each in rows]
-    list(mirror.receive(rows, arrivals, Shares()))
+    arrivals = [kept(mirror.store, each.key, png(each.number)) for each in rows]
+    list(mirror.receive(rows, arrivals, SplitFractions()))
     return mirror.scan()
 
 
 @pytest.fixture
 def mirror(tmp_path: Path) -> Mirror:
-    return Mirror(tmp_path / "dataset", Objects(tmp_path / "objects"))
+    return Mirror(tmp_path / "dataset", ImageStore(tmp_path / "objects"))
 
 
 def test_every_split_is_an_image_folder(mirror: Mirror) -> None:
@@ -64,38 +64,38 @@ def test_what_was_put_there_is_read_back(mirror: Mirror) -> None:
     assert {(entry.key, entry.label, entry.split) for entry in manifest} == {
         (each.key, each.label, each.split or "unlabelled") for each in ROWS
     }
-    assert make_plan(ROWS, manifest, Shares()) == Plan()
+    assert make_plan(ROWS, manifest, SplitFractions()) == Plan()
 
 
 def test_an_image_is_the_same_file_as_its_object(mirror: Mirror) -> None:
     for entry in filled(mirror, ROWS):
-        assert (mirror.root / entry.path).samefile(mirror.objects.path(entry.digest, entry.suffix))
+        assert (mirror.root / entry.path).samefile(mirror.store.path(entry.digest, entry.suffix))
 
 
 def test_an_image_is_a_copy_where_the_store_is_on_another_file_system(tmp_path: Path) -> None:
     import tempfile
 
     with tempfile.TemporaryDirectory(dir=other_file_system(tmp_path)) as elsewhere:
-        mirror = Mirror(tmp_path / "dataset", Objects(Path(elsewhere)))
+        mirror = Mirror(tmp_path / "dataset", ImageStore(Path(elsewhere)))
         manifest = filled(mirror, ROWS)
         assert sorted(tree(mirror.root).values()) == sorted(png(each.number) for each in ROWS)
-        assert make_plan(ROWS, manifest, Shares()) == Plan()
+        assert make_plan(ROWS, manifest, SplitFractions()) == Plan()
 
 
 def test_a_failure_is_passed_on_and_leaves_no_file(mirror: Mirror) -> None:
     failure = Failure(ROWS[0].key, ROWS[0].number, ROWS[0].url, "the server answers 404 (Not Found)")
-    assert list(mirror.receive(ROWS, [failure], Shares())) == [failure]
+    assert list(mirror.receive(ROWS, [failure], SplitFractions())) == [failure]
     assert mirror.scan() == Manifest()
 
 
 def test_deletions_and_moves_leave_no_empty_class(mirror: Mirror) -> None:
     manifest = filled(mirror, ROWS)
     relabelled = [row(each.number - 2, "i", "train") for each in ROWS[:9]]
-    mirror.apply(make_plan(relabelled, manifest, Shares()))
+    mirror.apply(make_plan(relabelled, manifest, SplitFractions()))
     assert sorted(path.name for path in mirror.root.iterdir()) == ["train"]
     assert [path.name for path in (mirror.root / "train").iterdir()] == ["i"]
     assert sorted(tree(mirror.root).values()) == sorted(png(each.number) for each in relabelled)
-    assert make_plan(relabelled, mirror.scan(), Shares()) == Plan()
+    assert make_plan(relabelled, mirror.scan(), SplitFractions()) == Plan()
 
 
 @pytest.mark.parametrize("litter", [".DS_Store", "Thumbs.db", "._1.png"])
@@ -104,7 +104,7 @@ def test_what_a_file_manager_leaves_is_no_image_and_keeps_no_class_alive(mirror:
     for label in ("i", "ii"):
         (mirror.root / "train" / label / litter).write_bytes(b"litter")
     assert mirror.scan() == manifest
-    mirror.apply(make_plan([each for each in ROWS if each.label != "ii"], manifest, Shares()))
+    mirror.apply(make_plan([each for each in ROWS if each.label != "ii"], manifest, SplitFractions()))
     assert not (mirror.root / "train" / "ii").exists()
     assert (mirror.root / "train" / "i" / litter).exists()
 
@@ -196,7 +196,7 @@ KEPT = ("file_name", "url", "label", "split", "status", "confidence")
 
 def described(mirror: Mirror, manifest: Manifest) -> None:
     values = {ROWS[0].key: {"status": "ok", "confidence": 0.25}, ROWS[1].key: {"status": 'a "b", c'}}
-    mirror.describe(manifest, ROWS, values)
+    mirror.write_metadata(manifest, ROWS, values)
 
 
 def test_metadata_says_what_the_sheet_says_of_every_file(mirror: Mirror) -> None:
@@ -257,7 +257,7 @@ def test_metadata_of_somebody_else_is_kept(mirror: Mirror) -> None:
 
 def test_tags_travel_along(mirror: Mirror) -> None:
     rows = [replace(row, tags={"light": f"l{row.number}"}) for row in ROWS]
-    mirror.describe(filled(mirror, rows), rows, {})
+    mirror.write_metadata(filled(mirror, rows), rows, {})
     with (mirror.root / "metadata.csv").open(encoding="utf-8", newline="") as file:
         assert {line["url"]: line["light"] for line in csv.DictReader(file)} == {
             row.url: f"l{row.number}" for row in rows
@@ -282,15 +282,15 @@ def test_folders_follow_labels_where_case_does_not_count(mirror: Mirror) -> None
     filled(mirror, [row(number, labels[0][number % 2], "train") for number in range(4)])
     for pair in labels:
         rows = [row(number, pair[number % 2], "train") for number in range(4)]
-        mirror.apply(make_plan(rows, mirror.scan(), Shares()))
+        mirror.apply(make_plan(rows, mirror.scan(), SplitFractions()))
         assert {entry.key: entry.label for entry in mirror.scan()} == {each.key: each.label for each in rows}
-        assert make_plan(rows, mirror.scan(), Shares()) == Plan()
+        assert make_plan(rows, mirror.scan(), SplitFractions()) == Plan()
 
 
 def test_a_folder_whose_accents_stand_apart_is_moved_where_it_is_another(mirror: Mirror) -> None:
     rows = [row(1, "é", "train"), row(2, "i", "train")]
     filled(mirror, rows)
     (mirror.root / "train" / "é").rename(mirror.root / "train" / "e\u0301")
-    mirror.apply(make_plan(rows, mirror.scan(), Shares()))
-    assert make_plan(rows, mirror.scan(), Shares()) == Plan()
+    mirror.apply(make_plan(rows, mirror.scan(), SplitFractions()))
+    assert make_plan(rows, mirror.scan(), SplitFractions()) == Plan()
     assert sorted(tree(mirror.root).values()) == sorted(png(each.number) for each in rows)

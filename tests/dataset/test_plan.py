@@ -8,16 +8,24 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sheetsync.dataset.plan import Shares, apart, assigned_split, guard, make_plan, place, wakes
+from sheetsync.dataset.plan import (
+    SplitFractions,
+    assigned_split,
+    changes_training_data,
+    check_not_emptied,
+    folder_of_label,
+    make_plan,
+    target_entry,
+)
 from sheetsync.dataset.records import Delete, Entry, Manifest, Plan
 from sheetsync.errors import Shrunk
-from sheetsync.rows.folder_names import folded, folder
+from sheetsync.rows.folder_names import casefold_name, folder_name
 from sheetsync.rows.records import Row
 from sheetsync.rows.schema import SKIP, UNLABELLED
 
 KEYS = [f"{n:020x}" for n in range(8)]
 DIGESTS = [hashlib.sha256(bytes([n])).hexdigest()[:32] for n in range(12)]
-SHARES = st.sampled_from([Shares(), Shares(0, 0), Shares(0.5, 0.5), Shares(0.3, 0.3)])
+SHARES = st.sampled_from([SplitFractions(), SplitFractions(0, 0), SplitFractions(0.5, 0.5), SplitFractions(0.3, 0.3)])
 LABELS = st.sampled_from(["", "i", "iv", "été", "Cat", "cat", "ß", "ss", "con", "CON", "a/b", "%2F", "İ"])
 
 rows = st.lists(
@@ -34,14 +42,16 @@ rows = st.lists(
 
 
 def found(entry: Entry) -> Entry:
-    again = Entry.at(entry.path)
+    again = Entry.from_path(entry.path)
     assert again is not None
     return again
 
 
 entries = st.builds(
     lambda key, digest, split, label, twin: found(
-        Entry(key, digest, split if label else UNLABELLED, label, ".png", folder(label, 1) if label and twin else "")
+        Entry(
+            key, digest, split if label else UNLABELLED, label, ".png", folder_name(label, 1) if label and twin else ""
+        )
     ),
     st.sampled_from(KEYS),
     st.sampled_from(DIGESTS[:2]),
@@ -53,9 +63,9 @@ manifests = st.lists(entries, unique=True).map(lambda held: Manifest(tuple(sorte
 tidy = st.lists(entries, unique_by=lambda entry: entry.key).map(lambda held: Manifest(tuple(sorted(held))))
 
 
-def carried_out(plan: Plan, manifest: Manifest, shares: Shares, rows: list[Row]) -> Manifest:
+def carried_out(plan: Plan, manifest: Manifest, shares: SplitFractions, rows: list[Row]) -> Manifest:
     """What a folder holds after a plan: as with files, nothing is deleted or moved that is not there."""
-    held, folders = {entry.path: entry for entry in manifest}, apart(rows)
+    held, folders = {entry.path: entry for entry in manifest}, folder_of_label(rows)
     for delete in plan.deletes:
         del held[delete.entry.path]
     for move in plan.moves:
@@ -64,7 +74,7 @@ def carried_out(plan: Plan, manifest: Manifest, shares: Shares, rows: list[Row])
         held[move.target.path] = move.target
     for download in plan.downloads:
         digest = DIGESTS[int(download.row.key, 16)]
-        entry = place(download.row, digest, ".png", shares, folders.get(download.row.label, ""))
+        entry = target_entry(download.row, digest, ".png", shares, folders.get(download.row.label, ""))
         assert entry.path not in held, "a download would overwrite an image"
         held[entry.path] = entry
     return Manifest(tuple(sorted(held.values())))
@@ -72,7 +82,7 @@ def carried_out(plan: Plan, manifest: Manifest, shares: Shares, rows: list[Row])
 
 @given(rows, manifests, SHARES)
 def test_a_plan_carried_out_gives_each_row_its_image_and_nothing_else(
-    wanted: list[Row], manifest: Manifest, shares: Shares
+    wanted: list[Row], manifest: Manifest, shares: SplitFractions
 ) -> None:
     after = carried_out(make_plan(wanted, manifest, shares), manifest, shares, wanted)
     held = {entry.key: entry for entry in manifest}
@@ -86,7 +96,9 @@ def test_a_plan_carried_out_gives_each_row_its_image_and_nothing_else(
 
 
 @given(rows, manifests, SHARES)
-def test_a_plan_carried_out_leaves_nothing_to_plan(wanted: list[Row], manifest: Manifest, shares: Shares) -> None:
+def test_a_plan_carried_out_leaves_nothing_to_plan(
+    wanted: list[Row], manifest: Manifest, shares: SplitFractions
+) -> None:
     after = carried_out(make_plan(wanted, manifest, shares), manifest, shares, wanted)
     again = make_plan(wanted, after, shares)
     assert again == Plan()
@@ -96,11 +108,13 @@ def test_a_plan_carried_out_leaves_nothing_to_plan(wanted: list[Row], manifest: 
 @given(rows.flatmap(lambda some: st.tuples(st.just(some), st.permutations(some))), manifests)
 def test_the_order_of_rows_and_of_files_does_not_matter(case: tuple[list[Row], list[Row]], manifest: Manifest) -> None:
     backwards = Manifest(manifest.entries[::-1])
-    assert make_plan(case[0], manifest, Shares()) == make_plan(case[1], backwards, Shares())
+    assert make_plan(case[0], manifest, SplitFractions()) == make_plan(case[1], backwards, SplitFractions())
 
 
 @given(rows, tidy, SHARES)
-def test_an_image_that_is_there_is_never_fetched_again(wanted: list[Row], manifest: Manifest, shares: Shares) -> None:
+def test_an_image_that_is_there_is_never_fetched_again(
+    wanted: list[Row], manifest: Manifest, shares: SplitFractions
+) -> None:
     plan = make_plan(wanted, manifest, shares)
     held, asked = {entry.key for entry in manifest}, {row.key for row in wanted if row.split != SKIP}
     assert {download.row.key for download in plan.downloads} == asked - held
@@ -109,7 +123,7 @@ def test_an_image_that_is_there_is_never_fetched_again(wanted: list[Row], manife
 
 @given(rows, manifests, SHARES)
 def test_an_image_that_stands_where_it_belongs_stays_there(
-    wanted: list[Row], manifest: Manifest, shares: Shares
+    wanted: list[Row], manifest: Manifest, shares: SplitFractions
 ) -> None:
     plan = make_plan(wanted, manifest, shares)
     for move in plan.moves:
@@ -120,10 +134,10 @@ def test_an_image_that_stands_where_it_belongs_stays_there(
 def test_what_happens_to_an_image_does_not_depend_on_rows_of_other_labels(
     some: list[Row], others: list[Row], manifest: Manifest
 ) -> None:
-    known = {row.key for row in some}, {folded(row.label) for row in some}
-    together = [*some, *(row for row in others if row.key not in known[0] and folded(row.label) not in known[1])]
+    known = {row.key for row in some}, {casefold_name(row.label) for row in some}
+    together = [*some, *(row for row in others if row.key not in known[0] and casefold_name(row.label) not in known[1])]
     keys = {row.key for row in some}
-    alone, among = (make_plan(wanted, manifest, Shares()) for wanted in (some, together))
+    alone, among = (make_plan(wanted, manifest, SplitFractions()) for wanted in (some, together))
     assert alone.moves == tuple(move for move in among.moves if move.source.key in keys)
     assert alone.downloads == tuple(download for download in among.downloads if download.row.key in keys)
 
@@ -132,16 +146,20 @@ def test_what_happens_to_an_image_does_not_depend_on_rows_of_other_labels(
 def test_no_two_folders_of_a_dataset_are_one_on_a_file_system_where_case_does_not_count(
     wanted: list[Row], manifest: Manifest
 ) -> None:
-    after = carried_out(make_plan(wanted, manifest, Shares()), manifest, Shares(), wanted)
-    assert len({folded(entry.path) for entry in after}) == len(after)
+    after = carried_out(make_plan(wanted, manifest, SplitFractions()), manifest, SplitFractions(), wanted)
+    assert len({casefold_name(entry.path) for entry in after}) == len(after)
     labels = {entry.label for entry in after}
-    assert len({folded(entry.path.split("/")[1]) for entry in after if entry.label}) == len(labels - {""})
+    assert len({casefold_name(entry.path.split("/")[1]) for entry in after if entry.label}) == len(labels - {""})
 
 
 @given(rows, SHARES)
-def test_a_folder_that_is_spelled_otherwise_wakes_nobody(wanted: list[Row], shares: Shares) -> None:
-    held = [found(place(row, DIGESTS[0], ".png", shares, folder(row.label, 2))) for row in wanted if row.split != SKIP]
-    assert not wakes(make_plan(wanted, Manifest(tuple(held)), shares), ())
+def test_a_folder_that_is_spelled_otherwise_wakes_nobody(wanted: list[Row], shares: SplitFractions) -> None:
+    held = [
+        found(target_entry(row, DIGESTS[0], ".png", shares, folder_name(row.label, 2)))
+        for row in wanted
+        if row.split != SKIP
+    ]
+    assert not changes_training_data(make_plan(wanted, Manifest(tuple(held)), shares), ())
 
 
 # --- the split of an image nobody assigned --------------------------------------------------------
@@ -149,7 +167,7 @@ def test_a_folder_that_is_spelled_otherwise_wakes_nobody(wanted: list[Row], shar
 
 def test_shares_are_met_in_the_long_run() -> None:
     digests = [hashlib.sha256(str(n).encode()).hexdigest()[:32] for n in range(20_000)]
-    splits = [assigned_split(digest, Shares(0.2, 0.1)) for digest in digests]
+    splits = [assigned_split(digest, SplitFractions(0.2, 0.1)) for digest in digests]
     assert splits.count("val") / 20_000 == pytest.approx(0.2, abs=0.01)
     assert splits.count("test") / 20_000 == pytest.approx(0.1, abs=0.01)
 
@@ -157,30 +175,34 @@ def test_shares_are_met_in_the_long_run() -> None:
 @pytest.mark.parametrize(
     ("shares", "first", "last"),
     [
-        (Shares(0, 0), "train", "train"),
-        (Shares(0.001, 0), "val", "train"),
-        (Shares(0, 0.001), "test", "train"),
-        (Shares(0.5, 0.5), "val", "test"),
-        (Shares(1, 0), "val", "val"),
+        (SplitFractions(0, 0), "train", "train"),
+        (SplitFractions(0.001, 0), "val", "train"),
+        (SplitFractions(0, 0.001), "test", "train"),
+        (SplitFractions(0.5, 0.5), "val", "test"),
+        (SplitFractions(1, 0), "val", "val"),
     ],
 )
-def test_a_share_of_nothing_gets_nothing_and_a_share_of_all_gets_all(shares: Shares, first: str, last: str) -> None:
+def test_a_share_of_nothing_gets_nothing_and_a_share_of_all_gets_all(
+    shares: SplitFractions, first: str, last: str
+) -> None:
     assert (assigned_split("0" * 32, shares), assigned_split("f" * 32, shares)) == (first, last)
 
 
 @given(st.sampled_from(DIGESTS), st.floats(0, 0.5), st.floats(0, 0.5))
 def test_a_larger_validation_share_takes_images_in_and_gives_none_away(digest: str, one: float, other: float) -> None:
-    small, large = (assigned_split(digest, Shares(share)) for share in sorted((one, other)))
+    small, large = (assigned_split(digest, SplitFractions(share)) for share in sorted((one, other)))
     assert (small, large) != ("val", "train")
 
 
 def test_equal_images_share_a_split() -> None:
-    here, there = (place(Row(2, key, "", "i"), DIGESTS[0], ".png", Shares(0.5)) for key in KEYS[:2])
+    here, there = (target_entry(Row(2, key, "", "i"), DIGESTS[0], ".png", SplitFractions(0.5)) for key in KEYS[:2])
     assert here.split == there.split
 
 
 def test_a_given_split_counts_for_labelled_images_only() -> None:
-    said = [place(Row(2, KEYS[0], "", label, "test"), DIGESTS[0], ".png", Shares()) for label in ("i", "")]
+    said = [
+        target_entry(Row(2, KEYS[0], "", label, "test"), DIGESTS[0], ".png", SplitFractions()) for label in ("i", "")
+    ]
     assert [entry.split for entry in said] == ["test", UNLABELLED]
 
 
@@ -195,10 +217,10 @@ def test_over_half_of_the_images_do_not_leave_by_accident(held: int, gone: int, 
     manifest = Manifest(tuple(Entry(f"{n:020x}", DIGESTS[0], "train", "i", ".png") for n in range(held)))
     plan = Plan(tuple(Delete(entry) for entry in manifest.entries[:gone]))
     if not refused:
-        guard(plan, manifest, usable)
+        check_not_emptied(plan, manifest, usable)
         return
     with pytest.raises(Shrunk) as caught:
-        guard(plan, manifest, usable)
+        check_not_emptied(plan, manifest, usable)
     words = f"the sheet has {usable} usable images, so {gone} of {held} would leave the dataset"
     assert words in str(caught.value)
     assert "--allow-shrink" in str(caught.value)
@@ -208,6 +230,6 @@ def test_over_half_of_the_labels_are_not_lost_by_accident() -> None:
     manifest = Manifest(tuple(Entry(f"{n:020x}", DIGESTS[0], "train", "i", ".png") for n in range(4)))
     rows = [Row(n + 2, entry.key, "", "i" if n < 1 else "", "train") for n, entry in enumerate(manifest)]
     with pytest.raises(Shrunk, match="3 of 4 would leave the dataset or lose their label"):
-        guard(make_plan(rows, manifest, Shares()), manifest, 4)
+        check_not_emptied(make_plan(rows, manifest, SplitFractions()), manifest, 4)
     rows[1] = Row(3, rows[1].key, "", "i", "train")
-    guard(make_plan(rows, manifest, Shares()), manifest, 4)
+    check_not_emptied(make_plan(rows, manifest, SplitFractions()), manifest, 4)

@@ -19,10 +19,10 @@ from filelock import FileLock
 from sheetsync.auth.key_file import SCOPE
 from sheetsync.auth.user_token import store
 from sheetsync.common.finding import Finding
-from sheetsync.doctor.checks import Late, Surroundings, examine, this_machine, within
+from sheetsync.doctor.checks import CheckTimeout, Surroundings, examine, this_machine, with_timeout
 from sheetsync.errors import TrainingError
-from sheetsync.sheets.google.address import SIGN_IN
-from sheetsync.trainer.inspect import device, weights
+from sheetsync.sheets.google.address import SIGN_IN_FILE
+from sheetsync.trainer.inspect import inspect_device, inspect_weights
 from sheetsync.trainer.process_trainer import ProcessTrainer
 from tests.cli.test_cli import until
 from tests.helpers.googleserver import Fault, GoogleServer, faults
@@ -227,11 +227,11 @@ def test_a_gpu_that_does_not_work_is_told_and_not_raised() -> None:
 
 
 def test_pytorch_is_asked_in_a_process_of_its_own_and_not_for_ever() -> None:
-    found = device()
+    found = inspect_device()
     assert found["torch"].split(".")[0].isdecimal()
     assert found["cores"] == os.cpu_count()
     with pytest.raises(TrainingError, match=r"did not load within 0\.01 s"):
-        device(0.01)
+        inspect_device(0.01)
 
 
 def test_what_is_missing_of_the_weights_is_said_with_what_to_do_about_it(csv: Path) -> None:
@@ -252,9 +252,9 @@ def test_the_weights_are_looked_for_by_the_recipe_where_the_project_has_them(csv
 
 def test_where_nothing_can_be_said_of_the_weights_that_is_a_sentence() -> None:
     with pytest.raises(TrainingError, match=r"^cannot be looked at: there is no recipe 'none'.*; install sheetsync"):
-        weights("none", "")
+        inspect_weights("none", "")
     with pytest.raises(TrainingError, match=r"^not looked at within 0\.01 s"):
-        weights("roman-resnet50", "", 0.01)
+        inspect_weights("roman-resnet50", "", 0.01)
 
 
 def test_little_room_is_a_problem(csv: Path) -> None:
@@ -302,12 +302,12 @@ def test_what_does_not_end_is_left_behind(csv: Path) -> None:
 
 
 def test_within_gives_what_comes_and_raises_what_is_raised() -> None:
-    assert within(5, lambda: 3) == 3
+    assert with_timeout(5, lambda: 3) == 3
     with pytest.raises(ZeroDivisionError):
-        within(5, lambda: 1 // 0)
+        with_timeout(5, lambda: 1 // 0)
     stop = Event()
-    with pytest.raises(Late):
-        within(0.01, lambda: stop.wait(3))
+    with pytest.raises(CheckTimeout):
+        with_timeout(0.01, lambda: stop.wait(3))
     stop.set()
 
 
@@ -348,7 +348,7 @@ class Sheet:
         client = people.client()
         write_client(self.folder / "credentials.json", client, self.server.url, "installed").chmod(0o600)
         token = people.refresh_token(client["client_id"], OWNER, frozenset([SCOPE]))
-        store(self.folder / SIGN_IN, client["client_id"], token)
+        store(self.folder / SIGN_IN_FILE, client["client_id"], token)
         return token
 
 

@@ -11,9 +11,9 @@ from pathlib import Path
 
 from sheetsync.images.download import download
 from sheetsync.images.fetch.base import Limits
-from sheetsync.images.fetch.sources import fetch_any
-from sheetsync.images.records import Arrival, Download
-from sheetsync.images.store import Objects
+from sheetsync.images.fetch.sources import fetcher_for
+from sheetsync.images.records import Download, FetchRecord
+from sheetsync.images.store import ImageStore
 from sheetsync.rows.cells import image_key
 from sheetsync.rows.records import Row
 
@@ -23,8 +23,12 @@ def main(folder: Path, workers: int) -> None:
     wanted = [Download(Row(number, image_key(url), url)) for number, url in enumerate(json.load(sys.stdin), start=2)]
     names = {each.row.key: each.row.url for each in wanted}
     results: dict[str, object] = {}
-    for each in download(wanted, Objects(folder / "objects"), fetch_any(folder, limits), limits):
-        came = [each.digest, each.suffix, each.original, each.look] if isinstance(each, Arrival) else each.reason
+    for each in download(wanted, ImageStore(folder / "objects"), fetcher_for(folder, limits), limits):
+        came = (
+            [each.digest, each.suffix, each.original_suffix, each.phash]
+            if isinstance(each, FetchRecord)
+            else each.reason
+        )
         results[names[each.key]] = came
     json.dump(results, sys.stdout)
 

@@ -16,9 +16,9 @@ from pathlib import Path
 
 from sheetsync.images.download import download
 from sheetsync.images.fetch.base import Limits
-from sheetsync.images.fetch.sources import fetch_any
+from sheetsync.images.fetch.sources import fetcher_for
 from sheetsync.images.records import Download, Failure
-from sheetsync.images.store import Objects
+from sheetsync.images.store import ImageStore
 from sheetsync.rows.cells import image_key, read_image
 from sheetsync.rows.records import Row
 from tests.helpers.support import png
@@ -273,7 +273,7 @@ def came(folder: Path, urls: dict[str, str], *, private: bool) -> Iterator[tuple
     limits = Limits(workers=24, per_host=24, allow_private=private, **LIMITS)  # type: ignore[arg-type]
     wanted = [Download(Row(2, image_key(url), url)) for url in urls.values()]
     names = {image_key(url): name for name, url in urls.items()}
-    for each in download(wanted, Objects(folder), fetch_any(folder, limits), limits):
+    for each in download(wanted, ImageStore(folder), fetcher_for(folder, limits), limits):
         yield names[each.key], each.reason if isinstance(each, Failure) else OK
 
 

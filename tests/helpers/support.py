@@ -18,10 +18,10 @@ from sheetsync.dataset.records import Manifest
 from sheetsync.dataset.revision import revision
 from sheetsync.errors import TrainingError
 from sheetsync.images.fetch.base import Fetch, Fetched, FetchError
-from sheetsync.project.config import Project, Settings, TrainingChoices
+from sheetsync.project.config import Project, Settings, TrainingSettings
 from sheetsync.rows.table import Table
 from sheetsync.sheets import Sheet
-from sheetsync.sync.environment import World
+from sheetsync.sync.environment import Environment
 from sheetsync.sync.pipeline import Pass
 from sheetsync.trainer.records import Prediction, RunInfo
 
@@ -54,7 +54,7 @@ class Web(dict[str, bytes]):
 
 @dataclass
 class QuickTrainer:
-    """A trainer at the seam that `World` has for one: its model is a fixed function of an image's digest.
+    """A trainer at the seam that `Environment` has for one: its model is a fixed function of an image's digest.
 
     So any test can say what belongs on the row of an image, and training takes no time.
     """
@@ -144,13 +144,13 @@ def project(root: Path, sheet: str = "labels.csv", **settings: object) -> Projec
 
 def of_one_write(root: Path) -> Project:
     """A project whose passes write nothing provisional, so that the moments of the one write are known."""
-    return project(root, training=TrainingChoices(provisional=False))
+    return project(root, training=TrainingSettings(provisional=False))
 
 
 def a_pass(where: Project, sheet: Sheet, fetch: Fetch, trainer: QuickTrainer, now: float = 0.0) -> Pass:
     """A pass in a world made of these, so many seconds after 1970 began."""
     ticks = iter(range(10**9))
-    return Pass(where, World(sheet, fetch, trainer, lambda: float(next(ticks)), lambda *_: None, lambda: now))
+    return Pass(where, Environment(sheet, fetch, trainer, lambda: float(next(ticks)), lambda *_: None, lambda: now))
 
 
 def table(*rows: Sequence[str], header: Sequence[str] = ("image", "label", "split")) -> Table:

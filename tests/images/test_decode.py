@@ -10,14 +10,14 @@ import pytest
 from PIL import Image
 
 from sheetsync.dataset.mirror import Mirror
-from sheetsync.dataset.plan import Shares
-from sheetsync.images.decode.decode import Picture, examine, prepare
-from sheetsync.images.decode.formats import modest
-from sheetsync.images.download import at_hand, download
+from sheetsync.dataset.plan import SplitFractions
+from sheetsync.images.decode.decode import Picture, decode, register_decoders
+from sheetsync.images.decode.formats import declares_at_most
+from sheetsync.images.download import download, split_cached
 from sheetsync.images.fetch.base import FetchError, Limits
-from sheetsync.images.fetch.sources import fetch_any
-from sheetsync.images.records import Arrival, Download
-from sheetsync.images.store import Objects
+from sheetsync.images.fetch.sources import fetcher_for
+from sheetsync.images.records import Download, FetchRecord
+from sheetsync.images.store import ImageStore
 from sheetsync.rows.cells import image_key
 from sheetsync.rows.records import Row
 from tests.helpers.hostile_files import ALPHA, COLOURED, even, exif, saved, stored
@@ -25,38 +25,38 @@ from tests.helpers.webserver import page, serving
 
 
 def examined(content: bytes) -> Picture:
-    prepare()
-    return examine(io.BytesIO(content), 10**8)
+    register_decoders()
+    return decode(io.BytesIO(content), 10**8)
 
 
 def test_the_original_is_kept_as_it_came_and_the_mirror_shows_the_rendering(tmp_path: Path) -> None:
     content = saved(ALPHA, "PNG")
-    objects, limits = Objects(tmp_path / "objects"), Limits(allow_private=True)
+    objects, limits = ImageStore(tmp_path / "objects"), Limits(allow_private=True)
     mirror = Mirror(tmp_path / "dataset", objects)
     with serving() as web:
         url = web.give("/1", page(content))
         row = Row(2, image_key(url), url, "a", "train")
         wanted = [Download(row)]
-        fetch = fetch_any(tmp_path, limits)
-        (arrival,) = mirror.receive([row], download(wanted, objects, fetch, limits), Shares())
-        assert isinstance(arrival, Arrival)
-        assert objects.path(arrival.digest, arrival.original).read_bytes() == content
+        fetch = fetcher_for(tmp_path, limits)
+        (arrival,) = mirror.receive([row], download(wanted, objects, fetch, limits), SplitFractions())
+        assert isinstance(arrival, FetchRecord)
+        assert objects.path(arrival.digest, arrival.original_suffix).read_bytes() == content
         (shown,) = (tmp_path / "dataset").rglob("*.png")
-        assert shown.samefile(objects.shown(arrival))
+        assert shown.samefile(objects.rendered_path(arrival))
         with Image.open(shown) as image:
             assert (image.mode, image.getpixel((8, 40))) == ("RGB", (255, 255, 255))
-        assert at_hand(wanted, objects) == ([arrival], [])
+        assert split_cached(wanted, objects) == ([arrival], [])
         shown.unlink()
-        assert list(mirror.receive([row], at_hand(wanted, objects)[0], Shares())) == [arrival]
-        assert shown.samefile(objects.shown(arrival))
-        objects.shown(arrival).unlink()
-        assert at_hand(wanted, objects) == ([], wanted)
+        assert list(mirror.receive([row], split_cached(wanted, objects)[0], SplitFractions())) == [arrival]
+        assert shown.samefile(objects.rendered_path(arrival))
+        objects.rendered_path(arrival).unlink()
+        assert split_cached(wanted, objects) == ([], wanted)
         assert web.asked == ["/1"]
 
 
 def test_a_rendering_tells_nothing_of_where_it_was_taken() -> None:
     for kind in ("JPEG", "PNG", "WEBP"):
-        shown = examined(saved(stored(COLOURED, 6).resize((480, 320)), kind, exif=exif(6), dpi=(72, 72))).shown
+        shown = examined(saved(stored(COLOURED, 6).resize((480, 320)), kind, exif=exif(6), dpi=(72, 72))).rendered
         with Image.open(io.BytesIO(shown)) as image:
             assert not image.getexif()
             assert not set(image.info) & {"exif", "xmp", "icc_profile", "comment"}
@@ -65,30 +65,30 @@ def test_a_rendering_tells_nothing_of_where_it_was_taken() -> None:
 def test_photos_stay_small_and_drawings_exact() -> None:
     photo = Image.effect_noise((800, 600), 40).convert("RGB")
     turned = examined(saved(photo, "JPEG", exif=exif(3)))
-    assert (turned.suffix, turned.shown_suffix) == (".jpg", ".jpg")
+    assert (turned.suffix, turned.rendered_suffix) == (".jpg", ".jpg")
     drawing = examined(saved(photo, "GIF"))
-    assert (drawing.suffix, drawing.shown_suffix) == (".gif", ".png")
+    assert (drawing.suffix, drawing.rendered_suffix) == (".gif", ".png")
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "GIF", "BMP", "WEBP"])
 @pytest.mark.parametrize("mode", ["L", "RGB"])
 def test_what_begins_with_its_size_is_known_to_be_modest_or_not(kind: str, mode: str) -> None:
     content = saved(Image.new(mode, (40, 30)), kind)
-    assert modest(content, 1200)
-    assert not modest(content, 1199)
+    assert declares_at_most(content, 1200)
+    assert not declares_at_most(content, 1199)
 
 
 def test_who_looks_at_what_does_not_begin_with_its_size_is_safe() -> None:
     """A thread of its own takes what may be large, and nothing takes long that is no picture."""
     small = Image.new("L", (8, 8))
     inner = saved(small, "JPEG")
-    assert not modest(saved(small, "TIFF"), 10**9)
-    assert not modest(saved(small, "AVIF"), 10**9)
-    assert not modest(b"\xff\xd8\xff\xe0", 10**9)
+    assert not declares_at_most(saved(small, "TIFF"), 10**9)
+    assert not declares_at_most(saved(small, "AVIF"), 10**9)
+    assert not declares_at_most(b"\xff\xd8\xff\xe0", 10**9)
     outer = saved(Image.new("L", (99, 99)), "JPEG")
-    assert not modest(outer[:2] + b"\xff\xe1" + (len(inner) + 2).to_bytes(2) + inner + outer[2:], 99)
-    assert modest(b"", 0)
-    assert modest(b"<html>", 0)
+    assert not declares_at_most(outer[:2] + b"\xff\xe1" + (len(inner) + 2).to_bytes(2) + inner + outer[2:], 99)
+    assert declares_at_most(b"", 0)
+    assert declares_at_most(b"<html>", 0)
 
 
 @pytest.mark.parametrize("kind", ["PNG", "BMP", "GIF"])
@@ -96,25 +96,25 @@ def test_the_hash_of_a_small_picture_is_that_of_the_library(kind: str) -> None:
     image = Image.effect_noise((90, 70), 60).convert("RGB")
     content = saved(image, kind)
     plain = Image.open(io.BytesIO(content)).convert("RGB")
-    assert examined(content).look == str(imagehash.phash(plain))
+    assert examined(content).phash == str(imagehash.phash(plain))
 
 
 def test_a_picture_looks_alike_in_every_format_and_size() -> None:
     image = Image.effect_noise((9, 7), 90).resize((900, 700), Image.Resampling.BICUBIC).convert("RGB")
     smaller = image.resize((300, 233), Image.Resampling.LANCZOS)
     files = [saved(image, kind) for kind in ("PNG", "JPEG", "WEBP", "GIF", "AVIF")] + [saved(smaller, "JPEG")]
-    looks = [int(examined(content).look, 16) for content in files]
+    looks = [int(examined(content).phash, 16) for content in files]
     assert max((one ^ looks[0]).bit_count() for one in looks) <= 6
 
 
 def test_flat_pictures_have_a_hash() -> None:
-    looks = {examined(even(9, 9, 2, value=bytes([value]))).look for value in range(1, 256)}
+    looks = {examined(even(9, 9, 2, value=bytes([value]))).phash for value in range(1, 256)}
     assert looks == {"8000000000000000"}
-    assert examined(even(9, 9, 2)).look == "0" * 16
+    assert examined(even(9, 9, 2)).phash == "0" * 16
 
 
 def test_heic_without_its_package_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
-    prepare()
+    register_decoders()
     monkeypatch.delitem(Image.OPEN, "HEIF")
     with pytest.raises(FetchError, match=r"pip install 'sheetsync\[heic\]'"):
-        examine(io.BytesIO(b"\0\0\0\x18ftypheic" + bytes(20)), 100)
+        decode(io.BytesIO(b"\0\0\0\x18ftypheic" + bytes(20)), 100)

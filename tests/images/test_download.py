@@ -15,12 +15,12 @@ import pytest
 import requests
 from PIL import Image
 
-from sheetsync.images.download import at_hand, download
+from sheetsync.images.download import download, split_cached
 from sheetsync.images.fetch.base import Fetched, FetchError, Limits
-from sheetsync.images.fetch.sources import fetch_any
-from sheetsync.images.host_queue import IN_VAIN
-from sheetsync.images.records import Arrival, Download, Failure
-from sheetsync.images.store import Objects
+from sheetsync.images.fetch.sources import fetcher_for
+from sheetsync.images.host_queue import MAX_FAILURES
+from sheetsync.images.records import Download, Failure, FetchRecord
+from sheetsync.images.store import ImageStore
 from sheetsync.rows.cells import image_key
 from sheetsync.rows.records import Row
 from tests.helpers.outside import named, outside_is_here
@@ -51,7 +51,7 @@ TRUSTING = {
 }
 
 
-UNASKED = f"left to a later pass: its server gave nothing {IN_VAIN} times in a row: "
+UNASKED = f"left to a later pass: its server gave nothing {MAX_FAILURES} times in a row: "
 
 
 @pytest.fixture
@@ -60,26 +60,26 @@ def web() -> Iterator[WebServer]:
         yield server
 
 
-def outcomes(folder: Path, *urls: str, **limits: Any) -> dict[str, Arrival | str]:
+def outcomes(folder: Path, *urls: str, **limits: Any) -> dict[str, FetchRecord | str]:
     """What came of every address: the content that arrived, or the reason it did not."""
     bounds = Limits(**(TRUSTING | limits))
     wanted = [Download(Row(number, image_key(url), url)) for number, url in enumerate(urls, start=2)]
     names = {each.row.key: each.row.url for each in wanted}
-    objects = Objects(folder / "objects")
-    results = list(download(wanted, objects, fetch_any(folder, bounds), bounds))
+    objects = ImageStore(folder / "objects")
+    results = list(download(wanted, objects, fetcher_for(folder, bounds), bounds))
     assert len(results) == len(urls)
     assert not list(objects.root.glob(".tmp-*"))
     return {names[each.key]: each.reason if isinstance(each, Failure) else each for each in results}
 
 
-def outcome(folder: Path, url: str, **limits: Any) -> Arrival | str:
+def outcome(folder: Path, url: str, **limits: Any) -> FetchRecord | str:
     return outcomes(folder, url, **limits)[url]
 
 
 def failures(folder: Path, *urls: str, **limits: Any) -> list[Failure]:
     bounds = Limits(**(TRUSTING | limits))
     wanted = [Download(Row(number, image_key(url), url)) for number, url in enumerate(urls, start=2)]
-    results = download(wanted, Objects(folder / "objects"), fetch_any(folder, bounds), bounds)
+    results = download(wanted, ImageStore(folder / "objects"), fetcher_for(folder, bounds), bounds)
     return [each for each in results if isinstance(each, Failure)]
 
 
@@ -152,7 +152,7 @@ def test_every_failure_has_a_reason_for_an_annotator_and_stops_no_other(web: Web
     expected[f"https://127.0.0.1:{web.port}/x.png"] = "no secure connection"
     good = web.give("/good.png", PICTURE)
     found = outcomes(tmp_path, *expected, good, workers=len(expected) + 1)
-    assert isinstance(found.pop(good), Arrival)
+    assert isinstance(found.pop(good), FetchRecord)
     wrong = {url: reason for url, reason in found.items() if not str(reason).startswith(expected[url])}
     assert wrong == {}
 
@@ -188,17 +188,17 @@ def test_the_suffix_is_that_of_the_content(web: WebServer, tmp_path: Path, kind:
     more = {"save_all": True, "append_images": [Image.new("RGB", (8, 8))]} if kind == "MPO" else {}
     content = picture(kind, **more)
     arrival = outcome(tmp_path, web.give("/picture.gif", page(content, "text/html")))
-    assert isinstance(arrival, Arrival)
+    assert isinstance(arrival, FetchRecord)
     assert arrival.suffix == suffix
-    assert Objects(tmp_path / "objects").path(arrival.digest, suffix).read_bytes() == content
+    assert ImageStore(tmp_path / "objects").path(arrival.digest, suffix).read_bytes() == content
 
 
 def test_an_image_that_came_once_is_at_hand(web: WebServer, tmp_path: Path) -> None:
     url = web.give("/1.png", PICTURE)
-    objects, wanted = Objects(tmp_path / "objects"), [Download(Row(2, image_key(url), url))]
-    assert at_hand(wanted, objects) == ([], wanted)
+    objects, wanted = ImageStore(tmp_path / "objects"), [Download(Row(2, image_key(url), url))]
+    assert split_cached(wanted, objects) == ([], wanted)
     arrival = outcome(tmp_path, url)
-    assert at_hand(wanted, objects) == ([arrival], [])
+    assert split_cached(wanted, objects) == ([arrival], [])
 
 
 # --- again or not ---------------------------------------------------------------------------------
@@ -215,7 +215,7 @@ def test_what_may_pass_is_tried_again_and_what_will_not_is_not(web: WebServer, t
     lasting = {"/gone": (status(404), PICTURE), "/page": (HTML, PICTURE), "/heavy": (bytes(100_001), PICTURE)}
     urls = {path: web.give(path, *answers) for path, answers in (passing | lasting).items()}
     found = outcomes(tmp_path, *urls.values(), attempts=3)
-    assert {path for path, url in urls.items() if isinstance(found[url], Arrival)} == set(passing)
+    assert {path for path, url in urls.items() if isinstance(found[url], FetchRecord)} == set(passing)
     assert {path: web.asked.count(path) for path in urls} == dict.fromkeys(urls, 2) | {
         "/twice-503": 3,
         **dict.fromkeys(lasting, 1),
@@ -238,7 +238,7 @@ def test_a_server_that_asks_for_a_pause_gets_one(web: WebServer, tmp_path: Path)
         seen.append(time.monotonic())
         (status(429, Retry_After="2") if len(seen) == 1 else page(PICTURE))(handler)
 
-    assert isinstance(outcome(tmp_path, web.give("/busy", busy)), Arrival)
+    assert isinstance(outcome(tmp_path, web.give("/busy", busy)), FetchRecord)
     assert seen[1] - seen[0] >= 2
 
 
@@ -282,7 +282,7 @@ def test_a_host_that_gives_nothing_in_time_again_and_again_holds_no_pass(
 
 def test_a_host_that_makes_each_image_first_and_asks_to_come_again_gives_all(web: WebServer, tmp_path: Path) -> None:
     making = status(503, Retry_After="0")
-    urls = [web.give(f"/{number}", making, PICTURE) for number in range(2 * IN_VAIN)]
+    urls = [web.give(f"/{number}", making, PICTURE) for number in range(2 * MAX_FAILURES)]
     found = outcomes(tmp_path, *urls, workers=8, per_host=8, attempts=2)
     assert [each for each in found.values() if isinstance(each, str)] == []
 
@@ -293,7 +293,7 @@ def test_a_host_that_makes_each_image_first_and_asks_to_come_again_gives_all(web
 def test_connections_are_kept(web: WebServer, tmp_path: Path) -> None:
     urls = [web.give(f"/{number}.png", png(number)) for number in range(20)]
     urls += [web.give(f"/to-{number}.png", redirect(f"/{number}.png")) for number in range(10)]
-    assert all(isinstance(each, Arrival) for each in outcomes(tmp_path, *urls, workers=2).values())
+    assert all(isinstance(each, FetchRecord) for each in outcomes(tmp_path, *urls, workers=2).values())
     assert len(web.asked) == 40
     assert web.connections <= 2
 
@@ -339,7 +339,7 @@ def test_a_name_that_leads_inside_is_refused(web: WebServer, tmp_path: Path, mon
     web.give("/1.png", PICTURE)
     named(monkeypatch, pics_example=["127.0.0.1"])
     url = f"http://pics.example:{web.port}/1.png"
-    assert isinstance(outcome(tmp_path, url), Arrival)
+    assert isinstance(outcome(tmp_path, url), FetchRecord)
     assert str(outcome(tmp_path, url, allow_private=False)).startswith("not a public address")
     assert web.asked == ["/1.png"]
 
@@ -353,7 +353,7 @@ def test_a_redirect_from_outside_to_a_private_address_is_refused(
     web.give("/1.png", redirect(f"http://127.0.0.1:{web.port}/secret.png"))
     outside = f"http://pics.example:{web.port}"
     found = outcomes(tmp_path, f"{outside}/1.png", f"{outside}/open.png", allow_private=False)
-    assert isinstance(found[f"{outside}/open.png"], Arrival)
+    assert isinstance(found[f"{outside}/open.png"], FetchRecord)
     assert str(found[f"{outside}/1.png"]).startswith("not a public address")
     assert sorted(web.asked) == ["/1.png", "/open.png"]
 
@@ -373,7 +373,7 @@ def sheet_folder(tmp_path: Path) -> Path:
 
 def test_files_of_the_folder_arrive(sheet_folder: Path) -> None:
     found = outcomes(sheet_folder, "pics/one.jpeg", "alias.png")
-    assert {each.suffix for each in found.values() if isinstance(each, Arrival)} == {".png"}
+    assert {each.suffix for each in found.values() if isinstance(each, FetchRecord)} == {".png"}
     assert len(found) == 2
 
 
@@ -413,7 +413,7 @@ def test_a_reason_has_nothing_unseen_in_it(tmp_path: Path) -> None:
         raise FetchError("a\0b\nc" + 1000 * "d")
 
     row = Row(2, "0" * 20, "http://h/a.png")
-    (failure,) = download([Download(row)], Objects(tmp_path), fetch, Limits())
+    (failure,) = download([Download(row)], ImageStore(tmp_path), fetch, Limits())
     assert isinstance(failure, Failure)
     assert failure.reason == "a�b�c" + 495 * "d" + "…"
 
@@ -428,12 +428,12 @@ def test_an_open_and_a_closed_port_inside_the_network_look_the_same(web: WebServ
 
 
 def test_a_damaged_object_is_fetched_again(web: WebServer, tmp_path: Path) -> None:
-    objects, row = Objects(tmp_path), Row(2, "0" * 20, web.give("/1.png", PICTURE))
-    fetch = fetch_any(tmp_path, Limits(allow_private=True))
+    objects, row = ImageStore(tmp_path), Row(2, "0" * 20, web.give("/1.png", PICTURE))
+    fetch = fetcher_for(tmp_path, Limits(allow_private=True))
     (arrival,) = download([Download(row)], objects, fetch, Limits())
-    assert isinstance(arrival, Arrival)
-    assert at_hand([Download(row)], objects) == ([arrival], [])
+    assert isinstance(arrival, FetchRecord)
+    assert split_cached([Download(row)], objects) == ([arrival], [])
     path = objects.path(arrival.digest, arrival.suffix)
     path.unlink()
     path.write_bytes(b"")
-    assert at_hand([Download(row)], objects) == ([], [Download(row)])
+    assert split_cached([Download(row)], objects) == ([], [Download(row)])

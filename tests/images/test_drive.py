@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from sheetsync.api import drive_access, real_pass
-from sheetsync.images.fetch.base import Fetch, FetchError, Limits, PassingError
+from sheetsync.api import drive_access, open_pass
+from sheetsync.images.fetch.base import Fetch, FetchError, Limits, TransientError
 from sheetsync.images.fetch.drive import Link, link_in
-from sheetsync.images.fetch.sources import fetch_any
-from sheetsync.project.config import load
+from sheetsync.images.fetch.sources import fetcher_for
+from sheetsync.project.config import load_project
 from tests.helpers.googleserver import GoogleServer, faults
 from tests.helpers.googleserver.pictures import Picture, put
 from tests.helpers.googleserver.world import OWNER, ROBOT
@@ -111,7 +111,7 @@ def fetched(
         google.key_file(folder / "credentials.json")
     robot, endpoint = drive_access(sheet, folder, credentials="credentials.json", endpoint=google.url)
     into = io.BytesIO()
-    fetch_any(folder, Limits(), robot=robot, endpoint=endpoint)(
+    fetcher_for(folder, Limits(), robot=robot, endpoint=endpoint)(
         f"https://drive.google.com/file/d/{name}/view{query}", into
     )
     return into.getvalue()
@@ -161,7 +161,7 @@ def test_a_file_that_is_shared_with_nobody_says_with_whom_to_share_it(google: Go
 
 def test_a_file_that_too_many_look_at_may_come_later(google: GoogleServer, tmp_path: Path) -> None:
     name = put(google.world, Picture(PICTURE, {"anyone": "reader"}, busy=True))
-    with pytest.raises(PassingError, match="too many people"):
+    with pytest.raises(TransientError, match="too many people"):
         fetched(google, tmp_path, name, sheet="labels.csv")
 
 
@@ -178,7 +178,7 @@ def test_people_who_signed_in_gave_no_right_to_their_drive_and_it_is_not_tried(
 def test_trouble_at_the_api_is_not_taken_for_a_file_that_is_not_shared(google: GoogleServer, tmp_path: Path) -> None:
     name = put(google.world, Picture(PICTURE, {ROBOT: "reader"}))
     google.faults.plan = lambda _, path, number: faults.html(503) if "files" in path and number < 2 else None
-    with pytest.raises(PassingError, match="503"):
+    with pytest.raises(TransientError, match="503"):
         fetched(google, tmp_path, name)
     assert fetched(google, tmp_path, name) == PICTURE
 
@@ -191,7 +191,7 @@ def test_a_token_goes_to_the_api_and_along_no_redirect(google: GoogleServer, tmp
         path = f"/drive/v3/files/{name}?alt=media&supportsAllDrives=true"
         elsewhere.give(path, redirect("/steal"))
         elsewhere.give("/steal", PICTURE)
-        fetch = fetch_any(tmp_path, Limits(allow_private=True), robot=robot, endpoint=elsewhere.address)
+        fetch = fetcher_for(tmp_path, Limits(allow_private=True), robot=robot, endpoint=elsewhere.address)
         with pytest.raises(FetchError, match="too many redirects"):
             fetch(f"https://drive.google.com/file/d/{name}/view", io.BytesIO())
         fetch(elsewhere.give("/other.png", PICTURE), io.BytesIO())
@@ -200,7 +200,7 @@ def test_a_token_goes_to_the_api_and_along_no_redirect(google: GoogleServer, tmp
 
 
 def test_an_endpoint_for_tests_opens_no_other_private_address(google: GoogleServer, tmp_path: Path) -> None:
-    fetch = fetch_any(tmp_path, Limits(), endpoint=google.url)
+    fetch = fetcher_for(tmp_path, Limits(), endpoint=google.url)
     with pytest.raises(FetchError, match="not a public address"):
         fetch(f"{google.url}/download?id={A}", io.BytesIO())
     assert google.log == []
@@ -214,7 +214,7 @@ def test_a_project_gives_its_credentials_buckets_and_folder_along(google: Google
         f'sheet = "{SHEET}"\n[download]\nfolder = "pics"\nbuckets = ["s3://mine"]\ntotal_seconds = 2\n'
         f'[google]\nendpoint = "{google.url}"\n'
     )
-    fetch = real_pass(load(tmp_path), lambda *_: None).world.fetch
+    fetch = open_pass(load_project(tmp_path), lambda *_: None).environment.fetch
     name = put(google.world, Picture(PICTURE, {ROBOT: "reader"}))
     for url in (f"https://drive.google.com/open?id={name}", "one.png"):
         into = io.BytesIO()

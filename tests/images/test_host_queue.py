@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sheetsync.images.host_queue import IN_VAIN, STALLED, Lanes, Turn
+from sheetsync.images.host_queue import MAX_FAILURES, STALLED_SECONDS, HostQueue, Lease
 
 
 @dataclass
@@ -19,10 +19,10 @@ class Scene:
     most: int = 4
     per_host: int = 2
     now: float = 0.0
-    turns: dict[str, Turn[str]] = field(default_factory=dict)
+    turns: dict[str, Lease[str]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self.lanes = Lanes(self.jobs, self.most, self.per_host, lambda: self.now)
+        self.lanes = HostQueue(self.jobs, self.most, self.per_host, lambda: self.now)
 
     def start(self, times: int = 1) -> list[str]:
         """Take what is free at once."""
@@ -38,10 +38,10 @@ class Scene:
         return taken
 
     def end(self, job: str, *, answered: bool = True) -> None:
-        self.lanes.over(self.turns.pop(job), answered=answered)
+        self.lanes.release(self.turns.pop(job), answered=answered)
 
     def refuse(self, job: str) -> list[str]:
-        return self.lanes.over(self.turns.pop(job), answered=True, refused=True)
+        return self.lanes.release(self.turns.pop(job), answered=True, refused=True)
 
 
 def jobs(host: str, count: int) -> list[tuple[str, str]]:
@@ -63,43 +63,43 @@ def test_one_host_alone_has_its_share_and_no_more() -> None:
 def test_what_has_stalled_gives_its_place_to_another_until_as_many_stall_as_may_run() -> None:
     scene = Scene(jobs("a", 9))
     assert scene.start(20) == ["a0", "a1"]
-    scene.now += STALLED
+    scene.now += STALLED_SECONDS
     assert scene.start(20) == ["a2", "a3"]
-    scene.now += STALLED
+    scene.now += STALLED_SECONDS
     assert scene.start(20) == []
     scene.end("a1", answered=False)
     assert scene.start(20) == ["a4"]
 
 
 def test_a_host_that_never_answers_is_asked_nothing_more() -> None:
-    scene = Scene([*jobs("a", IN_VAIN + 3), *jobs("b", 1)])
-    for number in range(IN_VAIN - 1):
+    scene = Scene([*jobs("a", MAX_FAILURES + 3), *jobs("b", 1)])
+    for number in range(MAX_FAILURES - 1):
         scene.start(3)
         scene.end(f"a{number}", answered=False)
     scene.start(3)
-    turn = scene.turns.pop(f"a{IN_VAIN - 1}")
-    assert scene.lanes.over(turn, answered=False) == [f"a{IN_VAIN + 1}", f"a{IN_VAIN + 2}"]
+    turn = scene.turns.pop(f"a{MAX_FAILURES - 1}")
+    assert scene.lanes.release(turn, answered=False) == [f"a{MAX_FAILURES + 1}", f"a{MAX_FAILURES + 2}"]
 
 
 def test_a_host_that_refuses_again_and_again_is_asked_nothing_more_and_others_are() -> None:
-    scene = Scene([*jobs("a", 2 * IN_VAIN + 4), *jobs("b", 1)], most=3)
-    for number in range(IN_VAIN - 1):
+    scene = Scene([*jobs("a", 2 * MAX_FAILURES + 4), *jobs("b", 1)], most=3)
+    for number in range(MAX_FAILURES - 1):
         scene.start(3)
         assert scene.refuse(f"a{number}") == []
     scene.start(3)
-    scene.end(f"a{IN_VAIN - 1}")  # an image in between
+    scene.end(f"a{MAX_FAILURES - 1}")  # an image in between
     scene.start(3)
-    scene.lanes.again(scene.turns.pop(f"a{IN_VAIN}"), "later", 9.0, answered=True, rest=False)
-    for number in range(IN_VAIN + 1, 2 * IN_VAIN):
+    scene.lanes.requeue(scene.turns.pop(f"a{MAX_FAILURES}"), "later", 9.0, answered=True, rest=False)
+    for number in range(MAX_FAILURES + 1, 2 * MAX_FAILURES):
         scene.start(3)
         assert scene.refuse(f"a{number}") == []
     scene.start(3)
-    assert scene.refuse(f"a{2 * IN_VAIN}") == [f"a{2 * IN_VAIN + 2}", f"a{2 * IN_VAIN + 3}", "later"]
-    assert scene.refuse(f"a{2 * IN_VAIN + 1}") == []
+    assert scene.refuse(f"a{2 * MAX_FAILURES}") == [f"a{2 * MAX_FAILURES + 2}", f"a{2 * MAX_FAILURES + 3}", "later"]
+    assert scene.refuse(f"a{2 * MAX_FAILURES + 1}") == []
     scene.now += 10
     assert scene.start(3) == []
     scene.end("b0")
-    assert scene.lanes.take() is None
+    assert scene.lanes.acquire() is None
 
 
 def test_hosts_that_do_not_answer_leave_half_of_the_places_to_those_that_do() -> None:
@@ -123,7 +123,7 @@ def test_where_nobody_answers_yet_all_places_are_used() -> None:
 def test_a_job_comes_again_when_its_time_has_come_and_others_go_on_meanwhile() -> None:
     scene = Scene(jobs("a", 3), per_host=1)
     scene.start()
-    scene.lanes.again(scene.turns.pop("a0"), "a0 again", 5.0, answered=True, rest=False)
+    scene.lanes.requeue(scene.turns.pop("a0"), "a0 again", 5.0, answered=True, rest=False)
     assert scene.start() == ["a1"]
     scene.end("a1")
     scene.now = 4.9
@@ -137,9 +137,9 @@ def test_a_job_comes_again_when_its_time_has_come_and_others_go_on_meanwhile() -
 def test_a_host_that_asks_for_a_rest_is_left_alone_and_others_are_not() -> None:
     scene = Scene([*jobs("a", 3), *jobs("b", 4)])
     assert scene.start(2) == ["a0", "b0"]
-    scene.lanes.again(scene.turns.pop("a0"), "a0 again", 5.0, answered=True, rest=True)
+    scene.lanes.requeue(scene.turns.pop("a0"), "a0 again", 5.0, answered=True, rest=True)
     assert scene.start(9) == ["b1"]
-    scene.now = STALLED / 2
+    scene.now = STALLED_SECONDS / 2
     scene.end("b0")
     assert scene.start(9) == ["b2"]
     scene.now = 5.0
@@ -149,16 +149,16 @@ def test_a_host_that_asks_for_a_rest_is_left_alone_and_others_are_not() -> None:
 
 @given(st.lists(st.sampled_from("abc"), max_size=40), st.integers(1, 5), st.integers(1, 5), st.integers(1, 8))
 def test_threads_do_every_job_once_and_stop(hosts: list[str], most: int, per_host: int, threads: int) -> None:
-    lanes = Lanes(((host, number) for number, host in enumerate(hosts)), most, per_host, lambda: 0.0)
+    lanes = HostQueue(((host, number) for number, host in enumerate(hosts)), most, per_host, lambda: 0.0)
     done: list[int] = []
 
     def work() -> None:
-        while turn := lanes.take():
+        while turn := lanes.acquire():
             if turn.job >= 0 and turn.job % 3 == 0:
-                lanes.again(turn, -turn.job - 1, 0.0, answered=False, rest=turn.job % 2 == 0)
+                lanes.requeue(turn, -turn.job - 1, 0.0, answered=False, rest=turn.job % 2 == 0)
                 continue
             done.append(turn.job if turn.job >= 0 else -turn.job - 1)
-            lanes.over(turn, answered=True)
+            lanes.release(turn, answered=True)
 
     crew = [threading.Thread(target=work) for _ in range(threads)]
     for each in crew:
@@ -170,9 +170,9 @@ def test_threads_do_every_job_once_and_stop(hosts: list[str], most: int, per_hos
 
 
 def test_closing_sends_home_who_waits() -> None:
-    lanes = Lanes(jobs("a", 3), 1, 1, lambda: 0.0)
-    assert lanes.take()
-    waiting = threading.Thread(target=lanes.take)
+    lanes = HostQueue(jobs("a", 3), 1, 1, lambda: 0.0)
+    assert lanes.acquire()
+    waiting = threading.Thread(target=lanes.acquire)
     waiting.start()
     lanes.close()
     waiting.join(20)

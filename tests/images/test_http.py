@@ -18,9 +18,9 @@ from typing import Any
 
 import pytest
 
-from sheetsync.images.fetch.base import Fetched, FetchError, Limits, LocalError, PassingError
+from sheetsync.images.fetch.base import Fetched, FetchError, Limits, NotRequestedError, TransientError
 from sheetsync.images.fetch.connections import BUNDLES, HOSTS
-from sheetsync.images.fetch.http import FetchWeb
+from sheetsync.images.fetch.http import HttpFetcher
 from tests.helpers.outside import PUBLIC, named, outside_is_here
 from tests.helpers.webserver import WebServer, drip, page, redirect, serving, status
 
@@ -45,7 +45,7 @@ def bare_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def got(url: str, mark: str = "", limits: Limits = HERE) -> tuple[bytes, Fetched]:
     into = io.BytesIO()
-    fetched = FetchWeb(limits)(url, into, mark)
+    fetched = HttpFetcher(limits)(url, into, mark)
     return into.getvalue(), fetched
 
 
@@ -92,7 +92,7 @@ def test_what_has_not_changed_is_not_sent_again(web: WebServer, mark: str, heade
 
 
 def test_the_connection_of_an_answer_without_content_is_used_again(web: WebServer) -> None:
-    fetch = FetchWeb(HERE)
+    fetch = HttpFetcher(HERE)
     url = web.give("/1.png", status(304, ETag='"v2"'))
     for _ in range(3):
         assert fetch(url, io.BytesIO(), '"v1"') == Fetched('"v2"', unchanged=True)
@@ -107,7 +107,7 @@ def test_an_error_keeps_its_connection_unless_much_is_said_of_it(web: WebServer)
         handler.say(404, {"Content-Length": 5})
         handler.wfile.write(b"sorry")
 
-    fetch = FetchWeb(HERE)
+    fetch = HttpFetcher(HERE)
     for url in [web.give("/short.png", short)] * 3 + [web.give("/empty.png", status(503))] * 3:
         with pytest.raises(FetchError, match="the server answers"):
             fetch(url, io.BytesIO())
@@ -124,17 +124,17 @@ def test_what_has_changed_comes_with_its_new_mark(web: WebServer) -> None:
 def test_a_pause_is_asked_for_in_seconds_or_until_a_time(web: WebServer) -> None:
     waits = []
     for headers in ({"Retry_After": "7"}, {"Retry_After": DATE.replace("10:00:00", "10:01:30"), "Date": DATE}, {}):
-        with pytest.raises(PassingError) as caught:
+        with pytest.raises(TransientError) as caught:
             got(web.give("/busy", dated(**headers)))
-        waits.append(caught.value.wait)
+        waits.append(caught.value.retry_after)
     assert waits == [7.0, 90.0, None]
 
 
 @pytest.mark.parametrize("said", [DATE.replace("2026", "9" * 11), DATE.replace("GMT", f"+{'9' * 20}"), "9" * 5000, "²"])
 def test_a_time_that_no_clock_shows_is_a_pause_like_any_other(web: WebServer, said: str) -> None:
-    with pytest.raises(PassingError, match="503") as caught:
+    with pytest.raises(TransientError, match="503") as caught:
         got(web.give("/busy", dated(Retry_After=said, Date=DATE)))
-    assert caught.value.wait in (None, float("inf"))
+    assert caught.value.retry_after in (None, float("inf"))
 
 
 def dated(**headers: str) -> Any:
@@ -241,7 +241,7 @@ def test_what_is_no_proxy_is_told_as_such_and_nobody_is_asked(
     web: WebServer, monkeypatch: pytest.MonkeyPatch, proxy: str
 ) -> None:
     monkeypatch.setenv("HTTP_PROXY", proxy)
-    with pytest.raises(LocalError, match="HTTP_PROXY or HTTPS_PROXY names no proxy that can be used"):
+    with pytest.raises(NotRequestedError, match="HTTP_PROXY or HTTPS_PROXY names no proxy that can be used"):
         got(web.give("/1.png", PICTURE))
     assert web.asked == []
 
@@ -311,7 +311,7 @@ def test_only_a_server_whose_certificate_is_trusted_is_asked(
             assert got(url)[0] == PICTURE
             assert refusal(url.replace("127.0.0.1", "localhost")) == no
             patch.setenv(name, f"{certificate}.gone")
-            with pytest.raises(LocalError, match="no secure connection: REQUESTS_CA_BUNDLE, "):
+            with pytest.raises(NotRequestedError, match="no secure connection: REQUESTS_CA_BUNDLE, "):
                 got(url)
     assert secure.asked == ["/1.png"] * 2
 
@@ -350,7 +350,7 @@ def dripping(server: socket.socket, said: bytes, over: threading.Event) -> None:
 
 
 def test_threads_share_their_connections(web: WebServer) -> None:
-    fetch, urls = FetchWeb(HERE), [web.give(f"/{number}.png", PICTURE) for number in range(60)]
+    fetch, urls = HttpFetcher(HERE), [web.give(f"/{number}.png", PICTURE) for number in range(60)]
     for _ in range(3):
         with ThreadPoolExecutor(6) as pool:  # new threads each time
             list(pool.map(lambda url: fetch(url, io.BytesIO()), urls))
@@ -369,7 +369,7 @@ def test_a_kept_connection_that_the_server_has_ended_costs_no_attempt(web: WebSe
         whole = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(PICTURE), PICTURE)
         handler.wfile.write(whole + b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n")
 
-    fetch = FetchWeb(HERE)
+    fetch = HttpFetcher(HERE)
     for url in (web.give("/hasty.png", hasty), web.give("/chatty.png", chatty)):
         for _ in range(100):
             fetch(url, io.BytesIO())
@@ -378,7 +378,7 @@ def test_a_kept_connection_that_the_server_has_ended_costs_no_attempt(web: WebSe
 
 def test_of_very_many_hosts_the_connections_of_some_are_kept(web: WebServer, monkeypatch: pytest.MonkeyPatch) -> None:
     web.give("/1.png", PICTURE)
-    hosts, fetch = HOSTS + 40, FetchWeb(HERE)
+    hosts, fetch = HOSTS + 40, HttpFetcher(HERE)
     named(monkeypatch, **{f"h{number}_example": ["127.0.0.1"] for number in range(hosts)})
     for number in range(hosts):
         fetch(f"http://h{number}.example:{web.port}/1.png", io.BytesIO())
@@ -410,7 +410,7 @@ def test_one_thread_watches_the_time_of_all_and_ends_with_them(web: WebServer) -
         most = max(most, watchers())
         page(PICTURE)(handler)
 
-    fetch, url = FetchWeb(HERE), web.give("/1.png", counting)
+    fetch, url = HttpFetcher(HERE), web.give("/1.png", counting)
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(lambda _: fetch(url, io.BytesIO()), range(40)))
     assert most <= before + 1

@@ -10,9 +10,9 @@ from typing import BinaryIO
 import pytest
 
 from sheetsync.images.fetch.base import Fetched, FetchError
-from sheetsync.images.fetch_log import Arrivals
+from sheetsync.images.fetch_log import FetchLog
 from sheetsync.images.store import SPARE
-from sheetsync.project.config import DownloadLimits
+from sheetsync.project.config import DownloadSettings
 from sheetsync.sheets.memory import MemorySheet
 from sheetsync.sync.report import Report
 from tests.helpers.support import QuickTrainer, Web, a_pass, machine_cells, png, project, table, tree
@@ -45,7 +45,7 @@ class Scene:
 
     def sync(self, now: float) -> Report:
         self.web.asked.clear()
-        where = project(self.root, download=DownloadLimits(refresh=self.refresh))
+        where = project(self.root, download=DownloadSettings(refresh=self.refresh))
         return a_pass(where, self.sheet, self.web, self.trainer, now).run()
 
     def status(self, number: int) -> str:
@@ -115,10 +115,10 @@ def test_what_changed_is_told_though_a_pass_was_stopped_before_that_was_noted(sc
             raise KeyboardInterrupt
 
     scene.web.update({url: png(100 + n) for n, url in enumerate(URLS)})
-    where = project(scene.root, download=DownloadLimits(refresh="daily"))
+    where = project(scene.root, download=DownloadSettings(refresh="daily"))
     stopped = a_pass(where, scene.sheet, scene.web, scene.trainer, 1000 + DAY)
     with pytest.raises(KeyboardInterrupt):
-        replace(stopped, world=replace(stopped.world, progress=stop)).run()
+        replace(stopped, world=replace(stopped.environment, progress=stop)).run()
     assert [content in scene.web.values() for content in scene.held()].count(True) == 1
     scene.sync(now=1060 + DAY)
     assert scene.held() == sorted(scene.web.values())
@@ -143,13 +143,13 @@ def test_the_log_of_what_is_asked_for_on_every_pass_stays_within_bounds_and_noth
 ) -> None:
     urls = [f"http://pics.example/{number}.png" for number in range(300)]
     web, sheet = Marked({url: png(n) for n, url in enumerate(urls)}), MemorySheet(table(*[[url, ""] for url in urls]))
-    scene, log = Scene(tmp_path, "always", web, sheet=sheet), Arrivals(tmp_path / ".sheetsync/objects/arrivals.tsv")
+    scene, log = Scene(tmp_path, "always", web, sheet=sheet), FetchLog(tmp_path / ".sheetsync/objects/arrivals.tsv")
     lines = []
     for now in range(12):
         web[urls[7]] = png(7 if now < 3 else 999)
         assert scene.sync(now).asked == (300 if now else 0)
-        lines.append(log.lines())
-        assert {each.asked for each in log.known().values()} == {now}
+        lines.append(log.count_lines())
+        assert {each.checked_at for each in log.latest().values()} == {now}
     assert max(lines) <= 2 * 300 + SPARE
     assert lines.count(300) > 1
     assert scene.status(7) == "ok, its image changed on 1970-01-01"

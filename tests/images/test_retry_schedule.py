@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from sheetsync.errors import MirrorError
-from sheetsync.images.fetch.sources import fetch_any
+from sheetsync.images.fetch.sources import fetcher_for
 from sheetsync.images.records import Download, Failure
-from sheetsync.images.retry_schedule import Tries
-from sheetsync.project.config import DownloadLimits
+from sheetsync.images.retry_schedule import RetrySchedule
+from sheetsync.project.config import DownloadSettings
 from sheetsync.review.verdicts import failure_words
 from sheetsync.rows.records import Row
 from sheetsync.sheets.memory import MemorySheet
@@ -30,66 +30,68 @@ def failed(reason: str = "gone", *, passing: bool = False, key: str = ROW.key, l
     return Failure(key, 2, URL, reason, passing, local=local)
 
 
-def waits(tries: Tries, rounds: int, *, passing: bool) -> list[int]:
+def waits(tries: RetrySchedule, rounds: int, *, passing: bool) -> list[int]:
     """How long each next try is put off, where every one fails as soon as it may."""
     now, found = 1_000_000, []
     for _ in range(rounds):
-        assert tries.waiting([Download(ROW)], now) == []
-        (said,) = tries.note([failed(passing=passing)], now)
-        assert tries.waiting([Download(ROW)], said.until - 1) == [said]
+        assert tries.not_due([Download(ROW)], now) == []
+        (said,) = tries.record([failed(passing=passing)], now)
+        assert tries.not_due([Download(ROW)], said.until - 1) == [said]
         found.append(said.until - now)
         now = said.until
     return found
 
 
 def test_what_may_pass_is_tried_soon_and_what_somebody_has_to_mend_later(tmp_path: Path) -> None:
-    assert waits(Tries(tmp_path / "a.json"), 10, passing=True) == [120 * 2**n for n in range(8)] + 2 * [DAY // 4]
-    assert waits(Tries(tmp_path / "b.json"), 10, passing=False) == [600 * 2**n for n in range(8)] + 2 * [DAY]
+    assert waits(RetrySchedule(tmp_path / "a.json"), 10, passing=True) == [120 * 2**n for n in range(8)] + 2 * [
+        DAY // 4
+    ]
+    assert waits(RetrySchedule(tmp_path / "b.json"), 10, passing=False) == [600 * 2**n for n in range(8)] + 2 * [DAY]
 
 
 def test_a_server_that_says_how_long_a_pause_it_wants_gets_that(tmp_path: Path) -> None:
-    tries = Tries(tmp_path / "a.json")
-    (said,) = tries.note([replace(failed(passing=True), pause=3600)], 1000)
+    tries = RetrySchedule(tmp_path / "a.json")
+    (said,) = tries.record([replace(failed(passing=True), pause=3600)], 1000)
     assert said.until == 4600
-    assert tries.waiting([Download(ROW)], 4599) == [said]
-    (said,) = tries.note([replace(failed(passing=True), pause=60)], 5000)
+    assert tries.not_due([Download(ROW)], 4599) == [said]
+    (said,) = tries.record([replace(failed(passing=True), pause=60)], 5000)
     assert (said.times, said.until) == (2, 5060)  # what came of a host bit by bit is not put off ever more
 
 
 def test_who_waits_is_not_counted_and_nothing_is_written(tmp_path: Path) -> None:
-    tries = Tries(tmp_path / "a.json")
-    said = tries.note([failed()], 1000)
+    tries = RetrySchedule(tmp_path / "a.json")
+    said = tries.record([failed()], 1000)
     before = tries.file.stat()
-    assert tries.note(tries.waiting([Download(ROW)], 1001), 1001) == said
+    assert tries.record(tries.not_due([Download(ROW)], 1001), 1001) == said
     assert tries.file.stat() == before
 
 
 def test_what_came_at_last_or_left_the_sheet_is_forgotten(tmp_path: Path) -> None:
-    tries = Tries(tmp_path / "a.json")
-    tries.note([failed(), failed(key="1" * 20)], 1000)
-    tries.note([failed(key="1" * 20)], 9000)
-    (said,) = tries.note([failed()], 9000)
+    tries = RetrySchedule(tmp_path / "a.json")
+    tries.record([failed(), failed(key="1" * 20)], 1000)
+    tries.record([failed(key="1" * 20)], 9000)
+    (said,) = tries.record([failed()], 9000)
     assert said.times == 1
 
 
 def test_what_is_found_on_this_machine_costs_nothing_and_is_looked_at_on_every_pass(tmp_path: Path) -> None:
-    tries = Tries(tmp_path / "a.json")
-    assert tries.note([failed(local=True)], 1000) == [failed(local=True)]
+    tries = RetrySchedule(tmp_path / "a.json")
+    assert tries.record([failed(local=True)], 1000) == [failed(local=True)]
     assert not tries.file.exists()
 
 
 def test_earlier_tries_do_not_count_once_nobody_is_asked_any_more(tmp_path: Path) -> None:
-    tries = Tries(tmp_path / "a.json")
-    tries.note([failed()], 1000)
-    tries.note([failed(local=True)], 9000)
-    (said,) = tries.note([failed()], 9001)
+    tries = RetrySchedule(tmp_path / "a.json")
+    tries.record([failed()], 1000)
+    tries.record([failed(local=True)], 9000)
+    (said,) = tries.record([failed()], 9001)
     assert said.times == 1
 
 
 def test_what_was_tried_is_told_with_when_and_how_often(tmp_path: Path) -> None:
-    tries = Tries(tmp_path / "a.json")
-    tries.note([failed()], 1_764_000_000)
-    (said,) = tries.note([failed("the server answers 503", passing=True)], 1_764_003_600)
+    tries = RetrySchedule(tmp_path / "a.json")
+    tries.record([failed()], 1_764_000_000)
+    (said,) = tries.record([failed("the server answers 503", passing=True)], 1_764_003_600)
     when = "last 2025-11-24 17:00, next after 2025-11-24 17:04 UTC"
     assert failure_words(said) == f"the server answers 503; tried 2 times, {when}"
 
@@ -98,7 +100,7 @@ def test_what_was_tried_is_told_with_when_and_how_often(tmp_path: Path) -> None:
 def test_a_file_that_cannot_be_read_is_named(tmp_path: Path, broken: str) -> None:
     (tmp_path / "a.json").write_text(broken)
     with pytest.raises(MirrorError, match=r"a\.json cannot be read .*: delete it"):
-        Tries(tmp_path / "a.json").waiting([Download(ROW)], 0)
+        RetrySchedule(tmp_path / "a.json").not_due([Download(ROW)], 0)
 
 
 # --- from pass to pass ----------------------------------------------------------------------------
@@ -117,8 +119,8 @@ class Passes:
         self.sheet = MemorySheet(table([self.url, ""]))
 
     def sync(self, now: int, *, allow_private: bool = False) -> Report:
-        where = project(self.root, download=DownloadLimits(allow_private=allow_private))
-        fetch = fetch_any(self.root, where.limits, buckets=where.settings.download.buckets)
+        where = project(self.root, download=DownloadSettings(allow_private=allow_private))
+        fetch = fetcher_for(self.root, where.limits, buckets=where.settings.download.buckets)
         return a_pass(where, self.sheet, fetch, self.trainer, now).run()
 
     @property
@@ -145,9 +147,9 @@ def test_what_was_refused_is_fetched_on_the_first_pass_that_allows_it(tmp_path: 
 
 def test_a_pause_begins_when_all_was_asked_however_long_that_took(tmp_path: Path, web: WebServer) -> None:
     url = web.give("/1.png", status(404))
-    where = project(tmp_path, download=DownloadLimits(allow_private=True))
-    ready = a_pass(where, MemorySheet(table([url, ""])), fetch_any(tmp_path, where.limits), QuickTrainer())
-    world = replace(ready.world, now=lambda: 5000.0 if web.asked else 1000.0)
+    where = project(tmp_path, download=DownloadSettings(allow_private=True))
+    ready = a_pass(where, MemorySheet(table([url, ""])), fetcher_for(tmp_path, where.limits), QuickTrainer())
+    world = replace(ready.environment, now=lambda: 5000.0 if web.asked else 1000.0)
     (failure,) = replace(ready, world=world).run().failures
     assert (failure.last, failure.until) == (5000, 5600)
 

@@ -17,10 +17,10 @@ import pytest
 from fsspec.asyn import AsyncFileSystem
 from fsspec.registry import _registry
 
-from sheetsync.images.fetch.base import Fetch, Fetched, FetchError, Limits, LocalError, PassingError
+from sheetsync.images.fetch.base import Fetch, Fetched, FetchError, Limits, NotRequestedError, TransientError
 from sheetsync.images.fetch.local_file import open_below
-from sheetsync.images.fetch.sources import fetch_any, host, image_of
-from sheetsync.project.config import DownloadLimits, load
+from sheetsync.images.fetch.sources import direct_image_url, fetcher_for, host_of
+from sheetsync.project.config import DownloadSettings, load_project
 from sheetsync.rows.cells import image_key, read_image
 from sheetsync.sheets.memory import MemorySheet
 from sheetsync.sync.report import Report
@@ -61,26 +61,29 @@ PLAIN = base64.b64encode(PICTURE).decode()
 )
 def test_an_image_in_the_cell_is_fetched_from_there(tmp_path: Path, cell: str) -> None:
     url = read_image(cell, local=False)
-    content, fetched = got(fetch_any(tmp_path, LIMITS), url)
+    content, fetched = got(fetcher_for(tmp_path, LIMITS), url)
     assert content == PICTURE
-    assert got(fetch_any(tmp_path, LIMITS), url, fetched.mark) == (b"", Fetched(fetched.mark, unchanged=True))
+    assert got(fetcher_for(tmp_path, LIMITS), url, fetched.validator) == (
+        b"",
+        Fetched(fetched.validator, unchanged=True),
+    )
     assert read_image(url, local=True) == url
-    assert host(url) == ""
+    assert host_of(url) == ""
 
 
 def test_an_image_in_the_cell_that_is_none_is_told_in_short(tmp_path: Path) -> None:
-    fetch = fetch_any(tmp_path, LIMITS)
+    fetch = fetcher_for(tmp_path, LIMITS)
     for broken in ("data:;base64,A", "data:;base64,AA!A", "data:;base64,ä", f"data:;base64,{PLAIN[:-3]}%"):
         assert refusal(fetch, broken) == "broken data: address: what stands in it is not base64, or not all of it"
-    assert refusal(fetch_any(tmp_path, Limits(max_bytes=50)), f"data:,{'x' * 51}").startswith("file too large")
+    assert refusal(fetcher_for(tmp_path, Limits(max_bytes=50)), f"data:,{'x' * 51}").startswith("file too large")
     with pytest.raises(ValueError, match="longer than 50000") as caught:
         read_image(f"data:,{'x' * 50_000}", local=False)
     assert len(str(caught.value)) < 200
 
 
 def test_an_address_in_the_content_of_a_cell_is_no_host_to_wait_for() -> None:
-    assert host("data:text/plain,http://h/x") == ""
-    assert [host(url) for url in ("http://h:81/x", "s3://bucket/x", "a/b.png")] == ["h:81", "bucket", ""]
+    assert host_of("data:text/plain,http://h/x") == ""
+    assert [host_of(url) for url in ("http://h:81/x", "s3://bucket/x", "a/b.png")] == ["h:81", "bucket", ""]
 
 
 # --- in a folder ----------------------------------------------------------------------------------
@@ -88,14 +91,14 @@ def test_an_address_in_the_content_of_a_cell_is_no_host_to_wait_for() -> None:
 
 def test_a_file_is_known_again_by_its_size_and_time(tmp_path: Path) -> None:
     (tmp_path / "one.png").write_bytes(PICTURE)
-    fetch = fetch_any(tmp_path, LIMITS)
+    fetch = fetcher_for(tmp_path, LIMITS)
     content, fetched = got(fetch, "one.png")
     assert content == PICTURE
-    assert got(fetch, "one.png", fetched.mark) == (b"", Fetched(fetched.mark, unchanged=True))
+    assert got(fetch, "one.png", fetched.validator) == (b"", Fetched(fetched.validator, unchanged=True))
     os.utime(tmp_path / "one.png", (1, 1))
-    assert got(fetch, "one.png", fetched.mark)[0] == PICTURE
-    assert "\t" not in fetched.mark
-    assert len(fetched.mark) <= 200
+    assert got(fetch, "one.png", fetched.validator)[0] == PICTURE
+    assert "\t" not in fetched.validator
+    assert len(fetched.validator) <= 200
 
 
 def test_a_path_that_becomes_a_link_after_it_was_looked_at_is_not_followed(tmp_path: Path) -> None:
@@ -128,7 +131,7 @@ def test_a_folder_of_images_can_be_named_for_any_sheet(tmp_path: Path) -> None:
         (f'{google}[download]\nfolder = "pics"', True, tmp_path / "pics"),
     ):
         (tmp_path / "sheetsync.toml").write_text(text)
-        project = load(tmp_path)
+        project = load_project(tmp_path)
         assert project.local is local
         assert folder is None or project.image_folder == folder
 
@@ -176,20 +179,20 @@ def bucket(monkeypatch: pytest.MonkeyPatch) -> Iterator[type[Bucket]]:
 def test_an_object_arrives_from_a_bucket_that_is_listed_and_from_no_other(bucket: type[Bucket], tmp_path: Path) -> None:
     bucket.objects.update({"mine/pics/1.png": PICTURE, "mine/other.png": PICTURE, "mine2/pics/1.png": PICTURE})
     for allowed in (["s3://mine/pics"], ["s3://mine/pics/"], ["gs://mine", "s3://mine/pics/1.png"]):
-        fetch = fetch_any(tmp_path, LIMITS, buckets=allowed)
+        fetch = fetcher_for(tmp_path, LIMITS, buckets=allowed)
         assert got(fetch, "s3://mine/pics/1.png") == (PICTURE, Fetched('"v1"'))
         bucket.asked.clear()
         for url in ("s3://mine/other.png", "s3://mine/pics2/1.png", "s3://mine2/pics/1.png", "gs://mine2/1.png"):
             assert refusal(fetch, url).startswith("this bucket is not opened: the configuration lists those that are")
         assert bucket.asked == []
-    assert refusal(fetch_any(tmp_path, LIMITS), "s3://mine/pics/1.png").startswith("this bucket is not opened")
+    assert refusal(fetcher_for(tmp_path, LIMITS), "s3://mine/pics/1.png").startswith("this bucket is not opened")
 
 
 def test_an_object_is_known_again_by_its_tag(
     bucket: type[Bucket], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     bucket.objects["mine/1.png"] = PICTURE
-    fetch = fetch_any(tmp_path, LIMITS, buckets=["s3://mine"])
+    fetch = fetcher_for(tmp_path, LIMITS, buckets=["s3://mine"])
     assert got(fetch, "s3://mine/1.png", '"v1"') == (b"", Fetched('"v1"', unchanged=True))
     assert bucket.asked == ["info"]
     monkeypatch.setattr(Bucket, "etag", '"v2"')
@@ -197,7 +200,7 @@ def test_an_object_is_known_again_by_its_tag(
 
 
 def test_what_goes_wrong_with_a_bucket_has_its_reason(bucket: type[Bucket], tmp_path: Path) -> None:
-    fetch = fetch_any(tmp_path, LIMITS, buckets=["s3://mine"])
+    fetch = fetcher_for(tmp_path, LIMITS, buckets=["s3://mine"])
     bucket.objects.update(
         {"mine/large": bytes(100_001), "mine/closed": PermissionError("no"), "mine/odd": KeyError("x")}
     )
@@ -206,13 +209,13 @@ def test_what_goes_wrong_with_a_bucket_has_its_reason(bucket: type[Bucket], tmp_
         assert refusal(fetch, url) == "no such object in the bucket"
     assert refusal(fetch, "s3://mine/closed").startswith("the bucket does not let sheetsync read this")
     assert refusal(fetch, "s3://mine/slow") == "too slow: not whole after 0.5 s"
-    with pytest.raises(PassingError, match="the bucket cannot be read: KeyError"):
+    with pytest.raises(TransientError, match="the bucket cannot be read: KeyError"):
         got(fetch, "s3://mine/odd")
 
 
 @pytest.mark.skipif(find_spec("gcsfs") is not None, reason="the packages for buckets are installed")
 def test_without_the_packages_for_buckets_it_is_said_which_to_install(tmp_path: Path) -> None:
-    fetch = fetch_any(tmp_path, LIMITS, buckets=["gs://mine"])
+    fetch = fetcher_for(tmp_path, LIMITS, buckets=["gs://mine"])
     assert refusal(fetch, "gs://mine/1.png") == "buckets need more packages: pip install 'sheetsync[cloud]'"
 
 
@@ -230,8 +233,8 @@ def test_without_the_packages_for_buckets_it_is_said_which_to_install(tmp_path: 
     ],
 )
 def test_what_this_machine_refuses_is_told_from_what_somebody_answers(tmp_path: Path, url: str) -> None:
-    with pytest.raises(LocalError):
-        got(fetch_any(tmp_path, LIMITS), url)
+    with pytest.raises(NotRequestedError):
+        got(fetcher_for(tmp_path, LIMITS), url)
 
 
 def test_a_bucket_that_is_listed_is_read_on_the_next_pass(bucket: type[Bucket], tmp_path: Path) -> None:
@@ -239,8 +242,8 @@ def test_a_bucket_that_is_listed_is_read_on_the_next_pass(bucket: type[Bucket], 
     sheet, trainer = MemorySheet(table(["s3://mine/1.png", "i"])), QuickTrainer()
 
     def sync(*buckets: str) -> Report:
-        where = project(tmp_path, download=DownloadLimits(buckets=buckets))
-        return a_pass(where, sheet, fetch_any(tmp_path, where.limits, buckets=buckets), trainer).run()
+        where = project(tmp_path, download=DownloadSettings(buckets=buckets))
+        return a_pass(where, sheet, fetcher_for(tmp_path, where.limits, buckets=buckets), trainer).run()
 
     (refused,) = sync().failures
     assert (refused.reason.startswith("this bucket is not opened"), refused.until) == (True, 0)
@@ -251,7 +254,7 @@ def test_a_bucket_that_is_listed_is_read_on_the_next_pass(bucket: type[Bucket], 
 def test_a_bucket_is_read_on_the_pass_after_its_packages_came(bucket: type[Bucket], tmp_path: Path) -> None:
     bucket.objects["gs://mine/1.png"] = PICTURE
     sheet, trainer, where = MemorySheet(table(["gs://mine/1.png", "i"])), QuickTrainer(), project(tmp_path)
-    fetch = fetch_any(tmp_path, where.limits, buckets=["gs://mine"])
+    fetch = fetcher_for(tmp_path, where.limits, buckets=["gs://mine"])
     (refused,) = a_pass(where, sheet, fetch, trainer).run().failures
     assert (refused.reason.startswith("buckets need more packages"), refused.until) == (True, 0)
     fsspec.register_implementation("gs", Bucket, clobber=True)
@@ -277,6 +280,6 @@ def test_a_bucket_is_read_on_the_pass_after_its_packages_came(bucket: type[Bucke
     ],
 )  # fmt: skip
 def test_a_page_that_shows_one_image_stands_for_it(url: str, image: str) -> None:
-    assert image_of(url) == image
+    assert direct_image_url(url) == image
     assert read_image(url, local=False) == url
     assert image_key(url) != image_key(image) or url == image

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from sheetsync.dataset.mirror import Mirror
-from sheetsync.images.store import Objects
+from sheetsync.images.store import ImageStore
 from sheetsync.rows.cells import read_label
 from sheetsync.sheets.csv.sheet import CsvSheet
 from tests.cli.test_cli import ok, project
@@ -41,7 +41,7 @@ def test_any_label_is_mirrored_and_read_back_as_people_wrote_it(tmp_path: Path) 
         return a_pass(quick_project(tmp_path), CsvSheet(tmp_path / "labels.csv"), web, trainer).run()
 
     run()
-    manifest = Mirror(tmp_path / "dataset", Objects(tmp_path / ".sheetsync" / "objects")).scan()
+    manifest = Mirror(tmp_path / "dataset", ImageStore(tmp_path / ".sheetsync" / "objects")).scan()
     assert sorted(entry.label for entry in manifest) == sorted(SHORT)
     assert sorted(line["label"] for line in read(tmp_path / "dataset" / "metadata.csv")) == sorted(SHORT)
     statuses = [cells["status"] for cells in machine_cells(CsvSheet(tmp_path / "labels.csv").read().rows)]

@@ -13,8 +13,8 @@ import pytest
 
 from sheetsync.dataset.mirror import Mirror
 from sheetsync.errors import SheetsyncError, disk_problem
-from sheetsync.images.records import Arrival
-from sheetsync.images.store import Objects, file_digest
+from sheetsync.images.records import FetchRecord
+from sheetsync.images.store import ImageStore, file_digest
 from sheetsync.sheets.csv.sheet import CsvSheet
 from tests.cli.test_cli import SHEETSYNC, ok, pictures, project
 from tests.helpers.support import CLASSES, QuickTrainer, Web, a_pass, machine_cells, png, quick_words, tree
@@ -75,8 +75,8 @@ def test_a_pass_that_runs_out_of_room_anywhere_breaks_nothing_and_the_next_one_g
     ]
     contents = set(web.values())
     assert {content for path, content in tree(where.dataset).items() if path.endswith(".png")} <= contents
-    objects = Objects(where.state / "objects")
-    assert all(objects.holds(arrival) for arrival in objects.arrivals.known().values())
+    objects = ImageStore(where.state / "objects")
+    assert all(objects.is_intact(arrival) for arrival in objects.fetch_log.latest().values())
     filler.unlink()
     for thread in (each for each in threading.enumerate() if each.name == "download"):
         thread.join(60)  # what was asked for when the disk was full
@@ -94,16 +94,16 @@ def test_a_pass_that_runs_out_of_room_anywhere_breaks_nothing_and_the_next_one_g
 
 
 def test_a_log_of_addresses_for_which_there_is_no_room_stays_as_it_is(small: Path) -> None:
-    objects = Objects(small)
-    objects.arrivals.add(Arrival(str(n % 300), "0" * 32, ".png", asked=n) for n in range(3000))
-    before = objects.arrivals.file.read_bytes()
+    objects = ImageStore(small)
+    objects.fetch_log.append(FetchRecord(str(n % 300), "0" * 32, ".png", checked_at=n) for n in range(3000))
+    before = objects.fetch_log.file.read_bytes()
     filler = fill(small, 2)
-    assert len(objects.compact()) == 300
-    assert objects.arrivals.file.read_bytes() == before
+    assert len(objects.compact_log()) == 300
+    assert objects.fetch_log.file.read_bytes() == before
     assert not list(small.glob(".tmp-*"))
     filler.unlink()
-    objects.compact()
-    assert objects.arrivals.lines() == 300
+    objects.compact_log()
+    assert objects.fetch_log.count_lines() == 300
 
 
 def test_the_command_says_it_in_a_sentence(small: Path) -> None:

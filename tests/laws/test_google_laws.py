@@ -22,7 +22,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 from sheetsync.common.progress import Progress
 from sheetsync.dataset.records import Manifest
 from sheetsync.errors import SheetError, SheetsyncError, TrainingError
-from sheetsync.project.config import Project, TrainingChoices
+from sheetsync.project.config import Project, TrainingSettings
 from sheetsync.sheets.google.client import Client
 from sheetsync.sheets.google.sheet import GoogleSheet
 from sheetsync.sync.report import Report
@@ -101,7 +101,7 @@ class GoogleLaws(RuleBasedStateMachine):
         self.folder = Path(tempfile.mkdtemp())
         self.team = Team(self.server, self.server.create("Images"), new_row)
         self.web, self.trainer = Web(GOOD | BROKEN), QuickTrainer()
-        self.project = project(self.folder, training=TrainingChoices(when_edited=choice), every_minutes=0.01)
+        self.project = project(self.folder, training=TrainingSettings(when_edited=choice), every_minutes=0.01)
         base = [["Ada", url, CLASSES[n % 2], "train"] for n, url in enumerate(list(GOOD)[:4])]
         self.team.book.type("Sheet1", "A1", [HEADER, *base, *(list(new_row(rng).values()) for _ in range(rows))])
         self.tidy = True

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from sheetsync.images.records import Arrival
-from sheetsync.images.store import Objects
+from sheetsync.images.records import FetchRecord
+from sheetsync.images.store import ImageStore
 from tests.helpers.hostile_files import CASES, Seen, even, saved
 from tests.helpers.limited import run_limited
 from tests.helpers.webserver import page, serving
@@ -39,10 +39,10 @@ def told_apart(folder: Path, came: Any, wanted: Seen | str) -> str:
         right = isinstance(wanted, str) and isinstance(came, str) and came.startswith(wanted)
         return "" if right else f"{came} in place of {wanted}"
     digest, suffix, original, look = came
-    objects = Objects(folder / "objects")
+    objects = ImageStore(folder / "objects")
     if (original or suffix, suffix if original else "") != (wanted.suffix, wanted.rendered) or len(look) != 16:
         return f"{came} in place of {wanted}"
-    with Image.open(objects.shown(Arrival("", digest, suffix, original))) as image:
+    with Image.open(objects.rendered_path(FetchRecord("", digest, suffix, original))) as image:
         if original and (image.mode not in ("RGB", "L") or image.getexif() or set(image.info) - JFIF):
             return f"{image.mode} with {image.info}"
         return differences(image.convert("RGB"), wanted)

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
 from sheetsync.errors import SheetError, Shrunk, TrainingError
-from sheetsync.project.config import TrainingChoices
+from sheetsync.project.config import TrainingSettings
 from sheetsync.rows.table import Book, Calls, Change, Table
 from sheetsync.sheets import Sheet
 from sheetsync.sheets.csv.sheet import CsvSheet
@@ -194,7 +194,7 @@ class Laws(RuleBasedStateMachine):
         self.shared = self.shared_type(self.folder)
         self.web, self.trainer = Web(GOOD | BROKEN), QuickTrainer()
         self.project = project(
-            self.folder, training=TrainingChoices(when_edited=choice, seeds=seeds), every_minutes=0.01
+            self.folder, training=TrainingSettings(when_edited=choice, seeds=seeds), every_minutes=0.01
         )
         self.waiting: list[Any] = []
         base = [["Ada", url, CLASSES[n % 2], "train"] for n, url in enumerate(list(GOOD)[:4])]
@@ -443,7 +443,7 @@ def test_a_failed_training_writes_nothing_and_the_next_pass_goes_on(
     """Where there are no provisional predictions, because they fail too or nobody wants them."""
     before = shared.grid()
     web, trainer = Web(GOOD), QuickTrainer(error=TrainingError("training failed: no memory"), **off)
-    where = project(tmp_path, training=TrainingChoices(provisional=bool(off)))
+    where = project(tmp_path, training=TrainingSettings(provisional=bool(off)))
     with pytest.raises(TrainingError):
         a_pass(where, shared.open(), web, trainer).run()
     assert shared.grid() == before
@@ -509,7 +509,7 @@ def test_a_sheet_that_takes_no_provisional_predictions_stops_no_training(tmp_pat
 
     sheet.before = refuse
     made = a_pass(project(tmp_path), sheet, Web(GOOD), trainer)
-    replace(made, world=replace(made.world, progress=lambda *said: told.append(said))).run()
+    replace(made, world=replace(made.environment, progress=lambda *said: told.append(said))).run()
     assert ("provisional", 0, 0, "none before the full training: the server is not to be reached") in told
     assert "provisional" not in str([cells["status"] for cells in machine_cells(sheet.book().rows)])
 

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from sheetsync.dataset.plan import Shares
+from sheetsync.dataset.plan import SplitFractions
 from sheetsync.doctor.google import open_probe
 from sheetsync.errors import ConfigError, SheetError
-from sheetsync.project.config import CONFIG, Settings, load
+from sheetsync.project.config import CONFIG, Settings, load_project
 from sheetsync.project.init import find_project, make_project
-from sheetsync.rows.header import Columns
+from sheetsync.rows.header import ColumnHeaders
 from sheetsync.sheets import open_sheet
 from tests.helpers.googleserver import GoogleServer
 
@@ -24,7 +24,7 @@ def written(folder: Path, text: str) -> Path:
 
 def refusal(folder: Path, text: str) -> str:
     with pytest.raises(ConfigError) as raised:
-        load(written(folder, text))
+        load_project(written(folder, text))
     assert str(folder / CONFIG) in str(raised.value)
     return str(raised.value)
 
@@ -88,12 +88,12 @@ def test_all_that_is_wrong_is_said_at_once(tmp_path: Path) -> None:
 def test_a_file_that_is_not_utf_8_is_said(tmp_path: Path) -> None:
     (tmp_path / CONFIG).write_bytes('sheet = "größe.csv"'.encode("latin-1"))
     with pytest.raises(ConfigError, match="not valid TOML"):
-        load(tmp_path)
+        load_project(tmp_path)
 
 
 def test_a_missing_file_says_how_to_make_one(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"there is no sheetsync\.toml in .*`sheetsync init SHEET\.csv` makes one"):
-        load(tmp_path)
+        load_project(tmp_path)
 
 
 def test_a_dataset_that_is_a_link_out_of_the_project_is_refused(tmp_path: Path) -> None:
@@ -108,11 +108,11 @@ def test_only_the_file_counts_not_the_environment(tmp_path: Path, monkeypatch: p
     monkeypatch.setenv("RECIPE", "other")
     monkeypatch.setenv("SHEET", "other.csv")
     monkeypatch.setenv("EVERY_MINUTES", "99")
-    assert load(written(tmp_path, 'sheet = "labels.csv"')).settings.model_dump() == DEFAULTS.model_dump()
+    assert load_project(written(tmp_path, 'sheet = "labels.csv"')).settings.model_dump() == DEFAULTS.model_dump()
 
 
 def test_what_is_written_arrives_where_it_is_used(tmp_path: Path) -> None:
-    project = load(
+    project = load_project(
         written(
             tmp_path,
             'sheet = "a.csv"\nslices = ["lighting"]\n[columns]\nimage = "pic"\nlabel = "class"\nstatus = "note"\n'
@@ -122,7 +122,7 @@ def test_what_is_written_arrives_where_it_is_used(tmp_path: Path) -> None:
         )
     )
     limits, columns = project.limits, project.columns
-    assert project.shares == Shares(0.1, 0.3)
+    assert project.split_fractions == SplitFractions(0.1, 0.3)
     assert (columns.image, columns.label, columns.tags) == (("pic",), "class", ("lighting",))
     assert columns.machine["status"] == "note"
     assert (limits.workers, limits.read_seconds, limits.total_seconds, limits.attempts) == (3, 4, 5, 6)
@@ -132,17 +132,17 @@ def test_what_is_written_arrives_where_it_is_used(tmp_path: Path) -> None:
 
 
 def test_a_recipe_is_a_file_of_the_project_or_a_name(tmp_path: Path) -> None:
-    project = load(written(tmp_path, 'sheet = "a.csv"\nrecipe = "own.json"'))
+    project = load_project(written(tmp_path, 'sheet = "a.csv"\nrecipe = "own.json"'))
     assert project.recipe == "own.json"
     (tmp_path / "own.json").write_text("{}")
     assert project.recipe == str(tmp_path / "own.json")
 
 
 def test_weights_are_looked_for_in_the_project(tmp_path: Path) -> None:
-    assert load(written(tmp_path, 'sheet = "a.csv"')).weights == ""
-    given = load(written(tmp_path, 'sheet = "a.csv"\n[training]\nweights = "models/net.pth"'))
+    assert load_project(written(tmp_path, 'sheet = "a.csv"')).weights == ""
+    given = load_project(written(tmp_path, 'sheet = "a.csv"\n[training]\nweights = "models/net.pth"'))
     assert given.weights == str(tmp_path / "models" / "net.pth")
-    given = load(written(tmp_path, 'sheet = "a.csv"\n[training]\nweights = "/models"'))
+    given = load_project(written(tmp_path, 'sheet = "a.csv"\n[training]\nweights = "/models"'))
     assert given.weights == "/models"
 
 
@@ -151,16 +151,16 @@ def test_weights_are_looked_for_in_the_project(tmp_path: Path) -> None:
 
 def test_the_file_that_init_writes_says_the_defaults(tmp_path: Path) -> None:
     make_project(tmp_path, "labels.csv")
-    project = load(tmp_path)
+    project = load_project(tmp_path)
     assert project.settings.model_dump() == DEFAULTS.model_dump()
-    assert project.columns == Columns()
+    assert project.columns == ColumnHeaders()
 
 
 def test_what_the_file_shows_as_defaults_are_the_defaults(tmp_path: Path) -> None:
     make_project(tmp_path, "labels.csv")
     lines = (tmp_path / CONFIG).read_text().splitlines()[1:]
     shown = "\n".join(line.removeprefix("# ") for line in lines)
-    assert load(written(tmp_path, shown)).settings.model_dump() == DEFAULTS.model_dump()
+    assert load_project(written(tmp_path, shown)).settings.model_dump() == DEFAULTS.model_dump()
     sections = tomllib.loads(shown)
     assert sections.keys() == Settings.model_fields.keys()
     for name in ("columns", "splits", "training", "download"):
@@ -170,7 +170,7 @@ def test_what_the_file_shows_as_defaults_are_the_defaults(tmp_path: Path) -> Non
 @pytest.mark.parametrize("name", ['my "best" sheet.csv', "größe.csv", "a\\b.csv", "{sheet}.csv", "line\nbreak.csv"])
 def test_any_name_of_a_sheet_survives(tmp_path: Path, name: str) -> None:
     make_project(tmp_path, name)
-    assert load(tmp_path).settings.sheet == name
+    assert load_project(tmp_path).settings.sheet == name
     assert (tmp_path / name).read_text() == "image,label,split\n"
 
 
@@ -180,7 +180,7 @@ def test_an_existing_sheet_is_left_alone_and_counted(tmp_path: Path) -> None:
     said = make_project(tmp_path, "labels.csv", private=True)
     assert said[0] == f"{tmp_path / 'labels.csv'}: 2 rows"
     assert (tmp_path / "labels.csv").read_text() == content
-    assert load(tmp_path).limits.allow_private
+    assert load_project(tmp_path).limits.allow_private
 
 
 def test_a_project_that_is_there_is_kept(tmp_path: Path) -> None:
@@ -206,7 +206,7 @@ def test_a_google_sheet_that_cannot_be_read_yet_leaves_a_project(tmp_path: Path)
         server.tokens.refused, server.tokens.why = "invalid_grant", "Account not found"
         with pytest.raises(SheetError, match=r"^wrote .*sheetsync\.toml, but Google does not accept the credentials"):
             make_project(tmp_path, ADDRESS)
-    assert load(tmp_path).settings.sheet == ADDRESS
+    assert load_project(tmp_path).settings.sheet == ADDRESS
 
 
 ADDRESS = "https://docs.google.com/spreadsheets/d/abc/edit#gid=7"
@@ -263,7 +263,7 @@ def test_an_endpoint_that_would_get_the_token_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, endpoint: str, host: str, fits: bool
 ) -> None:
     monkeypatch.setenv("SHEETSYNC_ENDPOINT_HOST", host)
-    project = load(written(tmp_path, f'sheet = "{ADDRESS}"\n[google]\nendpoint = "{endpoint}"\n'))
+    project = load_project(written(tmp_path, f'sheet = "{ADDRESS}"\n[google]\nendpoint = "{endpoint}"\n'))
     google = project.settings.google.model_dump()
     (tmp_path / "credentials.json").write_text("{}")  # what is said of it tells that it was looked at
     words = "neither the key" if fits else "would get your access to Google: take it out"
@@ -279,11 +279,11 @@ def test_an_endpoint_that_would_get_the_token_is_refused(
 def test_a_column_that_sheetsync_uses_is_no_slice(tmp_path: Path) -> None:
     (tmp_path / "sheetsync.toml").write_text('sheet = "a.csv"\nslices = ["light", "Status "]\n')
     with pytest.raises(ConfigError, match="the column 'Status ' cannot be a slice"):
-        load(tmp_path)
+        load_project(tmp_path)
 
 
 @pytest.mark.parametrize("name", ["@review", "=review", " +review", "-review", " "])
 def test_a_header_that_would_be_a_formula_is_refused(tmp_path: Path, name: str) -> None:
     written(tmp_path, f'sheet = "a.csv"\n[columns]\nreview = "{name}"\n')
     with pytest.raises(ConfigError, match=r"columns\.review"):
-        load(tmp_path)
+        load_project(tmp_path)

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from sheetsync.images.store import Objects
-from sheetsync.project.gc import Part, Store
+from sheetsync.images.store import ImageStore
+from sheetsync.project.gc import Collector, FileGroup
 from sheetsync.sheets.memory import MemorySheet
 from sheetsync.sync.report import Report
 from tests.cli.test_cli import ok, pictures, sheetsync
@@ -29,7 +29,7 @@ class Place:
     def __init__(self, root: Path) -> None:
         self.root, self.state = root, root / ".sheetsync"
         self.web, self.trainer = Web({url: png(number) for number, url in enumerate(URLS)}), QuickTrainer()
-        self.objects = Objects(self.state / "objects")
+        self.objects = ImageStore(self.state / "objects")
 
     def sync(self, numbers: range) -> Report:
         rows = table(*[(URLS[number], CLASSES[number % 2], "train") for number in numbers])
@@ -37,7 +37,7 @@ class Place:
 
     def collect(self, *, last: int = 0, cache: bool = False, delete: bool = True):
         told: list[tuple[int, int]] = []
-        store = Store(self.state, self.root / "dataset")
+        store = Collector(self.state, self.root / "dataset")
         waste = store.collect(
             self.trainer.runs(), lambda _, *done: told.append(done[:2]), last=last, cache=cache, delete=delete
         )
@@ -58,7 +58,7 @@ def place(tmp_path: Path) -> Place:
 
 def test_what_a_kept_version_needs_stays_and_it_is_rebuilt_without_a_download(place: Place) -> None:
     first = place.collect()
-    assert (first.images, first.broken, first.kept) == (Part(), Part(), 12)
+    assert (first.images, first.broken, first.kept) == (FileGroup(), FileGroup(), 12)
     place.web.asked.clear()
     assert place.sync(range(4)).restored == 4
     assert place.web.asked == []
@@ -79,8 +79,8 @@ def test_without_delete_nothing_changes(place: Place) -> None:
     (place.objects.root / ".tmp-half").write_bytes(b"half")
     before = tree(place.root)
     waste = place.collect(last=1, cache=True, delete=False)
-    assert waste.images == Part(6, sum(len(png(number)) for number in range(6)))
-    assert waste.temporary == Part(1, 4)
+    assert waste.images == FileGroup(6, sum(len(png(number)) for number in range(6)))
+    assert waste.temporary == FileGroup(1, 4)
     assert not waste.removed
     assert tree(place.root) == before
 
@@ -89,7 +89,7 @@ def test_what_is_said_beforehand_is_what_goes(place: Place) -> None:
     said = place.collect(last=1, delete=False)
     assert replace(place.collect(last=1), removed=False) == said
     again = place.collect(last=1)
-    assert (again.images, again.lines, again.kept) == (Part(), 0, said.kept)
+    assert (again.images, again.lines, again.kept) == (FileGroup(), 0, said.kept)
 
 
 def test_the_dataset_is_left_as_it_is(place: Place) -> None:
@@ -102,12 +102,12 @@ def test_the_dataset_is_left_as_it_is(place: Place) -> None:
 
 def test_a_broken_image_goes_and_is_fetched_again_when_it_is_asked_for(place: Place) -> None:
     broken = place.objects.path(
-        place.objects.arrivals.known()[sorted(place.objects.arrivals.known())[0]].digest, ".png"
+        place.objects.fetch_log.latest()[sorted(place.objects.fetch_log.latest())[0]].digest, ".png"
     )
     broken.unlink()
     broken.write_bytes(b"torn")
     waste = place.collect()
-    assert (waste.broken, waste.kept) == (Part(1, 4), 11)
+    assert (waste.broken, waste.kept) == (FileGroup(1, 4), 11)
     assert not broken.exists()
     assert sum(place.sync(numbers).downloaded for numbers in (range(6), range(6, 12))) <= 1
 
@@ -123,7 +123,7 @@ def test_left_over_files_and_answers_of_runs_that_are_gone_go(place: Place) -> N
     (place.state / "runs" / ".tmp-training").mkdir(parents=True)
     (place.state / "runs" / ".tmp-training" / "epoch.bin").write_text("goes on")
     waste = place.collect()
-    assert (waste.answers.files, waste.temporary) == (2, Part(3, 12))
+    assert (waste.answers.files, waste.temporary) == (2, FileGroup(3, 12))
     assert (place.state / "predictions" / f"{run.id}.csv").exists()
     assert (place.state / "runs" / ".tmp-training" / "epoch.bin").exists()
 
@@ -132,7 +132,7 @@ def test_what_training_keeps_decoded_goes_only_where_that_is_asked_for(place: Pl
     cache = place.state / "runs" / ".cache" / "32"
     cache.mkdir(parents=True)
     (cache / "rows.bin").write_bytes(b"x" * 1000)
-    assert place.collect().cache == Part(1, 1000)
+    assert place.collect().cache == FileGroup(1, 1000)
     assert cache.exists()
     place.collect(cache=True)
     assert not cache.exists()
@@ -177,9 +177,11 @@ def test_no_file_and_no_address_that_is_needed_is_lost_where_it_is_killed(place:
             time.sleep(each / 500)
             process.send_signal(signal.SIGKILL)
         assert place.sync(range(2, 12)).downloaded == 0
-        known = place.objects.arrivals.known()
+        known = place.objects.fetch_log.latest()
         assert all(
-            place.objects.holds(known[key]) for key in known if known[key].digest in str(tree(place.root / "dataset"))
+            place.objects.is_intact(known[key])
+            for key in known
+            if known[key].digest in str(tree(place.root / "dataset"))
         )
     place.collect(last=1)
     assert place.images() == 10

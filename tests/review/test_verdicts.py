@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from sheetsync.dataset.records import Entry, Manifest
 from sheetsync.images.records import Failure
-from sheetsync.review.verdicts import Verdict, ranked, verdicts
+from sheetsync.review.verdicts import Verdict, make_verdicts, rank
 from sheetsync.rows.records import Row, Snapshot
 from sheetsync.rows.schema import MACHINE_COLUMNS, SKIP, UNLABELLED
 from sheetsync.trainer.records import Prediction
@@ -27,7 +27,7 @@ def entry(key: str, label: str = "i", split: str = "train", digest: str = "0" * 
 def scene(*entries: Entry, says: tuple[Prediction, ...] = ()) -> list[dict[str, object]]:
     """What the machine says of images that rows ask for, in the order given."""
     rows = tuple(Row(2, each.key, "", each.label) for each in entries)
-    said = verdicts(Snapshot(rows), Manifest(entries), (), says)
+    said = make_verdicts(Snapshot(rows), Manifest(entries), (), says)
     return [dict(said[each.key].values) for each in entries]
 
 
@@ -40,19 +40,19 @@ def test_ranks_are_a_permutation_that_does_not_depend_on_the_order_of_rows(
     entries = [entry(each.key, "" if each.quality is None else "i") for each in some]
     ranks = [each["review_rank"] for each in scene(*entries, says=tuple(some)) if "review_rank" in each]
     assert sorted(map(int, map(str, ranks))) == list(range(1, len(labelled) + 1))
-    assert ranked(some) == ranked(permuted)
+    assert rank(some) == rank(permuted)
 
 
 @given(predictions)
 def test_the_most_doubtful_label_comes_first(some: list[Prediction]) -> None:
     quality = {each.key: each.quality for each in some}
-    found = [quality[key] for key in ranked(some)]
+    found = [quality[key] for key in rank(some)]
     assert found == sorted(value for value in quality.values() if value is not None)
 
 
 def test_equal_doubts_keep_their_order_from_run_to_run() -> None:
     some = [Prediction(key, "i", 1.0, 0.5) for key in KEYS]
-    assert ranked(some[::-1]) == KEYS
+    assert rank(some[::-1]) == KEYS
 
 
 @given(predictions, st.permutations(KEYS))
@@ -93,13 +93,13 @@ def test_without_a_model_the_rows_still_say_what_is_known() -> None:
 def test_an_image_that_could_not_be_had_says_why_and_nothing_else() -> None:
     snapshot = Snapshot((Row(2, KEYS[0], "", "i"), Row(3, KEYS[1], "", "i")))
     failures = (Failure(KEYS[0], 2, "", "no answer in time"),)
-    said = verdicts(snapshot, Manifest((entry(KEYS[1]),)), failures, [Prediction(KEYS[1], "i", 1.0, 1.0)])
+    said = make_verdicts(snapshot, Manifest((entry(KEYS[1]),)), failures, [Prediction(KEYS[1], "i", 1.0, 1.0)])
     assert said[KEYS[0]].values == {"status": "no answer in time"}
     assert said[KEYS[1]].values["status"] == "ok"
 
 
 def test_a_row_left_out_says_so_and_nothing_else() -> None:
-    said = verdicts(Snapshot((Row(2, KEYS[0], "", "i", SKIP),)), Manifest(), (), [])
+    said = make_verdicts(Snapshot((Row(2, KEYS[0], "", "i", SKIP),)), Manifest(), (), [])
     assert said == {KEYS[0]: Verdict("i", {"status": "ok", "used_split": "skip"})}
 
 

@@ -10,11 +10,11 @@ from hypothesis import strategies as st
 
 from sheetsync.errors import SheetError
 from sheetsync.review.verdicts import Verdict
-from sheetsync.review.writeback import row_changes
+from sheetsync.review.writeback import plan_row_changes
 from sheetsync.rows.cells import image_key
-from sheetsync.rows.header import Columns
-from sheetsync.rows.ownership import check_ownership, headers, known
-from sheetsync.rows.parse import parse
+from sheetsync.rows.header import ColumnHeaders
+from sheetsync.rows.ownership import check_ownership, machine_headers, owned_headers
+from sheetsync.rows.parse import parse_rows
 from sheetsync.rows.schema import MACHINE_COLUMNS
 from sheetsync.rows.table import AddColumns, Book, CellUpdate, Table, Value
 from sheetsync.sheets.memory import MemorySheet
@@ -22,15 +22,15 @@ from tests.helpers.support import MACHINE, table
 
 A, B = (f"http://pics.example/{name}.png" for name in "ab")
 HEADER = ("image", "label", "split", *MACHINE)
-RENAMED = Columns(("bild",), "klasse", "teil", ("licht",), {name: f"m {name}" for name in MACHINE_COLUMNS})
+RENAMED = ColumnHeaders(("bild",), "klasse", "teil", ("licht",), {name: f"m {name}" for name in MACHINE_COLUMNS})
 PEOPLES = ["who", "who", "", "prediction (ours)"]
 CELLS = ["", " ", A, B, f'=IMAGE("{A}")', "ftp://h/x", "i", "iv", "train", "skip", "0.5", "'ok", "ok", "=1+1", "x\ty"]
 
 
 @st.composite
-def sheets(draw: st.DrawFn) -> tuple[Table, Columns]:
+def sheets(draw: st.DrawFn) -> tuple[Table, ColumnHeaders]:
     """A sheet with columns in any order, under any names, some missing, and rows of any length."""
-    columns = draw(st.sampled_from([Columns(), RENAMED]))
+    columns = draw(st.sampled_from([ColumnHeaders(), RENAMED]))
     machine = draw(st.lists(st.sampled_from(MACHINE_COLUMNS), unique=True) | st.just(MACHINE_COLUMNS))
     split = draw(st.sampled_from([[columns.split], []]))
     ours = [columns.image[0], columns.label, *columns.tags, *split, *(columns.machine[name] for name in machine)]
@@ -40,25 +40,27 @@ def sheets(draw: st.DrawFn) -> tuple[Table, Columns]:
     return table(*rows, header=header), columns
 
 
-def machine_places(sheet: Table, columns: Columns) -> set[int]:
+def machine_places(sheet: Table, columns: ColumnHeaders) -> set[int]:
     names = {name.casefold() for name in columns.machine.values()}
     return {place for place, name in enumerate(sheet.header) if name.strip().casefold() in names}
 
 
-def some_values(sheet: Table, columns: Columns) -> Mapping[str, Verdict]:
+def some_values(sheet: Table, columns: ColumnHeaders) -> Mapping[str, Verdict]:
     said: dict[str, Value] = {"status": "ok", "prediction": "=iv", "confidence": 0.1234, "review_rank": 3}
-    return {row.key: Verdict(row.label, said) for row in parse(sheet, columns).rows}
+    return {row.key: Verdict(row.label, said) for row in parse_rows(sheet, columns).rows}
 
 
-def ours(sheet: Table, columns: Columns) -> set[str]:
+def ours(sheet: Table, columns: ColumnHeaders) -> set[str]:
     """What a sheet holds that people never filled: all of it that goes by our names."""
-    return headers(sheet, columns)
+    return machine_headers(sheet, columns)
 
 
 @given(sheets())
-def test_no_cell_is_addressed_outside_the_machines_columns_and_the_rows_there_are(case: tuple[Table, Columns]) -> None:
+def test_no_cell_is_addressed_outside_the_machines_columns_and_the_rows_there_are(
+    case: tuple[Table, ColumnHeaders],
+) -> None:
     sheet, columns = case
-    for change in row_changes(Book(sheet), columns, some_values(*case), ours(*case), local=False):
+    for change in plan_row_changes(Book(sheet), columns, some_values(*case), ours(*case), local=False):
         if isinstance(change, CellUpdate):
             assert change.tab == "rows"
             assert change.column in machine_places(sheet, columns)
@@ -69,15 +71,15 @@ def test_no_cell_is_addressed_outside_the_machines_columns_and_the_rows_there_ar
 
 
 @given(sheets())
-def test_two_writes_are_enough_and_touch_nothing_of_peoples(case: tuple[Table, Columns]) -> None:
+def test_two_writes_are_enough_and_touch_nothing_of_peoples(case: tuple[Table, ColumnHeaders]) -> None:
     before, columns = case
     sheet, values = MemorySheet(before), some_values(*case)
     for _ in range(2):  # columns, then cells
         sheet.write(
-            sheet.book(), row_changes(sheet.book(), columns, values, ours(sheet.book().rows, columns), local=False)
+            sheet.book(), plan_row_changes(sheet.book(), columns, values, ours(sheet.book().rows, columns), local=False)
         )
     after = sheet.book()
-    assert row_changes(after, columns, values, ours(after.rows, columns), local=False) == ()
+    assert plan_row_changes(after, columns, values, ours(after.rows, columns), local=False) == ()
     widest = max(map(len, (before.header, *before.rows)))
     for place in set(range(widest)) - machine_places(*case):
         for number in range(1, len(before.rows) + 2):
@@ -87,7 +89,7 @@ def test_two_writes_are_enough_and_touch_nothing_of_peoples(case: tuple[Table, C
 def changed(*rows: tuple[str, ...], values: Mapping[str, Mapping[str, Value]]) -> list[tuple[int, str, Value]]:
     """Row, machine column and value of each cell to be written."""
     said = {key: Verdict("i", each) for key, each in values.items()}
-    changes = row_changes(Book(table(*rows, header=HEADER)), Columns(), said, (), local=False)
+    changes = plan_row_changes(Book(table(*rows, header=HEADER)), ColumnHeaders(), said, (), local=False)
     return [(each.row, HEADER[each.column], each.value) for each in changes if isinstance(each, CellUpdate)]
 
 
@@ -146,7 +148,7 @@ def test_whatever_stands_in_a_cell_of_ours_is_put_right(cell: str) -> None:
 
 def test_missing_columns_come_first_and_alone_under_the_names_the_team_chose() -> None:
     sheet = table(("ftp://h/x", "i"), header=("bild", "klasse", "licht", "M STATUS"))
-    assert row_changes(Book(sheet), RENAMED, {}, (), local=False) == (
+    assert plan_row_changes(Book(sheet), RENAMED, {}, (), local=False) == (
         AddColumns("rows", tuple(f"m {name}" for name in MACHINE_COLUMNS[1:])),
     )
 
@@ -157,7 +159,7 @@ def test_missing_columns_come_first_and_alone_under_the_names_the_team_chose() -
 def test_a_column_that_people_filled_under_our_name_is_not_taken_over() -> None:
     sheet = table((A, "i", ""), (B, "i", "see Ada"), header=("image", "label", "Status "))
     with pytest.raises(SheetError) as caught:
-        check_ownership(sheet, Columns(), ())
+        check_ownership(sheet, ColumnHeaders(), ())
     assert "column C is called 'Status ' and holds values that may not be sheetsync's" in str(caught.value)
     assert '[columns] status = "…"' in str(caught.value)
 
@@ -171,15 +173,15 @@ def test_a_column_that_people_filled_under_our_name_is_not_taken_over() -> None:
     ],
 )
 def test_columns_that_nobody_filled_or_that_are_all_there_are_ours(header: tuple[str], cells: tuple[str]) -> None:
-    check_ownership(table(cells, header=header), Columns(), ())
+    check_ownership(table(cells, header=header), ColumnHeaders(), ())
 
 
 def test_a_column_is_ours_by_its_name_and_another_one_is_not() -> None:
     cells = (A, "i", "Ada", *("x" for _ in MACHINE))
     sheet = table(cells, header=("image", "label", "who", *MACHINE))
     with pytest.raises(SheetError, match="called 'status'"):
-        check_ownership(sheet, Columns(), {"review", "prediction"})
-    check_ownership(sheet, Columns(), set(MACHINE))
+        check_ownership(sheet, ColumnHeaders(), {"review", "prediction"})
+    check_ownership(sheet, ColumnHeaders(), set(MACHINE))
 
 
 @pytest.mark.parametrize(
@@ -188,7 +190,7 @@ def test_a_column_is_ours_by_its_name_and_another_one_is_not() -> None:
 def test_a_sheet_that_can_tell_which_columns_are_ours_is_believed(
     ours: frozenset[int] | None, headers: set[str]
 ) -> None:
-    assert known(Book(table(header=("image", "label", "split", " Status")), ours=ours), {"review"}) == headers
+    assert owned_headers(Book(table(header=("image", "label", "split", " Status")), ours=ours), {"review"}) == headers
 
 
 def test_a_column_that_is_taken_over_is_written_as_a_whole() -> None:
@@ -199,7 +201,10 @@ def test_a_column_that_is_taken_over_is_written_as_a_whole() -> None:
         Book(table((A, "i", "", *"abcdefg"), header=HEADER), ours=frozenset(each)) for each in ((), range(3, 10))
     )
     written = [
-        [(each.column, each.value) for each in row_changes(book, Columns(), said, known(book, ()), local=False)]
+        [
+            (each.column, each.value)
+            for each in plan_row_changes(book, ColumnHeaders(), said, owned_headers(book, ()), local=False)
+        ]
         for book in (now, later)
     ]
     assert written == [list(enumerate("abcdefg", start=3)), []]
@@ -208,5 +213,7 @@ def test_a_column_that_is_taken_over_is_written_as_a_whole() -> None:
 def test_what_was_said_of_a_label_does_not_stand_beside_another() -> None:
     said = {image_key(A): Verdict("i", {"prediction": "iv", "label_quality": 0.9, "review": "x", "review_rank": 1})}
     now = (Book(table((A, label), header=HEADER)) for label in ("i", "ii"))
-    columns = [[HEADER[each.column] for each in row_changes(book, Columns(), said, (), local=False)] for book in now]
+    columns = [
+        [HEADER[each.column] for each in plan_row_changes(book, ColumnHeaders(), said, (), local=False)] for book in now
+    ]
     assert columns == [["prediction", "label_quality", "review", "review_rank"], ["prediction"]]

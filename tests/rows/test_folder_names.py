@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sheetsync.rows.cells import read_label
-from sheetsync.rows.folder_names import NAME_BYTES, fitting, folded, folder, label_of, twins
+from sheetsync.rows.folder_names import NAME_BYTES, casefold_name, disambiguate, folder_name, label_of, shorten_label
 
 ODD = ["..", ".", ".5", "a/b", "a\\b", "con", "COM1.txt", "aux .x", "=1+1", "%2F", "%", "50%", "%%41", "a.",
        "unlabelled", "train", "é", "🙂", "שלום", "a:\u0301b", "?*|\"<>", "~", "conin$", "lpt²", "com10",
@@ -34,55 +34,57 @@ labels = (st.sampled_from(ODD + ALIKE) | st.text(st.sampled_from("./%2fF:cCoOnN 
 
 @given(labels, st.integers(0, 99))
 def test_a_label_is_told_by_its_folder(label: str, twin: int) -> None:
-    assert label_of(folder(label, twin)) == label
+    assert label_of(folder_name(label, twin)) == label
 
 
 @given(labels, st.integers(0, 99))
 def test_a_folder_can_be_made_on_every_system(label: str, twin: int) -> None:
-    name = folder(label, twin)
+    name = folder_name(label, twin)
     assert not set(name) & set('/\\<>:"|?*\0')
     assert not name.startswith(".")
     assert name[-1] not in ". "
     assert not re.fullmatch(r"(con|prn|aux|nul|(com|lpt)[0-9])", name.split(".")[0].strip(), re.IGNORECASE)
     assert unicodedata.is_normalized("NFC", name)
-    assert len(folder(label).encode()) <= NAME_BYTES
+    assert len(folder_name(label).encode()) <= NAME_BYTES
 
 
 @pytest.mark.parametrize("label", ["iv", "größer als", "it's 100%", "a.b", "x" * 200, "=1+1", "-", "com10", "🙂"])
 def test_a_plain_label_is_its_own_folder(label: str) -> None:
-    assert folder(label) == label
+    assert folder_name(label) == label
 
 
 def test_every_odd_label_is_a_folder_that_is_listed_by_its_name(tmp_path: Path) -> None:
     for label in ODD:
-        (tmp_path / folder(label)).mkdir()
+        (tmp_path / folder_name(label)).mkdir()
     assert {label_of(path.name) for path in tmp_path.iterdir()} == set(ODD)
 
 
 @given(st.lists(labels) | st.lists(st.text("aAbB", min_size=1, max_size=5)))
 def test_no_two_labels_share_a_folder_where_case_does_not_count(some: list[str]) -> None:
-    apart = twins(some)
-    names = {label: apart.get(label, folder(label)) for label in some}
-    assert len({folded(name) for name in names.values()}) == len(names)
+    apart = disambiguate(some)
+    names = {label: apart.get(label, folder_name(label)) for label in some}
+    assert len({casefold_name(name) for name in names.values()}) == len(names)
     assert all(label_of(name) == label for label, name in names.items())
 
 
 def test_of_labels_that_differ_only_in_case_the_first_keeps_its_folder_wherever_it_stands() -> None:
     assert (
-        twins(["cat", "Cat", "dog", "CAT"]) == twins(["CAT", "dog", "Cat", "cat"]) == {"Cat": "%43at", "cat": "c%61t"}
+        disambiguate(["cat", "Cat", "dog", "CAT"])
+        == disambiguate(["CAT", "dog", "Cat", "cat"])
+        == {"Cat": "%43at", "cat": "c%61t"}
     )
-    assert twins(["Cat", "dog"]) == {}
+    assert disambiguate(["Cat", "dog"]) == {}
 
 
 def test_of_thousands_of_labels_that_differ_only_in_case_each_folder_still_fits() -> None:
     some = [f"{number:b}".rjust(200, "0").replace("0", "a").replace("1", "A") for number in range(5000)]
-    assert max(map(len, twins(some).values())) < 255
+    assert max(map(len, disambiguate(some).values())) < 255
 
 
 @given(st.text(st.characters(exclude_categories=["Cs"]), max_size=400))
 def test_a_long_label_gets_a_short_form_that_stays(label: str) -> None:
     label = unicodedata.normalize("NFC", label.strip())
-    short = fitting(label)
-    assert fitting(short) == short
-    assert len(folder(short).encode()) <= NAME_BYTES
+    short = shorten_label(label)
+    assert shorten_label(short) == short
+    assert len(folder_name(short).encode()) <= NAME_BYTES
     assert unicodedata.is_normalized("NFC", short)

@@ -12,21 +12,21 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sheetsync.common.text import quoted
-from sheetsync.dataset.plan import Shares, place
+from sheetsync.common.text import quote_inline
+from sheetsync.dataset.plan import SplitFractions, target_entry
 from sheetsync.dataset.records import Entry
 from sheetsync.errors import SheetError
 from sheetsync.rows.cells import image_key, read_image, read_label, read_split
-from sheetsync.rows.folder_names import folder
-from sheetsync.rows.header import Columns, layout
-from sheetsync.rows.parse import parse
+from sheetsync.rows.folder_names import folder_name
+from sheetsync.rows.header import ColumnHeaders, find_columns
+from sheetsync.rows.parse import parse_rows
 from sheetsync.rows.records import Snapshot
 from sheetsync.rows.schema import MACHINE_COLUMNS, SKIP
 from sheetsync.rows.table import Table
 from tests.helpers.support import table
 
 A, B, C = (f"http://pics.example/{name}.png" for name in "abc")
-COLUMNS = Columns(tags=("light",))
+COLUMNS = ColumnHeaders(tags=("light",))
 HEADER = ("image", "label", "split", "light", "who", *MACHINE_COLUMNS)
 ANY = st.text(st.characters(exclude_categories=()), max_size=12)  # lone surrogates and control characters too
 IMAGES = ["", A, B, f'=IMAGE("{A}")', "HTTP://PICS.example:80/a.png#x", ".", "..", "./", "../x", "/x", "~/x", "x/y"]
@@ -43,7 +43,7 @@ TABLES = st.lists(ROWS, max_size=6).map(lambda rows: Table(HEADER, tuple(rows)))
 
 
 def problems(*rows: Sequence[str], local: bool = False) -> list[str]:
-    return [issue.problem for issue in parse(table(*rows), Columns(), local=local).issues]
+    return [issue.problem for issue in parse_rows(table(*rows), ColumnHeaders(), local=local).issues]
 
 
 def without_numbers(snapshot: Snapshot, source: Table) -> tuple[object, ...]:
@@ -61,13 +61,13 @@ def test_sorting_the_rows_changes_nothing_a_model_sees_and_no_word_of_a_problem(
     case: tuple[Table, list[tuple[str, ...]]], local: bool
 ) -> None:
     before, after = case[0], Table(HEADER, tuple(case[1]))
-    told = [without_numbers(parse(one, COLUMNS, local=local), one) for one in (before, after)]
+    told = [without_numbers(parse_rows(one, COLUMNS, local=local), one) for one in (before, after)]
     assert told[0] == told[1]
 
 
 @given(TABLES, st.booleans())
 def test_every_row_that_people_filled_is_used_or_has_a_problem(given_table: Table, local: bool) -> None:
-    snapshot = parse(given_table, COLUMNS, local=local)
+    snapshot = parse_rows(given_table, COLUMNS, local=local)
     used = {row.key for row in snapshot.rows}
     refused = {issue.number for issue in snapshot.issues if not issue.warning}
     for number, cells in enumerate(given_table.rows, start=2):
@@ -77,7 +77,7 @@ def test_every_row_that_people_filled_is_used_or_has_a_problem(given_table: Tabl
 
 @given(TABLES, st.booleans())
 def test_no_row_has_two_problems_and_no_image_two_rows(given_table: Table, local: bool) -> None:
-    snapshot = parse(given_table, COLUMNS, local=local)
+    snapshot = parse_rows(given_table, COLUMNS, local=local)
     numbers, keys = [issue.number for issue in snapshot.issues], [row.key for row in snapshot.rows]
     assert numbers == sorted(set(numbers))
     assert keys == sorted(set(keys))
@@ -86,19 +86,19 @@ def test_no_row_has_two_problems_and_no_image_two_rows(given_table: Table, local
 @given(st.lists(CELLS | st.sampled_from(HEADER), max_size=8), st.lists(st.lists(CELLS, max_size=9), max_size=4))
 def test_no_header_and_no_cell_breaks_the_reading(header: list[str], rows: list[list[str]]) -> None:
     with suppress(SheetError):
-        parse(table(*rows, header=header), COLUMNS, local=True)
+        parse_rows(table(*rows, header=header), COLUMNS, local=True)
 
 
 @given(st.lists(CELLS, max_size=8))
 def test_an_error_about_the_header_can_be_shown_on_a_terminal(header: list[str]) -> None:
     with pytest.raises(SheetError) as caught:
-        parse(table(header=header), COLUMNS)
+        parse_rows(table(header=header), COLUMNS)
     assert not any(unicodedata.category(char) in ("Cc", "Cs") for char in str(caught.value))
 
 
 @given(TABLES, st.booleans())
 def test_no_image_reaches_outside_the_mirror_or_the_folder_of_the_sheet(given_table: Table, local: bool) -> None:
-    for row in parse(given_table, COLUMNS, local=local).rows:
+    for row in parse_rows(given_table, COLUMNS, local=local).rows:
         if urlsplit(row.url).scheme in ("http", "https"):
             assert "@" not in urlsplit(row.url).netloc
         else:
@@ -106,16 +106,16 @@ def test_no_image_reaches_outside_the_mirror_or_the_folder_of_the_sheet(given_ta
             assert not PurePosixPath(row.url).is_absolute()
             assert ".." not in PurePosixPath(row.url).parts
         if row.split != SKIP:
-            entry = place(row, "0" * 32, ".png", Shares())
-            assert Entry.at(entry.path) == entry
+            entry = target_entry(row, "0" * 32, ".png", SplitFractions())
+            assert Entry.from_path(entry.path) == entry
             folders = [*PurePosixPath(entry.path).parts[:-1]]
-            assert folders == [entry.split, *([folder(row.label)] if row.label else [])]
+            assert folders == [entry.split, *([folder_name(row.label)] if row.label else [])]
             assert not folders[-1].startswith(".")
 
 
 @given(TABLES, st.booleans())
 def test_a_problem_can_be_shown_in_a_cell_and_on_a_terminal(given_table: Table, local: bool) -> None:
-    for issue in parse(given_table, COLUMNS, local=local).issues:
+    for issue in parse_rows(given_table, COLUMNS, local=local).issues:
         assert issue.problem == issue.problem.strip() != ""
         assert len(issue.problem) < 1000
         assert not any(unicodedata.category(char) in ("Cc", "Cs") for char in issue.problem)
@@ -128,19 +128,19 @@ def test_a_huge_cell_is_a_problem_like_any_other() -> None:
 
 def test_blank_rows_are_no_rows_even_when_the_machine_wrote_there() -> None:
     rows = [(), ("", "", " "), ("", "", "", "", "", "ok", "iv", "0.5"), (A, "i")]
-    snapshot = parse(Table(HEADER, tuple(rows)), COLUMNS)
+    snapshot = parse_rows(Table(HEADER, tuple(rows)), COLUMNS)
     assert (snapshot.keys, [issue.number for issue in snapshot.issues]) == ({5: image_key(A)}, [5])
 
 
 def test_rows_that_disagree_about_a_label_are_all_left_out() -> None:
-    snapshot = parse(table((A, "iv"), (A, "vi"), (A,), (B, "i"), (C, "i")), Columns())
+    snapshot = parse_rows(table((A, "iv"), (A, "vi"), (A,), (B, "i"), (C, "i")), ColumnHeaders())
     assert {row.url for row in snapshot.rows} == {B, C}
     said = [(issue.number, issue.problem, issue.warning) for issue in snapshot.issues]
     assert said == [(number, "this image has several labels: iv, vi", False) for number in (2, 3, 4)]
 
 
 def test_rows_that_disagree_about_a_split_are_all_left_out() -> None:
-    snapshot = parse(table((A, "i", "val"), (A, "i", "train"), (B, "i")), Columns())
+    snapshot = parse_rows(table((A, "i", "val"), (A, "i", "train"), (B, "i")), ColumnHeaders())
     assert [row.url for row in snapshot.rows] == [B]
     assert {issue.problem for issue in snapshot.issues if not issue.warning} == {
         "this image is in several splits: train, val"
@@ -148,7 +148,7 @@ def test_rows_that_disagree_about_a_split_are_all_left_out() -> None:
 
 
 def test_rows_of_one_image_complete_each_other() -> None:
-    snapshot = parse(table((A,), (A, "i"), (A, "", "test"), (B, "i")), Columns())
+    snapshot = parse_rows(table((A,), (A, "i"), (A, "", "test"), (B, "i")), ColumnHeaders())
     row = next(row for row in snapshot.rows if row.url == A)
     assert (row.label, row.split) == ("i", "test")
     assert [(issue.problem, issue.warning) for issue in snapshot.issues] == [("this image is in 3 rows", True)] * 3
@@ -156,7 +156,7 @@ def test_rows_of_one_image_complete_each_other() -> None:
 
 def test_a_tag_on_which_the_rows_of_an_image_disagree_is_none() -> None:
     rows = [(A, "i", "", "sun"), (A, "i", "", "lamp"), (B, "i", "", "sun"), (B, "i")]
-    tags = {row.url: row.tags for row in parse(table(*rows, header=HEADER), COLUMNS).rows}
+    tags = {row.url: row.tags for row in parse_rows(table(*rows, header=HEADER), COLUMNS).rows}
     assert tags == {A: {"light": ""}, B: {"light": "sun"}}
 
 
@@ -189,7 +189,7 @@ def test_a_row_left_out_gets_no_word_about_its_label_and_counts_for_none() -> No
 
 @given(st.permutations(["Image", " LABEL ", "split", "light", "who", "who", "", "Status"]))
 def test_columns_are_found_in_any_order_whatever_their_case_and_blanks(header: list[str]) -> None:
-    where = layout(table(header=header), COLUMNS)
+    where = find_columns(table(header=header), COLUMNS)
     found = (where.image, where.label, where.split, where.tags["light"], where.machine["status"])
     assert [header[place] for place in found if place is not None] == ["Image", " LABEL ", "split", "light", "Status"]
     assert list(where.machine) == ["status"]
@@ -197,12 +197,12 @@ def test_columns_are_found_in_any_order_whatever_their_case_and_blanks(header: l
 
 def test_a_header_is_found_however_its_accents_are_encoded() -> None:
     header = [unicodedata.normalize("NFD", "Größe"), "image"]
-    assert layout(table(header=header), Columns(label=unicodedata.normalize("NFC", "größe"))).label == 0
+    assert find_columns(table(header=header), ColumnHeaders(label=unicodedata.normalize("NFC", "größe"))).label == 0
 
 
 @pytest.mark.parametrize(("header", "place"), [(("url", "label", "image"), 2), (("url", "image_url", "label"), 1)])
 def test_of_several_image_columns_the_first_name_counts(header: Sequence[str], place: int) -> None:
-    assert layout(table(header=header), Columns()).image == place
+    assert find_columns(table(header=header), ColumnHeaders()).image == place
 
 
 @pytest.mark.parametrize(
@@ -220,17 +220,17 @@ def test_of_several_image_columns_the_first_name_counts(header: Sequence[str], p
 )
 def test_an_unusable_header_says_what_was_found_and_what_to_do(header: Sequence[str], words: str) -> None:
     with pytest.raises(SheetError) as caught:
-        parse(table((A, "i"), header=header), COLUMNS)
+        parse_rows(table((A, "i"), header=header), COLUMNS)
     assert words in str(caught.value)
 
 
 def test_columns_of_the_teams_own_may_share_a_name() -> None:
-    assert parse(table((A, "i", "x", "y"), header=("image", "label", "who", "who")), Columns()).rows
+    assert parse_rows(table((A, "i", "x", "y"), header=("image", "label", "who", "who")), ColumnHeaders()).rows
 
 
 def test_columns_are_found_under_names_of_the_teams_own() -> None:
-    columns = Columns(("Bild",), "Klasse", "Teil", (), {"status": "Zustand"})
-    where = layout(table(header=("zustand", "teil", "klasse", "bild")), columns)
+    columns = ColumnHeaders(("Bild",), "Klasse", "Teil", (), {"status": "Zustand"})
+    where = find_columns(table(header=("zustand", "teil", "klasse", "bild")), columns)
     assert (where.image, where.label, where.split, where.machine) == (3, 2, 1, {"status": 0})
 
 
@@ -420,7 +420,7 @@ def test_a_label_is_what_people_wrote(cell: str, label: str) -> None:
 
 @pytest.mark.parametrize("cell", ["i\nv", "i\0", "\ud800"])
 def test_a_label_with_something_unseen_in_it_is_refused_in_words_for_an_annotator(cell: str) -> None:
-    words = f"label cannot be used: {quoted(cell)} holds a line break or another unseen character"
+    words = f"label cannot be used: {quote_inline(cell)} holds a line break or another unseen character"
     assert problems((A, cell)) == [words]
 
 
@@ -428,7 +428,7 @@ def test_a_label_with_something_unseen_in_it_is_refused_in_words_for_an_annotato
 def test_a_label_too_long_for_a_folder_is_used_in_a_short_form_that_can_be_picked(cell: str) -> None:
     short = read_label(cell)
     assert cell.startswith(short[:-9])
-    assert len(folder(short).encode()) <= 200
+    assert len(folder_name(short).encode()) <= 200
     assert read_label(short) == short
     assert read_label(cell + "y") != short
     said = f"label too long for a folder: cut short here, to end in “{short[-9:]}”"
@@ -448,12 +448,12 @@ def test_an_unknown_split_is_refused_with_the_ones_there_are(cell: str) -> None:
 
 def test_a_row_with_nothing_but_a_box_nobody_ticked_is_empty() -> None:
     sheet = table(("", "", "", "FALSE"), ("", "", "", "TRUE"), header=("image", "label", "split", "checked"))
-    assert [issue.number for issue in parse(sheet, Columns()).issues] == [3]
+    assert [issue.number for issue in parse_rows(sheet, ColumnHeaders()).issues] == [3]
 
 
 def test_many_labels_of_one_image_are_counted_where_a_cell_could_not_hold_them() -> None:
     sheet = table(*(("http://h/a.png", f"l{number:03d}", "") for number in range(500)))
-    problems = {issue.problem for issue in parse(sheet, Columns()).issues}
+    problems = {issue.problem for issue in parse_rows(sheet, ColumnHeaders()).issues}
     assert problems == {"this image has several labels: l000, l001, l002, l003, l004 and 495 more"}
 
 
@@ -461,7 +461,7 @@ def test_a_heap_of_accents_is_no_label_and_no_header_and_costs_no_time() -> None
     """Putting a million of them in order would take half an hour."""
     heap = "a" + "\u0301" * 500_000 + "\u0316" * 500_000
     given = table((A, heap), (B, "a" + "\u0301" * 30), header=("image", "label", heap))
-    said = parse(given, Columns())
+    said = parse_rows(given, ColumnHeaders())
     assert [row.label for row in said.rows] == ["á" + "\u0301" * 29]
     assert said.issues[0].problem.startswith("label cannot be used: “a")
     assert said.issues[0].problem.endswith("” has a letter with over 30 accents")

@@ -17,14 +17,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from sheetsync.errors import SheetError, TrainingError
-from sheetsync.rows.header import Columns, column_letter
+from sheetsync.rows.header import ColumnHeaders, column_letter
 from sheetsync.rows.schema import MACHINE_COLUMNS
 from sheetsync.rows.table import AddColumns, AddRow, Table
 from sheetsync.sheets.google.client import Client
-from sheetsync.sheets.google.formatting.add import choices
-from sheetsync.sheets.google.formatting.formatter import Dresser
+from sheetsync.sheets.google.formatting.add import pickable_labels
+from sheetsync.sheets.google.formatting.formatter import Formatter
 from sheetsync.sheets.google.formatting.styles import GRADIENT, LOOKS, NOTES
-from sheetsync.sheets.google.metadata import RECORD, born, id_of
+from sheetsync.sheets.google.metadata import RECORD, id_of, mark_created
 from sheetsync.sheets.google.sheet import GoogleSheet
 from tests.helpers.googleserver import GoogleServer, faults
 from tests.helpers.support import CLASSES, QuickTrainer, Web, a_pass, human_cells, project
@@ -49,14 +49,14 @@ class Scene:
         self.id = server.create("Images", rows)
         self.book = server.book(self.id)
 
-    def dresser(self, columns: Columns | None = None) -> Dresser:
-        return Dresser(GoogleSheet(self.client, self.id), columns or Columns(), self.folder / "offered.txt")
+    def dresser(self, columns: ColumnHeaders | None = None) -> Formatter:
+        return Formatter(GoogleSheet(self.client, self.id), columns or ColumnHeaders(), self.folder / "offered.txt")
 
     def keep_up(self, labels: Sequence[str]) -> None:
         """As a pass does it, which has read the sheet."""
         sheet = GoogleSheet(self.client, self.id)
         sheet.read()
-        Dresser(sheet, Columns(), self.folder / "offered.txt").keep_up(labels)
+        Formatter(sheet, ColumnHeaders(), self.folder / "offered.txt").update_dropdown(labels)
 
     def full(self) -> dict[str, Any]:
         url = f"https://sheets.googleapis.com/v4/spreadsheets/{self.id}"
@@ -94,7 +94,7 @@ def scene(google: GoogleServer, tmp_path: Path) -> Iterator[Scene]:
 
 
 def test_all_of_it_is_there_and_listed(scene: Scene) -> None:
-    said = "\n".join(scene.dresser().dress(["i", "iv"]))
+    said = "\n".join(scene.dresser().add(["i", "iv"]))
     tab = scene.tab()
     assert scene.book.values("Sheet1")[0] == [*HEADER, *MACHINE_COLUMNS]
     assert tab["properties"]["gridProperties"]["frozenRowCount"] == 1
@@ -120,7 +120,7 @@ def test_all_of_it_is_there_and_listed(scene: Scene) -> None:
 
 
 def test_the_views_show_and_sort_by_the_columns_they_are_about(scene: Scene) -> None:
-    scene.dresser().dress([])
+    scene.dresser().add([])
     views = {view["title"]: view for view in scene.tab()["filterViews"]}
     for look in LOOKS:
         if look.title in views:
@@ -132,7 +132,7 @@ def test_the_views_show_and_sort_by_the_columns_they_are_about(scene: Scene) -> 
 
 def test_a_row_whose_predictions_are_provisional_is_no_error(scene: Scene, tmp_path: Path) -> None:
     """Such a status hides a row from the view of errors, as ok does."""
-    scene.dresser().dress([])
+    scene.dresser().add([])
     (spec,) = next(view for view in scene.tab()["filterViews"] if view["title"] == "Errors")["filterSpecs"]
     failing = QuickTrainer(error=TrainingError("no memory"))
     for trainer in (failing, QuickTrainer()):
@@ -145,31 +145,31 @@ def test_a_row_whose_predictions_are_provisional_is_no_error(scene: Scene, tmp_p
 
 
 def test_a_view_waits_for_its_column(scene: Scene) -> None:
-    more = Columns(machine={name: name for name in (*MACHINE_COLUMNS, "outlier")})
-    scene.dresser().dress([])
-    scene.dresser(more).dress([])
+    more = ColumnHeaders(machine={name: name for name in (*MACHINE_COLUMNS, "outlier")})
+    scene.dresser().add([])
+    scene.dresser(more).add([])
     views = scene.tab()["filterViews"]
     assert [view["title"] for view in views] == [*VIEWS, "Unlike their class"]
     assert views[-1]["sortSpecs"] == [{"dimensionIndex": 11, "sortOrder": "DESCENDING"}]
 
 
 def test_with_its_columns_called_otherwise_it_dresses_these(scene: Scene) -> None:
-    names = Columns(machine={name: f"our {name}" for name in MACHINE_COLUMNS})
-    said = scene.dresser(names).dress([])
+    names = ColumnHeaders(machine={name: f"our {name}" for name in MACHINE_COLUMNS})
+    said = scene.dresser(names).add([])
     assert scene.book.values("Sheet1")[0][4] == "our status"
     assert "our status" in said[0]
 
 
 def test_pictures_are_shown_by_one_formula_for_all_rows(scene: Scene) -> None:
     before = scene.full()
-    scene.dresser().dress([], with_preview=True)
+    scene.dresser().add([], with_preview=True)
     header = scene.book.raw("Sheet1")[0]
     assert header[-1] == '=ARRAYFORMULA(IF(ROW(B:B)=1;"preview";IF(B:B="";"";IFERROR(IMAGE(B:B)))))'
     assert scene.book.values("Sheet1")[0][-1] == "preview"
     dressed = scene.full()
-    scene.dresser().dress([], with_preview=True)
+    scene.dresser().add([], with_preview=True)
     assert scene.full() == dressed
-    scene.dresser().undress()
+    scene.dresser().remove()
     assert scene.full() == before
 
 
@@ -177,22 +177,22 @@ def test_pictures_are_shown_by_one_formula_for_all_rows(scene: Scene) -> None:
 
 
 def test_twice_is_once(scene: Scene) -> None:
-    first = scene.dresser().dress(["i", "iv"])
+    first = scene.dresser().add(["i", "iv"])
     once, writes = scene.full(), scene.server.writes
-    second = scene.dresser().dress(["i", "iv"])
+    second = scene.dresser().add(["i", "iv"])
     assert (scene.full(), second) == (once, first)
     assert scene.server.writes == writes
 
 
 def test_undone_it_is_what_it_was(scene: Scene) -> None:
     before = scene.full()
-    made = scene.dresser().dress(["i", "iv"])
+    made = scene.dresser().add(["i", "iv"])
     assert scene.full() != before
     scene.server.clear_log()
-    assert scene.dresser().undress() == [f"removed: {each}" for each in made]
+    assert scene.dresser().remove() == [f"removed: {each}" for each in made]
     assert scene.full() == before
     assert sum(b"deleteNamedRange" in each.content for each in scene.server.asked) == 1, "names may outlive columns"
-    assert scene.dresser().undress() == []
+    assert scene.dresser().remove() == []
 
 
 def dressed_by_people(scene: Scene) -> None:
@@ -222,24 +222,24 @@ def metadata(key: str) -> dict[str, Any]:
 def test_what_the_team_has_of_its_own_stays(scene: Scene) -> None:
     dressed_by_people(scene)
     before = scene.full()
-    scene.dresser().dress(["i", "iv"])
+    scene.dresser().add(["i", "iv"])
     assert scene.offered(2) == ["i", "ii"]
     assert scene.offered(8) == ["i", "iv"]
     assert scene.tab()["properties"]["gridProperties"]["frozenRowCount"] == 2
-    scene.dresser().dress(["i", "iv"])
-    scene.dresser().undress()
+    scene.dresser().add(["i", "iv"])
+    scene.dresser().remove()
     assert scene.full() == before
 
 
 def test_a_column_that_people_made_under_a_name_of_ours_is_theirs(scene: Scene) -> None:
     """They renamed ours, and deleted another, and made columns of these names with words of their own."""
-    scene.dresser().dress(["i"], with_preview=True)
+    scene.dresser().add(["i"], with_preview=True)
     at = {name: column_letter(scene.column(name)) for name in ("review", "preview")}
     scene.book.type("Sheet1", f"{at['review']}1", "old review")
     scene.book.delete_columns("Sheet1", at["preview"])
     scene.book.type("Sheet1", "M1", [["review", "Preview"], ["human 1", "human 2"]])
-    scene.dresser().dress(["i"])
-    said = scene.dresser().undress()
+    scene.dresser().add(["i"])
+    said = scene.dresser().remove()
     assert "kept: the column review, for it is people's, or holds notes of theirs" in said
     assert [row[len(HEADER) :] for row in scene.book.values("Sheet1")[:2]] == [
         ["old review", *[""] * (len(scene.book.values("Sheet1")[0]) - len(HEADER) - 3), "review", "Preview"],
@@ -248,10 +248,10 @@ def test_a_column_that_people_made_under_a_name_of_ours_is_theirs(scene: Scene) 
 
 
 def test_a_record_that_somebody_forged_takes_no_column_of_people(scene: Scene) -> None:
-    scene.dresser().dress(["i"])
+    scene.dresser().add(["i"])
     forge(scene, json.dumps({"columns": ["label", "who", "status"], "scores": True, "frozen": True, "dropdown": True}))
-    scene.book.batch(*born(0, "label", scene.column("label")))
-    scene.dresser().undress()
+    scene.book.batch(*mark_created(0, "label", scene.column("label")))
+    scene.dresser().remove()
     assert scene.book.values("Sheet1")[0][:4] == HEADER
 
 
@@ -263,29 +263,29 @@ def forge(scene: Scene, text: str) -> None:
 
 @pytest.mark.parametrize("junk", ["{", "[]", "null", '{"columns": 5}', '{"columns": [1], "new": 1}', "", "7"])
 def test_a_record_that_is_none_stops_nothing(scene: Scene, junk: str) -> None:
-    scene.dresser().dress(["i"])
+    scene.dresser().add(["i"])
     forge(scene, junk)
     scene.keep_up(["i", "iv"])
-    scene.dresser().dress(["i"])
+    scene.dresser().add(["i"])
     forge(scene, junk)
-    scene.dresser().undress()
+    scene.dresser().remove()
     assert scene.book.values("Sheet1")[0][:4] == HEADER
 
 
 def test_a_tab_of_scores_of_their_own_is_not_taken_for_ours(scene: Scene) -> None:
-    scene.dresser().dress(["i"])
+    scene.dresser().add(["i"])
     scene.book.delete("scores")
     scene.book.add("scores", [["note", "run"]])
-    scene.dresser().undress()
+    scene.dresser().remove()
     assert scene.book.values("scores") == [["note", "run"]]
 
 
 def test_what_people_noted_in_our_columns_is_kept_with_them(scene: Scene) -> None:
-    scene.dresser().dress(["i"])
+    scene.dresser().add(["i"])
     column = column_letter(scene.column("review"))
     scene.book.note("Sheet1", f"{column}3", "Ada: I think this one is iii")
     scene.book.note("scores", "A5", "mine")
-    said = scene.dresser().undress()
+    said = scene.dresser().remove()
     assert scene.book.values("Sheet1")[0] == [*HEADER, "review"]
     assert scene.book.cell("Sheet1", "E3").note == "Ada: I think this one is iii"
     assert scene.book.cell("Sheet1", "E1").note is None
@@ -294,9 +294,9 @@ def test_what_people_noted_in_our_columns_is_kept_with_them(scene: Scene) -> Non
 
 
 def test_a_view_whose_column_went_and_came_back_works_again(scene: Scene) -> None:
-    scene.dresser().dress(["i"])
+    scene.dresser().add(["i"])
     scene.book.delete_columns("Sheet1", column_letter(scene.column("review_rank")))
-    scene.dresser().dress(["i"])
+    scene.dresser().add(["i"])
     view = scene.tab()["filterViews"][0]
     assert view["sortSpecs"][0]["dimensionIndex"] == scene.column("review_rank")
     assert view["filterSpecs"][0]["columnIndex"] == scene.column("review_rank")
@@ -305,7 +305,7 @@ def test_a_view_whose_column_went_and_came_back_works_again(scene: Scene) -> Non
 def test_a_tab_of_one_row_gets_what_it_has_room_for(scene: Scene) -> None:
     scene.book.clear("Sheet1", "A2:Z1000")
     scene.book.resize("Sheet1", 1, 4)
-    said = scene.dresser().dress(["i"])
+    said = scene.dresser().add(["i"])
     assert scene.book.values("Sheet1")[0] == [*HEADER, *MACHINE_COLUMNS]
     assert not any("filter views" in line for line in said)
 
@@ -317,7 +317,7 @@ def test_what_stays_refused_is_told_in_the_end(scene: Scene) -> None:
         else None
     )
     with pytest.raises(SheetError, match="no room for this"):
-        scene.dresser().dress(["i"])
+        scene.dresser().add(["i"])
     scene.server.faults.clear()
 
 
@@ -325,17 +325,17 @@ def test_columns_that_were_there_before_stay(scene: Scene) -> None:
     sheet = GoogleSheet(scene.client, scene.id)
     sheet.write(sheet.read(), [AddColumns("rows", MACHINE_COLUMNS)])
     before = scene.full()
-    said = scene.dresser().dress(["i"])
+    said = scene.dresser().add(["i"])
     assert not any(line.startswith("columns") for line in said)
-    scene.dresser().undress()
+    scene.dresser().remove()
     assert scene.full() == before
 
 
 def test_a_tab_of_scores_in_which_something_stands_is_kept(scene: Scene) -> None:
-    scene.dresser().dress(["i"])
+    scene.dresser().add(["i"])
     sheet = GoogleSheet(scene.client, scene.id)
     sheet.write(sheet.read(), [AddRow("scores", ("2026-01-01", "run"))])
-    said = scene.dresser().undress()
+    said = scene.dresser().remove()
     assert said[-1] == "kept: the tab scores, for something stands in it"
     assert not any("removed: the tab" in line for line in said)
     assert scene.book.values("scores")[1] == ["2026-01-01", "run"]
@@ -343,7 +343,7 @@ def test_a_tab_of_scores_in_which_something_stands_is_kept(scene: Scene) -> None
 
 
 def test_what_people_took_away_comes_back_when_it_is_asked_for(scene: Scene) -> None:
-    scene.dresser().dress(["i"])
+    scene.dresser().add(["i"])
     once = scene.full()
     view = scene.tab()["filterViews"][0]
     protected = scene.tab()["protectedRanges"][0]
@@ -351,7 +351,7 @@ def test_what_people_took_away_comes_back_when_it_is_asked_for(scene: Scene) -> 
         {"deleteFilterView": {"filterId": view["filterViewId"]}},
         {"deleteProtectedRange": {"protectedRangeId": protected["protectedRangeId"]}},
     )
-    scene.dresser().dress(["i"])
+    scene.dresser().add(["i"])
     now = scene.full()
     for kind, key in (("filterViews", "filterViewId"), ("protectedRanges", "protectedRangeId")):
         old, new = (sorted(each["sheets"][0][kind], key=lambda found: found[key]) for each in (once, now))
@@ -359,22 +359,22 @@ def test_what_people_took_away_comes_back_when_it_is_asked_for(scene: Scene) -> 
 
 
 def test_views_grow_with_the_sheet(scene: Scene) -> None:
-    scene.dresser().dress(["i"])
+    scene.dresser().add(["i"])
     scene.book.resize("Sheet1", 1500, 40)
-    scene.dresser().dress(["i"])
+    scene.dresser().add(["i"])
     view = scene.tab()["filterViews"][0]["range"]
     assert (view["endRowIndex"], view["endColumnIndex"]) == (1500, 40)
     assert scene.offered(1500) == ["i"]
 
 
 def test_moved_columns_are_found_and_taken_away_where_they_are(scene: Scene) -> None:
-    scene.dresser().dress(["i"])
+    scene.dresser().add(["i"])
     scene.book.move_columns("Sheet1", "E", "G", "A")
     scene.book.insert_columns("Sheet1", "B", 2)
     once = scene.full()
-    scene.dresser().dress(["i"])
+    scene.dresser().add(["i"])
     assert scene.full() == once
-    scene.dresser().undress()
+    scene.dresser().remove()
     assert [cell for cell in scene.book.values("Sheet1")[0] if cell] == HEADER
 
 
@@ -456,11 +456,11 @@ def test_people_and_faults_in_between_change_nothing(
         scene = Scene(google, made, Path(folder))
         google.faults.queue(*(FAULTS[wrong[n]]() if n in wrong else None for n in range(max(wrong, default=0) + 1)))
         with acting(scene, plan) as violations:
-            scene.dresser().dress(["i", "iv"])
+            scene.dresser().add(["i", "iv"])
         google.faults.clear()
         marks_are_on_their_columns(scene)
         with acting(scene, back) as more:
-            scene.dresser().undress()
+            scene.dresser().remove()
         assert violations + more == []
         tab = scene.tab()
         assert sorted(cell for cell in scene.book.values(scene.title)[0] if cell) == sorted(HEADER)
@@ -471,7 +471,7 @@ def test_people_and_faults_in_between_change_nothing(
 
 def test_a_column_of_people_is_not_deleted_when_it_came_to_where_ours_was(scene: Scene) -> None:
     """The deletion goes by place; the guard before it makes it fail when the place is another's."""
-    scene.dresser().dress(["i"])
+    scene.dresser().add(["i"])
     seen = []
 
     def between(method: str, path: str) -> None:
@@ -480,7 +480,7 @@ def test_a_column_of_people_is_not_deleted_when_it_came_to_where_ours_was(scene:
             scene.book.move_columns("Sheet1", "A", "D", "L")
 
     scene.server.before = between
-    scene.dresser().undress()
+    scene.dresser().remove()
     scene.server.before = None
     assert seen
     assert scene.book.values("Sheet1") == [list(row) for row in PEOPLE]
@@ -507,31 +507,31 @@ def test_a_pass_keeps_the_drop_down_up_to_date(google: GoogleServer, tmp_path: P
 
 
 def dress_project(scene: Scene, state: Path) -> None:
-    from sheetsync.rows.parse import parse, usual_labels
-    from sheetsync.sheets import dresser_of
+    from sheetsync.rows.parse import common_labels, parse_rows
+    from sheetsync.sheets import formatter_of
 
     sheet = GoogleSheet(scene.client, scene.id)
-    dresser = dresser_of(sheet, Columns(), state)
+    dresser = formatter_of(sheet, ColumnHeaders(), state)
     assert dresser
-    dresser.dress(usual_labels(parse(sheet.read().rows, Columns())))
+    dresser.add(common_labels(parse_rows(sheet.read().rows, ColumnHeaders())))
 
 
 def test_a_drop_down_that_people_took_away_stays_away(scene: Scene) -> None:
-    scene.dresser().dress(["i"])
+    scene.dresser().add(["i"])
     scene.book.batch({"setDataValidation": {"range": {"sheetId": 0}}})
     scene.keep_up(["i", "v"])
     assert scene.offered() is None
 
 
 def test_a_drop_down_of_their_own_is_not_replaced(scene: Scene) -> None:
-    scene.dresser().dress(["i"])
+    scene.dresser().add(["i"])
     scene.book.dropdown("Sheet1", "C2:C5", ["mine"])
     scene.keep_up(["i", "v"])
     assert (scene.offered(2), scene.offered(6)) == (["mine"], ["i", "v"])
 
 
 def test_where_there_were_no_labels_yet_the_drop_down_comes_with_them(scene: Scene) -> None:
-    scene.dresser().dress([])
+    scene.dresser().add([])
     assert scene.offered() is None
     scene.keep_up(["i"])
     assert scene.offered() == ["i"]
@@ -555,14 +555,14 @@ def test_what_a_drop_down_would_type_as_something_else_is_not_offered() -> None:
         "May 5",
         "true",
     ]
-    assert choices(typed) == []
+    assert pickable_labels(typed) == []
     kept = ["7", "0", "iv", "nan", "²", "may", "Mayfly", "class 3", "3x", "Truth", "decade"]
-    assert choices(kept) == kept
+    assert pickable_labels(kept) == kept
 
 
 def test_labels_past_what_a_drop_down_holds_are_not_offered(scene: Scene) -> None:
     many = [f"label {n}" for n in range(501)]
-    scene.dresser().dress(many)
+    scene.dresser().add(many)
     assert scene.offered() is None
     scene.keep_up(["i"])
     assert scene.offered() == ["i"]

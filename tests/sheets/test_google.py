@@ -23,7 +23,7 @@ from sheetsync.rows.table import AddColumns, AddRow, Calls, CellUpdate, Tab, Tab
 from sheetsync.sheets import Sheet
 from sheetsync.sheets.google.client import Client
 from sheetsync.sheets.google.metadata import id_of
-from sheetsync.sheets.google.response import Bound, Grid, View, Wrote, strays
+from sheetsync.sheets.google.response import Grid, NamedColumn, PendingWrite, SpreadsheetState, misplaced_writes
 from sheetsync.sheets.google.sheet import GoogleSheet
 from sheetsync.sheets.google.spreadsheet import Spreadsheet
 from tests.helpers.googleserver import GoogleServer, clients, faults
@@ -370,6 +370,6 @@ def test_a_tab_of_peoples_that_is_called_scores_is_told_before_anything_is_done(
 def test_only_what_was_written_in_this_very_row_is_taken_back() -> None:
     """Not what looks like it in another row, where people typed it or a sort brought it."""
     table = Table(("image", "", "review"), (("a", "iv"), ("b", "ii"), ("c", "iv"), ("d", "ii")))
-    view = View({0: Grid(0, "Rows", 9, 9, table)}, (Bound("x", "sheetsync_rows_review", 0, 1),))
-    wrote = {"sheetsync_rows_review": Wrote("review", {2: "iv", 3: "iv"})}
-    assert list(strays(view, wrote)) == [("sheetsync_rows_review", {2: ""})]
+    view = SpreadsheetState({0: Grid(0, "Rows", 9, 9, table)}, (NamedColumn("x", "sheetsync_rows_review", 0, 1),))
+    wrote = {"sheetsync_rows_review": PendingWrite("review", {2: "iv", 3: "iv"})}
+    assert list(misplaced_writes(view, wrote)) == [("sheetsync_rows_review", {2: ""})]

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from sheetsync.errors import SheetError
-from sheetsync.project.config import TrainingChoices
+from sheetsync.project.config import TrainingSettings
 from sheetsync.rows.table import Table
 from sheetsync.sheets.memory import MemorySheet
-from sheetsync.sync.edit_watch import RESTARTS
+from sheetsync.sync.edit_watch import MAX_RESTARTS
 from sheetsync.sync.report import Report
 from tests.helpers.support import CLASSES, QuickTrainer, Web, a_pass, machine_cells, png, project, quick_words
 
@@ -46,11 +46,11 @@ class Scene:
         self._waiting.pop(0)(self.sheet)
 
     def run(self) -> Report:
-        training = TrainingChoices(when_edited=self.choice)  # type: ignore[arg-type]
+        training = TrainingSettings(when_edited=self.choice)  # type: ignore[arg-type]
         where = project(self.folder, training=training, every_minutes=self.minutes)
         made = a_pass(where, self.sheet, Web(PAGES | {NEW: png(50)}), self.trainer)
         hear = lambda stage, done, total, words: self.told.append(f"{stage}: {words}")  # noqa: E731
-        return replace(made, world=replace(made.world, progress=hear)).run()
+        return replace(made, world=replace(made.environment, progress=hear)).run()
 
     def restarts(self) -> list[str]:
         return [words for words in self.told if "the pass begins again" in words]
@@ -133,11 +133,11 @@ def test_a_training_goes_on_where_nobody_wants_it_stopped(tmp_path: Path) -> Non
 def test_a_team_that_never_rests_gets_scores_as_well(tmp_path: Path) -> None:
     scene = Scene(tmp_path, [[relabel(3, "iii")], [relabel(3, "iv")], [relabel(4, "iii")], [relabel(4, "iv")]])
     report = scene.run()
-    assert (len(scene.begun), len(scene.trainer.trained)) == (RESTARTS + 1, 1)
-    assert len(scene.restarts()) == RESTARTS
+    assert (len(scene.begun), len(scene.trainer.trained)) == (MAX_RESTARTS + 1, 1)
+    assert len(scene.restarts()) == MAX_RESTARTS
     assert scene.restarts()[-1].endswith(", for the last time")
     assert report.moved == 3, "what earlier attempts did counts"
-    assert len(scene.trainer.foretold) == RESTARTS + 1
+    assert len(scene.trainer.foretold) == MAX_RESTARTS + 1
     assert scene.run().trained, "the last edit"
 
 

@@ -13,9 +13,9 @@ import pytest
 from sheetsync.common.progress import Progress
 from sheetsync.dataset.records import Manifest
 from sheetsync.errors import TrainingError
-from sheetsync.project.config import ColumnNames, DownloadLimits, Project, Settings, SplitShares
+from sheetsync.project.config import ColumnSettings, DownloadSettings, Project, Settings, SplitSettings
 from sheetsync.sheets.csv.sheet import CsvSheet
-from sheetsync.sync.fingerprint import Settled, mark
+from sheetsync.sync.fingerprint import FingerprintFile, fingerprint
 from sheetsync.trainer.records import Prediction, RunInfo
 from tests.helpers.support import CLASSES, QuickTrainer, Web, a_pass, png, project, tree
 
@@ -142,8 +142,8 @@ CHANGES: dict[str, Callable[[Team], object]] = {
     "the run, trained again": lambda team: team.train_again(),
     "an image and back": lambda team: team.change_and_back(),
     "settings: slices": lambda team: team.choose(slices=()),
-    "settings: a name": lambda team: team.choose(columns=ColumnNames(review="look here first")),
-    "settings: val": lambda team: team.choose(splits=SplitShares(val=0.5)),
+    "settings: a name": lambda team: team.choose(columns=ColumnSettings(review="look here first")),
+    "settings: val": lambda team: team.choose(splits=SplitSettings(val=0.5)),
 }
 
 
@@ -154,7 +154,7 @@ def test_a_settled_pass_is_as_good_as_a_whole_one_after_every_change(tmp_path: P
         root = tmp_path / "project"
         shutil.rmtree(root, ignore_errors=True)
         root.mkdir()
-        team = Team(root, slices=("light",), download=DownloadLimits(refresh="daily"))
+        team = Team(root, slices=("light",), download=DownloadSettings(refresh="daily"))
         team.settle()
         before = team.left()
         CHANGES[change](team)
@@ -232,10 +232,20 @@ def test_a_failing_image_is_told_anew_on_every_try_and_costs_nothing_between(tmp
 
 def test_a_mark_differs_where_a_fact_does_or_the_version(tmp_path: Path) -> None:
     facts = (("a", "b"), "", 1)
-    assert mark(facts) == mark(list(facts))
-    assert len({mark(facts), mark((("a", "b"), 1, "")), mark((("a",), "b", "", 1)), mark((("ab",), "", 1))}) == 4
-    assert mark(["\ud800"]) != mark(["\ud801"])
-    settled = Settled(tmp_path / "deep" / "settled")
-    assert not settled.same(mark(facts))
-    settled.keep(mark(facts))
-    assert settled.same(mark(facts))
+    assert fingerprint(facts) == fingerprint(list(facts))
+    assert (
+        len(
+            {
+                fingerprint(facts),
+                fingerprint((("a", "b"), 1, "")),
+                fingerprint((("a",), "b", "", 1)),
+                fingerprint((("ab",), "", 1)),
+            }
+        )
+        == 4
+    )
+    assert fingerprint(["\ud800"]) != fingerprint(["\ud801"])
+    settled = FingerprintFile(tmp_path / "deep" / "settled")
+    assert not settled.matches(fingerprint(facts))
+    settled.save(fingerprint(facts))
+    assert settled.matches(fingerprint(facts))

@@ -8,7 +8,7 @@ import pytest
 
 from sheetsync.dataset.records import Entry, Manifest
 from sheetsync.errors import TrainingError
-from sheetsync.trainer.predictions import read_labels, read_predictions, said_of
+from sheetsync.trainer.predictions import for_manifest, read_labels, read_predictions
 from sheetsync.trainer.records import Prediction
 
 HEADER = "file,split,label,prediction,confidence,self_confidence,fold\n"
@@ -28,7 +28,7 @@ def test_what_was_said_of_an_image_is_found_by_its_address_and_content(tmp_path:
     seen, bare = Prediction(SEEN.key, "ii", 0.75, 0.25), Prediction(BARE.key, "i", 0.5, None)
     assert said == {(SEEN.key, SEEN.digest): seen, (BARE.key, BARE.digest): bare}
     other = Entry(SEEN.key, "0" * 32, "train", "i", ".png")
-    assert said_of(Manifest((BARE, other, MUTE)), said) == [bare]
+    assert for_manifest(Manifest((BARE, other, MUTE)), said) == [bare]
     assert read_labels(tmp_path / "predictions.csv") == [
         ("train", SEEN.digest, "ii"),
         ("unlabelled", BARE.digest, "i"),

@@ -11,15 +11,15 @@ from pathlib import Path
 import pytest
 
 from sheetsync.dataset.mirror import Mirror
-from sheetsync.dataset.plan import Shares
+from sheetsync.dataset.plan import SplitFractions
 from sheetsync.dataset.records import Entry, Manifest
 from sheetsync.dataset.revision import revision
 from sheetsync.errors import ConfigError, TrainingError
-from sheetsync.images.store import Objects
+from sheetsync.images.store import ImageStore
 from sheetsync.rows.cells import image_key
 from sheetsync.rows.records import Row
-from sheetsync.trainer.base import untrainable
-from sheetsync.trainer.lineage import reseeded
+from sheetsync.trainer.base import why_untrainable
+from sheetsync.trainer.lineage import seed_variants
 from sheetsync.trainer.process_trainer import ProcessTrainer
 from tests.cli.test_cli import offspring, running, until
 from tests.helpers.support import png, tiny_recipe
@@ -47,8 +47,8 @@ ROWS = [
 
 
 def fill(folder: Path, rows: list[Row]) -> Manifest:
-    mirror = Mirror(folder / "dataset", Objects(folder / "state" / "objects"))
-    list(mirror.receive(rows, [kept(mirror.objects, each.key, png(each.number)) for each in rows], Shares()))
+    mirror = Mirror(folder / "dataset", ImageStore(folder / "state" / "objects"))
+    list(mirror.receive(rows, [kept(mirror.store, each.key, png(each.number)) for each in rows], SplitFractions()))
     return mirror.scan()
 
 
@@ -178,8 +178,8 @@ def test_another_seed_is_a_run_of_its_own_beside_that_of_the_recipe(trained: Tra
     other = copied.train(trained.revision, silent, 2)
     assert (other.revision, other.choices["seed"]) == (trained.revision, trained.run.choices["seed"] + 2)
     assert copied.find(trained.revision) == trained.run
-    assert reseeded(trained.run, copied.runs()) == {0: trained.run, 2: other}
-    assert copied.of_recipe() == [trained.run], "versions are those of the recipe itself"
+    assert seed_variants(trained.run, copied.runs()) == {0: trained.run, 2: other}
+    assert copied.runs_of_recipe() == [trained.run], "versions are those of the recipe itself"
     told: Told = []
     assert copied.train(trained.revision, lambda *words: told.append(words), 2) == other
     assert [stage for stage, *_ in told] == ["exists"]
@@ -197,7 +197,7 @@ def test_weights_that_are_not_there_are_named_by_the_training_that_looks_for_the
 
 def test_a_quick_answer_is_out_of_sample_for_every_image_and_needs_no_run(trained: Trained, tmp_path: Path) -> None:
     asked = ProcessTrainer(trained.folder / "dataset", trained.trainer.recipe, tmp_path)
-    said = asked.provisional(trained.manifest, silent)
+    said = asked.predict_provisionally(trained.manifest, silent)
     assert {each.key for each in said} == {entry.key for entry in trained.manifest}
     labels = {entry.key: entry.label for entry in trained.manifest}
     assert {each.label for each in said} <= {"i", "größer, als"}
@@ -209,7 +209,7 @@ def test_a_quick_answer_that_fails_says_why_and_where_its_log_is(tmp_path: Path)
     fill(tmp_path, [row(0, "i", "train")])
     tiny_recipe(tmp_path / "tiny.json")
     with pytest.raises(TrainingError, match=r"^a quick answer failed: .* \(its full words are in .*provisional\.log\)"):
-        trainer(tmp_path).provisional(Manifest(), silent)
+        trainer(tmp_path).predict_provisionally(Manifest(), silent)
 
 
 def test_an_unknown_recipe_names_the_ones_there_are(tmp_path: Path) -> None:
@@ -295,6 +295,6 @@ def test_a_training_that_was_ended_goes_on_from_there(tmp_path: Path) -> None:
 )
 def test_nothing_can_be_learned_from_less_than_two_classes(labels: list[tuple[str, str]], why: str) -> None:
     entries = [Entry(f"{n:020}", "0" * 32, split, label, ".png") for n, (label, split) in enumerate(labels)]
-    said = untrainable(Manifest(tuple(entries)))
+    said = why_untrainable(Manifest(tuple(entries)))
     assert said.endswith(why)
     assert bool(said) == bool(why)

@@ -11,11 +11,11 @@ import pytest
 
 from sheetsync.common.progress import Progress
 from sheetsync.errors import TrainingError
-from sheetsync.project.config import TrainingChoices
+from sheetsync.project.config import TrainingSettings
 from sheetsync.sheets.memory import MemorySheet
 from sheetsync.sync.report import Report
 from sheetsync.sync.summary import training_words
-from sheetsync.trainer.lineage import lineage, reseeded, score
+from sheetsync.trainer.lineage import lineage, score_of, seed_variants
 from sheetsync.trainer.records import RunInfo
 from tests.helpers.support import CLASSES, QuickTrainer, Web, a_pass, machine_cells, png, project, quick_words, table
 
@@ -46,7 +46,7 @@ class Scene:
         self.folder, self.sheet, self.trainer = folder, MemorySheet(table(*rows)), Failing()
 
     def run(self, seeds: int) -> Report:
-        where = project(self.folder, training=TrainingChoices(seeds=seeds))
+        where = project(self.folder, training=TrainingSettings(seeds=seeds))
         return a_pass(where, self.sheet, Web(PAGES), self.trainer).run()
 
     def scores(self) -> list[dict[str, str]]:
@@ -141,15 +141,15 @@ def run(seed: int, accuracy: float | None = 0.5, revision: str = "r", **choices:
 
 def test_only_the_seed_may_differ_and_only_upwards() -> None:
     first, runs = run(5), [run(4), run(5), run(6), run(24), run(25), run(7, revision="s"), run(8, epochs=3)]
-    assert {seed: found.choices["seed"] for seed, found in reseeded(first, runs).items()} == {0: 5, 1: 6, 19: 24}
+    assert {seed: found.choices["seed"] for seed, found in seed_variants(first, runs).items()} == {0: 5, 1: 6, 19: 24}
     assert lineage(first, [*runs, first])[0].choices["seed"] == 5
 
 
 def test_an_accuracy_of_none_right_counts() -> None:
-    said = score(run(0), [run(0, 0.0), run(1, 0.5)])
+    said = score_of(run(0), [run(0, 0.0), run(1, 0.5)])
     assert (said["seeds"], said["val_mean"], said["val_spread"]) == (2, 0.25, stdev([0.0, 0.5]))
 
 
 def test_without_validation_images_there_is_neither_mean_nor_spread() -> None:
-    said = score(run(0, None), [run(0, None), run(1, None)])
+    said = score_of(run(0, None), [run(0, None), run(1, None)])
     assert (said["seeds"], said["val_mean"], said["val_spread"]) == (2, None, None)

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from training.data.cache import STALE, Shelf
+from training.data.cache import MAX_STALE_ROWS, RowCache
 from training.errors import TrainingError
 
 
@@ -20,7 +20,7 @@ def row(number):
 
 
 def shelf(folder):
-    return Shelf(folder / "shelf", (2, 3), np.float32)
+    return RowCache(folder / "shelf", (2, 3), np.float32)
 
 
 def fill(folder, numbers, group=2):
@@ -36,7 +36,7 @@ def fill(folder, numbers, group=2):
 
 
 def values(folder, numbers):
-    rows, places = shelf(folder).take([digest(n) for n in numbers])
+    rows, places = shelf(folder).lookup([digest(n) for n in numbers])
     return rows[places][:, 0, 0].tolist()
 
 
@@ -63,7 +63,7 @@ def test_what_somebody_removed_meanwhile_is_told_in_a_sentence(tmp_path):
 
 
 def test_an_empty_shelf_has_no_rows(tmp_path):
-    rows, places = shelf(tmp_path).take([])
+    rows, places = shelf(tmp_path).lookup([])
     assert (rows.shape, places.shape) == ((0, 2, 3), (0,))
 
 
@@ -85,16 +85,16 @@ def test_rows_without_digests_are_written_over(tmp_path):
 
 
 def test_who_has_mapped_rows_keeps_them_while_more_come_and_all_go(tmp_path):
-    numbers = list(range(STALE + 2))
+    numbers = list(range(MAX_STALE_ROWS + 2))
     fill(tmp_path, numbers, group=len(numbers))
-    rows, places = shelf(tmp_path).take([digest(2)])
+    rows, places = shelf(tmp_path).lookup([digest(2)])
     shelf(tmp_path).forget([])
     assert fill(tmp_path, [3, 4]) == [3, 4]
     assert rows[places][0, 0, 0] == 2
 
 
 def test_nothing_goes_while_it_is_in_use(tmp_path):
-    numbers = list(range(STALE + 2))
+    numbers = list(range(MAX_STALE_ROWS + 2))
     fill(tmp_path, numbers, group=len(numbers))
     with shelf(tmp_path).in_use():
         shelf(tmp_path).forget([])
@@ -105,7 +105,7 @@ def test_nothing_goes_while_it_is_in_use(tmp_path):
 
 
 def test_what_nobody_asks_for_any_more_goes_when_it_is_most_of_it(tmp_path):
-    numbers = list(range(STALE + 12))
+    numbers = list(range(MAX_STALE_ROWS + 12))
     fill(tmp_path, numbers, group=len(numbers))
     shelf(tmp_path).forget([digest(n) for n in numbers[:6]])
     assert fill(tmp_path, numbers[:2]) == []

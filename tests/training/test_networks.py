@@ -47,7 +47,7 @@ def reference():
 
 def test_torchvisions_weights_and_preprocessing_give_torchvisions_vector(reference):
     model = build(PHOTO, 5)
-    model.take_over(reference.state_dict())
+    model.load_pretrained(reference.state_dict())
     image = torch.randint(0, 256, (2, 3, 224, 224), dtype=torch.uint8)
     presets = torchvision.models.ResNet50_Weights.IMAGENET1K_V1.transforms()
     usual = torchvision.transforms.functional.normalize(image / 255, presets.mean, presets.std)
@@ -82,7 +82,7 @@ def test_without_weight_decay_a_step_is_adams(photos):
     options = {"betas": (plain.beta1, plain.beta2), "eps": plain.epsilon, "fused": True}
     theirs.optimiser = torch.optim.Adam(theirs.model.parameters(), lr=plain.learning_rate, **options)
     for each in (ours, theirs):
-        each.once_over(1)
+        each.run_epoch(1)
     for mine, other in zip(ours.model.parameters(), theirs.model.parameters(), strict=True):
         assert torch.equal(mine, other)
 
@@ -118,7 +118,7 @@ def test_images_move_to_a_device_whole_and_a_group_at_a_time(photos):
             asked.append(len(photos[0][where]))
             return photos[0][where]
 
-    there = batches.moved(Mapped(), torch.device("cpu"), 10)
+    there = batches.copy_to_device(Mapped(), torch.device("cpu"), 10)
     assert np.array_equal(there.numpy(), photos[0])
     assert max(asked) == 10
 
@@ -141,7 +141,7 @@ def test_a_run_of_a_pretrained_recipe_starts_from_its_weights(tmp_path):
     found = trainer.load(folder / "model.safetensors", LITE, 3)
     source = weights.source("efficientnet-lite0")
     fresh = build(LITE, 3)
-    fresh.take_over(weights.read(weights.find(source, None), source))
+    fresh.load_pretrained(weights.read(weights.find(source, None), source))
     for name, value in fresh.named_parameters():
         if not name.startswith("dense."):
             torch.testing.assert_close(found.state_dict()[name], value.detach(), atol=1e-6, rtol=0)

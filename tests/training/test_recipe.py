@@ -112,8 +112,8 @@ def test_a_wrong_file_says_which_field(tmp_path, edit, words):
 
 def test_few_images_are_gone_over_more_often_until_there_are_enough_steps():
     photo = RECIPES["resnet50"]
-    assert [photo.lasting(n).epochs for n in (1, 32, 33, 700, 1344, 100_000)] == [500, 500, 250, 23, 12, 12]
-    assert ROMAN.lasting(3) == ROMAN
+    assert [photo.with_min_steps(n).epochs for n in (1, 32, 33, 700, 1344, 100_000)] == [500, 500, 250, 23, 12, 12]
+    assert ROMAN.with_min_steps(3) == ROMAN
 
 
 def test_a_seed_after_the_name_is_added_to_the_recipes(tmp_path):

@@ -26,11 +26,11 @@ from tests.helpers.training_tree import (
     train,
     write_recipe,
 )
-from training.data.images import Store
+from training.data.images import DecodedStore
 from training.errors import TrainingError
 from training.fitting import loop
 from training.fitting.checkpoint import Checkpoint
-from training.fitting.crossval import Bench, Job, run_job
+from training.fitting.crossval import Job, JobContext, run_job
 from training.fitting.trainer import Trainer, predict
 from training.runs.workspace import workspace
 
@@ -169,11 +169,11 @@ def test_tensors_of_another_shape_are_not_used(tmp_path, colours):
 def outcome(folder, images, targets, *, recipe=RECIPE, data="one", name="fold 1", seed=0, kept=None):
     """What a job that learns from all images says of five of them."""
     digests = tuple(f"{number:064x}" for number in range(len(images)))
-    store = Store(folder / "cache", "plain", 32, digests)
+    store = DecodedStore(folder / "cache", "plain", 32, digests)
     store.shelf.fill(digests, lambda positions: images[positions], 99, lambda _: None)
     everyone, none = np.arange(len(images)), np.zeros(0, np.int64)
     key = {"data": data, "recipe": recipe.digest}
-    bench = Bench(recipe, store, targets, 3, folder / "weights", kept, key)
+    bench = JobContext(recipe, store, targets, 3, folder / "weights", kept, key)
     return run_job(bench, Job(name, seed, everyone, none, everyone[:5]), lambda _: None).others.tobytes()
 
 
@@ -356,9 +356,9 @@ def test_where_memory_lacks_an_epoch_begins_again_in_smaller_parts(colours):
             raise torch.OutOfMemoryError
 
     small.model.block1.register_forward_hook(fill_up)
-    course = loop._Course(small, None, None, heard.append)
+    course = loop._TrainingState(small, None, None, heard.append)
     course.advance(1)
-    begun.at_once = 2
+    begun.micro_batch = 2
     begun.epoch(1, pytest.fail)
     assert heard == [f"the memory is too small: batches of 8 are learned from {n} at a time" for n in (4, 2)]
     assert passed == [8] * 4 + [4] + [2] * 24
@@ -367,18 +367,18 @@ def test_where_memory_lacks_an_epoch_begins_again_in_smaller_parts(colours):
 
 
 def test_how_small_the_parts_became_is_kept(tmp_path, colours):
-    first, second = (loop._Course(Trainer(RECIPE, *colours, 3, 0), None, None, lambda _: None) for _ in range(2))
-    first.trainer.at_once = 2
+    first, second = (loop._TrainingState(Trainer(RECIPE, *colours, 3, 0), None, None, lambda _: None) for _ in range(2))
+    first.trainer.micro_batch = 2
     first.advance(1)
     kept = Checkpoint(tmp_path / "m", {})
     kept.write(first.tensors(), first.words(), last=True)
     second.resume(kept)
-    assert second.trainer.at_once == 2
+    assert second.trainer.micro_batch == 2
 
 
 def test_parts_make_one_step_with_the_mean_gradient_of_the_batch(colours):
     whole, parts = (Trainer(replace(RECIPE, batch=8), *colours, 3, 0) for _ in range(2))
-    parts.at_once = 3
+    parts.micro_batch = 3
     chosen, batch = torch.arange(8), torch.from_numpy(colours[0][:8]).permute(0, 3, 1, 2)
     grads = []
     for some in (chosen[:3], chosen[3:6], chosen[6:]):

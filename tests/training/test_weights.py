@@ -18,7 +18,7 @@ import torch
 
 from training import weights
 from training.errors import TrainingError
-from training.networks.efficientnet import CLASSES, EfficientNetLite0, fuse, renamed
+from training.networks.efficientnet import CLASSES, EfficientNetLite0, fuse, rename_keys
 
 CONTENT = b"not really weights" * 100_000  # some megabytes
 
@@ -73,7 +73,7 @@ def state():
 @pytest.fixture
 def lite0(state):
     model = EfficientNetLite0(CLASSES, momentum=0.01)
-    model.load_state_dict(renamed(state))
+    model.load_state_dict(rename_keys(state))
     return model.eval()
 
 
@@ -108,7 +108,7 @@ def test_efficientnet_can_be_trained_on_other_classes():
 
 def test_weights_of_another_number_of_layers_are_not_taken(state):
     with pytest.raises(ValueError, match=r"longer|shorter"):
-        renamed(dict(list(state.items())[1:]))
+        rename_keys(dict(list(state.items())[1:]))
 
 
 def test_a_file_is_found_by_its_path_and_by_its_folder(tmp_path):

@@ -14,7 +14,7 @@ from scipy.optimize import minimize_scalar
 from scipy.stats import binom, binomtest, chi2
 
 from sheetsync.dataset.records import Entry
-from sheetsync.versions.compare import Z, compare, interval, judge, on_common, wilson
+from sheetsync.versions.compare import Z, compare, compare_on_common, interval, judge, wilson
 
 PAIRS = 200
 TOO_OFTEN = 0.07
@@ -188,11 +188,11 @@ def said(*labels: str | None) -> dict[str, str]:
 def test_only_images_that_both_can_be_judged_on_count() -> None:
     before = said("i", "i", None, "ii", "")  # nothing known of the third, no model of the fifth
     after = said("ii", "ii", "i", "iii", "i")
-    compared = on_common(IMAGES, before, after)
+    compared = compare_on_common(IMAGES, before, after)
     assert compared is not None
     assert (compared.images, compared.gained, compared.lost) == (3, 2, 1)
-    assert on_common(IMAGES, before, {}) is None
-    assert on_common([], before, after) is None
+    assert compare_on_common(IMAGES, before, {}) is None
+    assert compare_on_common([], before, after) is None
 
 
 def test_a_class_that_a_model_does_not_have_is_wrong() -> None:

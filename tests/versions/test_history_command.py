@@ -18,15 +18,15 @@ import pytest
 from sheetsync.dataset.records import Entry, Manifest
 from sheetsync.dataset.revision import revision
 from sheetsync.errors import ConfigError, TrainingError
-from sheetsync.project.lock import locked
+from sheetsync.project.lock import project_lock
 from sheetsync.sheets.memory import MemorySheet
 from sheetsync.sync.report import Report
 from sheetsync.sync.summary import comparison_words, score_words, step_words, training_words
 from sheetsync.trainer.process_trainer import ProcessTrainer
 from sheetsync.trainer.records import RunInfo
 from sheetsync.versions.compare import interval, judge
-from sheetsync.versions.past import past, rescored
-from sheetsync.versions.records import Changes, Comparison, Past, Step
+from sheetsync.versions.past import history, rescored_history
+from sheetsync.versions.records import Changes, Comparison, History, Step
 from sheetsync.versions.store import Versions
 from tests.cli.test_cli import ok, pictures, project, sheetsync, write_rows
 from tests.helpers.support import QuickTrainer, Web, a_pass, png, table, tree
@@ -187,7 +187,7 @@ class Runs:
     def add(self, lines: Mapping[Entry, str], recipe: str = "aaaaaaaa", **fields: Any) -> Path:
         """A run on these images, entry -> predicted label, finished a minute after the one before."""
         self.count += 1
-        name = Versions(self.state, self.trainer).remember(Manifest(tuple(lines)))
+        name = Versions(self.state, self.trainer).save_revision(Manifest(tuple(lines)))
         folder = self.state / "runs" / f"{name}-{recipe}"
         folder.mkdir(parents=True)
         val = [(entry, said) for entry, said in lines.items() if entry.split == "val"]
@@ -211,12 +211,12 @@ class Runs:
             table_.writerow(("file", "prediction", "confidence", "self_confidence"))
             table_.writerows((entry.path, said, 0.5, "") for entry, said in lines.items())
 
-    def past(self) -> Past:
-        return past(self.trainer, "mine.json")
+    def past(self) -> History:
+        return history(self.trainer, "mine.json")
 
-    def rescored(self, *today: Entry) -> Past:
+    def rescored(self, *today: Entry) -> History:
         """All on the images of today. The tests that call this have every answer there already."""
-        return rescored(self.trainer, "mine.json", Manifest(today), lambda *_: None)
+        return rescored_history(self.trainer, "mine.json", Manifest(today), lambda *_: None)
 
 
 @pytest.fixture
@@ -232,7 +232,7 @@ def saying(entries: Sequence[Entry], *wrong: int) -> dict[Entry, str]:
     return {entry: "nonsense" if number in wrong else entry.label for number, entry in enumerate(entries)}
 
 
-def figures(found: Past) -> list[tuple[int, int, int] | None]:
+def figures(found: History) -> list[tuple[int, int, int] | None]:
     """Images, gained and lost of every step."""
     steps = [version.step.compared for version in found.versions]
     return [(each.images, each.gained, each.lost) if each else None for each in steps]
@@ -256,8 +256,8 @@ def test_the_name_of_a_built_in_recipe_is_that_of_its_last_run(runs: Runs, tmp_p
     runs.add(saying([*ten(), image(20, "ii", "train")]), "bbbbbbbb", epochs=9)
     runs.add(saying([*ten(), image(21, "ii", "train")]), "cccccccc", name="other")
     named = ProcessTrainer(tmp_path / "dataset", "mine", runs.state)
-    assert [run.id.rpartition("-")[2] for run in named.of_recipe()] == ["bbbbbbbb"]
-    assert ProcessTrainer(tmp_path / "dataset", "unheard-of", runs.state).of_recipe() == []
+    assert [run.id.rpartition("-")[2] for run in named.runs_of_recipe()] == ["bbbbbbbb"]
+    assert ProcessTrainer(tmp_path / "dataset", "unheard-of", runs.state).runs_of_recipe() == []
 
 
 @pytest.mark.parametrize("called", ["mine", "mine@1"])
@@ -271,7 +271,7 @@ def test_further_seeds_are_no_versions_and_no_other_recipes(runs: Runs, tmp_path
     assert (found.versions[0].score["val_mean"], found.others) == (pytest.approx(0.7), 0)
     assert score_words(found.versions[0].score) == "0.700 ± 0.141 (2 seeds)"
     named = ProcessTrainer(tmp_path / "dataset", "mine", runs.state)
-    assert [version.name for version in past(named, "mine").versions] == ["v1", "v2"]
+    assert [version.name for version in history(named, "mine").versions] == ["v1", "v2"]
 
 
 def test_a_recipe_file_that_got_another_name_is_the_same_recipe(runs: Runs) -> None:
@@ -305,7 +305,7 @@ def test_where_an_image_stands_in_train_as_well_the_fold_speaks(runs: Runs) -> N
     twin = image(50, "i", "train", content=0)
     runs.add({image(0, "i"): "i", twin: "wrong", image(1, "i"): "i"})
     runs.add({image(0, "i"): "i", image(1, "i"): "i"})
-    assert runs.trainer.judged(runs.trainer.of_recipe()[0])[digest(0)] == "wrong"
+    assert runs.trainer.out_of_sample_labels(runs.trainer.runs_of_recipe()[0])[digest(0)] == "wrong"
     assert figures(runs.past()) == [None, (2, 1, 0)]
 
 
@@ -518,7 +518,7 @@ def test_a_model_is_asked_about_no_image_that_its_run_knows(two: tuple[Path, lis
 
 
 def test_a_rescore_waits_for_no_pass(two: tuple[Path, list[str]]) -> None:
-    with locked(two[0] / ".sheetsync"):
+    with project_lock(two[0] / ".sheetsync"):
         done = sheetsync("history", "--rescore", cwd=two[0])
         assert (done.returncode, done.stdout) == (1, "")
         assert "another sheetsync is at work" in done.stderr

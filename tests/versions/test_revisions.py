@@ -10,12 +10,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sheetsync.dataset.records import Entry, Manifest
-from sheetsync.dataset.revision import parse_revision, revision, revision_text, sizes
+from sheetsync.dataset.revision import parse_revision, revision, revision_text, split_sizes
 from sheetsync.errors import SheetError
 from sheetsync.rows.cells import read_label
 from sheetsync.rows.schema import SCORE_COLUMNS, UNLABELLED
 from sheetsync.rows.table import AddColumns, AddRow, Table
-from sheetsync.trainer.lineage import predecessor, version
+from sheetsync.trainer.lineage import predecessor, version_name
 from sheetsync.trainer.records import RunInfo
 from sheetsync.versions.changes import changes
 from sheetsync.versions.records import Changes
@@ -105,7 +105,7 @@ def test_a_version_does_not_differ_from_itself(manifest: Manifest) -> None:
 
 @given(manifests)
 def test_every_image_counts_in_one_split(manifest: Manifest) -> None:
-    counts = sizes(manifest)
+    counts = split_sizes(manifest)
     assert sum(counts.values()) == len(manifest)
     assert list(counts) == ["train", "val", "test", "unlabelled"]
 
@@ -126,7 +126,7 @@ def test_the_run_before_is_the_last_one_of_the_same_recipe() -> None:
     c, twin = run("c-1", "2026-01-04", "renamed"), run("d-1", "2026-01-04")
     runs = [c, twin, other, a, b]
     assert [predecessor(each, runs) for each in (a, b, c, twin, other)] == [None, a, b, c, None]
-    assert [version(each, runs) for each in (a, b, c, twin, other)] == ["v1", "v2", "v3", "v4", "v1"]
+    assert [version_name(each, runs) for each in (a, b, c, twin, other)] == ["v1", "v2", "v3", "v4", "v1"]
 
 
 @given(st.permutations([*SCORE_COLUMNS, "who", ""]))

@@ -20,12 +20,12 @@ FITS = 0.5  # share of a GPU's free memory that images may take
 GROUP = 1024  # images that move there at a time
 
 
-class Feed:
+class BatchLoader:
     """Gives images (N, H, W, 3) as batches (B, 3, H, W) on a device, channels last in memory, in their own type."""
 
     def __init__(self, images: Images, device: torch.device) -> None:
         self._images, self._device = images, device
-        self._there = moved(images, device) if _fits(images, device) else None
+        self._there = copy_to_device(images, device) if _fits(images, device) else None
 
     def batches(self, order: Sequence[Ints]) -> Iterator[Tensor]:
         """The images at each of these groups of positions."""
@@ -49,7 +49,7 @@ class Feed:
         return torch.from_numpy(self._images[positions]).pin_memory()
 
 
-def moved(images: Images, device: torch.device, group: int = GROUP) -> Tensor:
+def copy_to_device(images: Images, device: torch.device, group: int = GROUP) -> Tensor:
     """All images (N, H, W, 3) on a device, moved so many at a time: this machine's own memory may be smaller."""
     first = torch.from_numpy(images[:1])
     there = torch.empty((len(images), *first.shape[1:]), dtype=first.dtype, device=device)

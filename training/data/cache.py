@@ -21,12 +21,14 @@ from training.data.arrays import Ints
 from training.errors import TrainingError
 
 DIGEST = 32  # bytes
-STALE = 1000  # rows that nobody asks for any more and that may lie around, besides as many again as are asked for
+MAX_STALE_ROWS = (
+    1000  # rows that nobody asks for any more and that may lie around, besides as many again as are asked for
+)
 
 Rows = npt.NDArray[Any]  # (M, *shape)
 
 
-class Shelf:
+class RowCache:
     """The rows in a folder, which is made if it is missing. All rows have one shape and type."""
 
     def __init__(self, folder: Path, shape: tuple[int, ...], dtype: npt.DTypeLike) -> None:
@@ -60,7 +62,7 @@ class Shelf:
             self.append([digests[i] for i in chosen], make(chosen))
             done(len(digests) - len(missing) + start + len(chosen))
 
-    def take(self, digests: Sequence[str]) -> tuple[Rows, Ints]:
+    def lookup(self, digests: Sequence[str]) -> tuple[Rows, Ints]:
         """All rows there are, (M, *shape), mapped, and where among them those of these digests are, (N,).
 
         Raises TrainingError for a digest that has none.
@@ -80,7 +82,7 @@ class Shelf:
         """Begin anew when most of what is kept is of none of these digests, and nobody is using it."""
         wanted = set(map(bytes.fromhex, digests))
         with suppress(BlockingIOError), self._using(fcntl.LOCK_EX | fcntl.LOCK_NB), self._locked():
-            if sum(digest not in wanted for digest in self._known()) > len(wanted) + STALE:
+            if sum(digest not in wanted for digest in self._known()) > len(wanted) + MAX_STALE_ROWS:
                 self._digests.unlink()
                 self._rows.unlink()
 

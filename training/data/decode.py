@@ -11,10 +11,10 @@ import numpy.typing as npt
 from PIL import ExifTags, Image
 
 from training.data.arrays import Bytes, Floats, Ints
-from training.data.digest import _digest
+from training.data.digest import file_digest
 from training.errors import DataError
 
-VIEW = 2  # raised when the same file is seen otherwise, for what is kept of it: 2 = upright, by its EXIF
+DECODE_VERSION = 2  # raised when the same file is seen otherwise, for what is kept of it: 2 = upright, by its EXIF
 
 
 _TURNS = {
@@ -33,7 +33,7 @@ def check_unchanged(path: Path, digest: str) -> None:
 
     To be asked after an image was read and before what was made of it is kept by its digest.
     """
-    if _digest(path) != digest:
+    if file_digest(path) != digest:
         raise DataError(f"{path}: the image was changed while it was read; try again")
 
 

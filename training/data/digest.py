@@ -8,7 +8,8 @@ from pathlib import Path
 from training.errors import DataError
 
 
-def _digest(path: Path) -> str:
+def file_digest(path: Path) -> str:
+    """SHA-256 of the bytes of a file, in hexadecimal. Raises `DataError` for one that cannot be read."""
     try:
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()

@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 
 from training.data.arrays import Ints
-from training.data.digest import _digest
+from training.data.digest import file_digest
 from training.errors import DataError
 from training.recipe import Recipe
 
@@ -118,7 +118,7 @@ def _visible(folder: Path) -> list[Path]:
 
 
 def _sample(root: Path, path: Path, split: str, label: str) -> Sample:
-    return Sample(path.relative_to(root).as_posix(), split, label, _digest(path))
+    return Sample(path.relative_to(root).as_posix(), split, label, file_digest(path))
 
 
 def check(data: Dataset, recipe: Recipe) -> None:

@@ -17,8 +17,8 @@ import numpy as np
 
 from training import console
 from training.data.arrays import Bytes, Floats, Ints
-from training.data.cache import Rows, Shelf
-from training.data.decode import VIEW, check_unchanged, square
+from training.data.cache import RowCache, Rows
+from training.data.decode import DECODE_VERSION, check_unchanged, square
 from training.data.folder import Dataset, Sample
 from training.recipe import Recipe
 
@@ -56,7 +56,7 @@ class Pixels:
 
 
 @dataclass(frozen=True, slots=True)
-class Store:
+class DecodedStore:
     """The decoded images of one dataset; small enough to be handed to another process."""
 
     folder: Path
@@ -65,30 +65,30 @@ class Store:
     digests: tuple[str, ...]
 
     @property
-    def shelf(self) -> Shelf:
+    def shelf(self) -> RowCache:
         """Where they lie."""
         return shelf(self.folder, self.resize, self.size)
 
     def open(self) -> Pixels:
         """All of them, in the dataset's order."""
-        return Pixels(*self.shelf.take(self.digests))
+        return Pixels(*self.shelf.lookup(self.digests))
 
 
-def shelf(cache: Path, resize: str, size: int) -> Shelf:
+def shelf(cache: Path, resize: str, size: int) -> RowCache:
     """The decoded images below a cache folder that were resized in this way, see data.py."""
     kind = np.float32 if resize == "plain" else np.uint8
-    return Shelf(cache / f"{resize}-{size}-v{VIEW}", (size, size, 3), kind)
+    return RowCache(cache / f"{resize}-{size}-v{DECODE_VERSION}", (size, size, 3), kind)
 
 
 @contextmanager
-def decoded(data: Dataset, recipe: Recipe, cache: Path, report: console.Report) -> Iterator[Store]:
+def decoded(data: Dataset, recipe: Recipe, cache: Path, report: console.ProgressCallback) -> Iterator[DecodedStore]:
     """In the block the images of a dataset are there, decoded once; equal ones share theirs.
 
     Raises DataError with the path of an image that cannot be decoded or that changes meanwhile, and TrainingError when
     the disk is full; what was decoded before that is kept.
     """
     digests = tuple(sample.digest for sample in data.samples)
-    store = Store(cache, recipe.resize, recipe.image_size, digests)
+    store = DecodedStore(cache, recipe.resize, recipe.image_size, digests)
     with store.shelf.in_use(), ThreadPoolExecutor(os.cpu_count()) as pool:
 
         def make(positions: list[int]) -> Rows:

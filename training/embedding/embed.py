@@ -18,12 +18,12 @@ import numpy.typing as npt
 
 from training import console, weights
 from training.data.arrays import Bytes, Floats
-from training.data.cache import Shelf
-from training.data.decode import VIEW, check_unchanged, shrink
+from training.data.cache import RowCache
+from training.data.decode import DECODE_VERSION, check_unchanged, shrink
 from training.data.folder import Dataset
 from training.data.images import CACHE
 from training.errors import TrainingError
-from training.parallel.local import Tell, run_all
+from training.parallel.local import Emit, run_all
 from training.recipe import Recipe
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ def backbone(recipe: Recipe) -> Backbone:
     return Backbone(recipe.network, recipe.weights, recipe.image_size, FEATURES[recipe.network])
 
 
-def embed(data: Dataset, chosen: Backbone, runs: Path, given: Path | None, report: console.Report) -> Floats:
+def embed(data: Dataset, chosen: Backbone, runs: Path, given: Path | None, report: console.ProgressCallback) -> Floats:
     """The vectors of all images, (N, features), in the dataset's order; `given` is where the weights are (weights.py).
 
     What was made stays when this is stopped. Raises TrainingError: no weights, an image that cannot be decoded, a full
@@ -76,14 +76,14 @@ def embed(data: Dataset, chosen: Backbone, runs: Path, given: Path | None, repor
             path = weights.fetch(chosen.weights, given, report)
             parts = [missing[i : i + GROUP] for i in range(0, len(missing), GROUP)]
             _make([_task(data, part, chosen, runs, path) for part in parts], report)
-        rows, places = shelf.take(digests)
+        rows, places = shelf.lookup(digests)
         found: Floats = rows[places].astype(np.float32)
     report("embed", len(digests), len(digests), "")
     return found
 
 
-def _shelf(runs: Path, chosen: Backbone) -> Shelf:
-    return Shelf(runs / CACHE / f"{chosen.network}-{chosen.size}-v{VIEW}", (chosen.features,), np.float16)
+def _shelf(runs: Path, chosen: Backbone) -> RowCache:
+    return RowCache(runs / CACHE / f"{chosen.network}-{chosen.size}-v{DECODE_VERSION}", (chosen.features,), np.float16)
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +103,7 @@ def _task(data: Dataset, positions: Sequence[int], chosen: Backbone, runs: Path,
     return Task(chosen, runs, path, paths, tuple(sample.digest for sample in samples))
 
 
-def _make(tasks: Sequence[Task], report: console.Report) -> None:
+def _make(tasks: Sequence[Task], report: console.ProgressCallback) -> None:
     """Work at tasks on all cores, or on the GPU; each keeps its vectors as soon as it has them."""
     done, total = 0, sum(len(task.paths) for task in tasks)
 
@@ -122,7 +122,7 @@ def _workers() -> int:
     return 1 if torch.cuda.is_available() else os.cpu_count() or 1
 
 
-def _work(task: Task, tell: Tell) -> None:
+def _work(task: Task, tell: Emit) -> None:
     network, images = _network(task.chosen, task.weights), []
     for path, digest in zip(task.paths, task.digests, strict=True):
         images.append(shrink(path, task.chosen.size))
@@ -157,7 +157,7 @@ def _network(chosen: Backbone, path: Path) -> Network:
     from training.networks.registry import NETWORKS
 
     device, model = prepare(), NETWORKS[chosen.network](1, 0.1)
-    model.take_over(weights.load(chosen.weights, path))
+    model.load_pretrained(weights.load(chosen.weights, path))
     fuse(model).to(device).to(memory_format=torch.channels_last)
 
     def look(batch: Tensor) -> Tensor:

@@ -19,9 +19,9 @@ import numpy as np
 
 from training.data.arrays import Floats, Ints
 from training.data.folder import Dataset
-from training.data.images import Store
+from training.data.images import DecodedStore
 from training.fitting.metrics import Epoch
-from training.parallel.local import Tell, run_all
+from training.parallel.local import Emit, run_all
 from training.recipe import Recipe
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ class Job:
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class JobResult:
     """What came of a job."""
 
     held: Floats  # (len(held), K) probabilities
@@ -54,11 +54,11 @@ class Outcome:
 
 
 @dataclass(frozen=True, slots=True)
-class Bench:
+class JobContext:
     """Where the jobs of a run find what they share."""
 
     recipe: Recipe
-    images: Store
+    images: DecodedStore
     targets: Ints  # (N,)
     classes: int
     weights: Path  # where the main model goes
@@ -100,19 +100,21 @@ def plan_jobs(data: Dataset, fold: Ints, seed: int) -> list[Job]:
     return jobs
 
 
-def run_jobs(bench: Bench, jobs: Sequence[Job], workers: int, listen: Callable[[Job, Any], None]) -> list[Outcome]:
+def run_jobs(
+    bench: JobContext, jobs: Sequence[Job], workers: int, listen: Callable[[Job, Any], None]
+) -> list[JobResult]:
     """Train every job's model, `workers` at a time, which changes the time it takes and nothing else."""
     return run_all(partial(run_job, bench), jobs, workers, listen)
 
 
-def run_job(bench: Bench, job: Job, tell: Tell) -> Outcome:
+def run_job(bench: JobContext, job: Job, tell: Emit) -> JobResult:
     """Train one model, in this process; the weights of the main model are written to `bench.weights`.
 
     Tells its epochs, and words. One that was trained already is read back, and only predicts.
     """
     from training.fitting import loop, trainer
 
-    main, recipe = job.name == MAIN, bench.recipe.lasting(len(job.train))
+    main, recipe = job.name == MAIN, bench.recipe.with_min_steps(len(job.train))
     images = bench.images.open()
     held, truth = images.only(job.held), bench.targets[job.held]
     fitted = loop.fit(
@@ -129,7 +131,7 @@ def run_job(bench: Bench, job: Job, tell: Tell) -> Outcome:
     )
     if main:
         trainer.save(fitted.model, bench.weights)
-    return Outcome(
+    return JobResult(
         held=trainer.predict(fitted.model, held, bench.recipe) if fitted.averaged is None else fitted.averaged,
         others=trainer.predict(fitted.model, images.only(job.others), bench.recipe),
         best_epoch=fitted.best_epoch,
@@ -139,7 +141,7 @@ def run_job(bench: Bench, job: Job, tell: Tell) -> Outcome:
     )
 
 
-def _checkpoint(bench: Bench, job: Job) -> Checkpoint | None:
+def _checkpoint(bench: JobContext, job: Job) -> Checkpoint | None:
     from training.fitting import checkpoint, trainer
 
     if bench.kept is None:

@@ -20,7 +20,7 @@ from training.recipe import Recipe
 
 
 @dataclass(frozen=True, slots=True)
-class Fitted:
+class FitResult:
     """A model at its best epoch, how it got there, and the mean probabilities of the held-out images."""
 
     model: Network
@@ -42,7 +42,7 @@ def fit(
     tell: Callable[[Epoch | str], None] = lambda _: None,
     kept: Checkpoint | None = None,
     start: Path | None = None,
-) -> Fitted:
+) -> FitResult:
     """Train one model.
 
     With `val` (not empty), the weights of the epoch that gets most of it right are kept, the first of
@@ -57,7 +57,7 @@ def fit(
     Raises TrainingError when the loss is not a finite number, when the memory is too small for a single image, and
     when `kept` cannot be written.
     """
-    course = _Course(Trainer(recipe, images, targets, classes, seed, start), val, held_out, tell)
+    course = _TrainingState(Trainer(recipe, images, targets, classes, seed, start), val, held_out, tell)
     if kept is not None:
         course.resume(kept)
     for number in range(len(course.history) + 1, recipe.epochs + 1):
@@ -68,7 +68,7 @@ def fit(
     return course.end()
 
 
-class _Course:
+class _TrainingState:
     """A training under way: the trainer, and what its epochs have given so far."""
 
     def __init__(
@@ -95,13 +95,13 @@ class _Course:
         if self.held_out is not None and number >= trainer.recipe.first_averaged:
             self.total += torch.from_numpy(trainer.predict(self.held_out))
 
-    def end(self) -> Fitted:
+    def end(self) -> FitResult:
         """What came of it."""
         trainer = self.trainer
         trainer.model.load_state_dict(self.weights)
         mean = (self.total / (trainer.recipe.epochs - trainer.recipe.first_averaged + 1)).float().numpy()
         averaged = None if self.held_out is None else mean
-        return Fitted(trainer.model, self.best.epoch, tuple(self.history), averaged, trainer.at_once)
+        return FitResult(trainer.model, self.best.epoch, tuple(self.history), averaged, trainer.micro_batch)
 
     def tensors(self) -> State:
         """All that the next epoch depends on, but for `words`; not copied."""
@@ -111,7 +111,7 @@ class _Course:
     def words(self) -> dict[str, Any]:
         """The rest of it, JSON-safe."""
         history = [asdict(epoch) for epoch in self.history]
-        return {"history": history, "best": self.best.epoch, "at_once": self.trainer.at_once}
+        return {"history": history, "best": self.best.epoch, "at_once": self.trainer.micro_batch}
 
     def resume(self, kept: Checkpoint) -> None:
         """Go on from what was kept, if there is something of use."""
@@ -120,7 +120,7 @@ class _Course:
             return
         tensors, words = found
         self.trainer.restore(tensors)
-        self.trainer.at_once = words["at_once"]
+        self.trainer.micro_batch = words["at_once"]
         self.weights = {name: tensors[f"best.{name}"] for name in self.weights}
         self.total = tensors["total"]
         self.history = [Epoch(**epoch) for epoch in words["history"]]

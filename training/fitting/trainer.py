@@ -28,7 +28,7 @@ from torch.utils import deterministic
 from training import weights
 from training.data.arrays import Floats, Ints
 from training.data.augment import crop_flip
-from training.data.batches import Feed
+from training.data.batches import BatchLoader
 from training.data.cache import Rows
 from training.data.images import Images
 from training.errors import TrainingError
@@ -37,9 +37,9 @@ from training.networks.base import Network
 from training.networks.registry import build
 from training.recipe import Recipe
 
-AT_ONCE = 256  # images a step when nothing is learned, fewer of large ones; part of what fixes the bits
+INFERENCE_BATCH = 256  # images a step when nothing is learned, fewer of large ones; part of what fixes the bits
 PIXELS = 4_000_000  # a step when nothing is learned
-FULL = (  # what PyTorch and oneDNN say when memory lacks
+OUT_OF_MEMORY = (  # what PyTorch and oneDNN say when memory lacks
     "can't allocate memory",
     "not enough memory",
     "out of memory",
@@ -80,8 +80,8 @@ class Trainer:
         self.device = prepare()
         self.recipe = recipe
         self.generator = torch.Generator().manual_seed(seed)
-        self.model = place(begin(recipe, classes, self.generator, start), recipe, self.device)
-        self.feed = Feed(images, self.device)
+        self.model = to_device(initial_model(recipe, classes, self.generator, start), recipe, self.device)
+        self.feed = BatchLoader(images, self.device)
         self.targets = torch.from_numpy(targets).to(self.device)
         self.steps = math.ceil(len(images) / recipe.batch)  # an epoch
         self.optimiser = torch.optim.AdamW(
@@ -95,10 +95,10 @@ class Trainer:
             step = torch.zeros((), device=self.device)
             moments = {"exp_avg": torch.zeros_like(each), "exp_avg_sq": torch.zeros_like(each)}
             self.optimiser.state[each] = {"step": step, **moments}
-        self.at_once = recipe.batch
+        self.micro_batch = recipe.batch
 
     def tensors(self) -> State:
-        """All that changes but for `at_once`; not copied."""
+        """All that changes but for `micro_batch`; not copied."""
         model = {f"model.{name}": value for name, value in self.model.state_dict().items()}
         states = [self.optimiser.state[each] for each in self.model.parameters()]
         adam = {f"adam.{i}.{name}": value for i, state in enumerate(states) for name, value in state.items()}
@@ -119,13 +119,15 @@ class Trainer:
         start = {name: value.clone() for name, value in self.tensors().items()}
         while True:
             try:
-                return self.once_over(number)
+                return self.run_epoch(number)
             except (RuntimeError, MemoryError) as error:
-                self.at_once = _half(error, self.at_once)
+                self.micro_batch = _half(error, self.micro_batch)
             self.restore(start)
-            tell(f"the memory is too small: batches of {self.recipe.batch} are learned from {self.at_once} at a time")
+            tell(
+                f"the memory is too small: batches of {self.recipe.batch} are learned from {self.micro_batch} at a time"
+            )
 
-    def once_over(self, number: int) -> float:
+    def run_epoch(self, number: int) -> float:
         """An epoch, if the memory suffices."""
         self.model.train()
         order = torch.randperm(len(self.targets), generator=self.generator).numpy()
@@ -151,7 +153,7 @@ class Trainer:
             images = crop_flip(images, recipe.crop_size, recipe.crop_area, self.generator)
         targets = self.targets[positions.to(self.device)]
         loss = torch.zeros((), device=self.device)
-        parts = torch.split(images, self.at_once), torch.split(targets, self.at_once)
+        parts = torch.split(images, self.micro_batch), torch.split(targets, self.micro_batch)
         for part, truth in zip(*parts, strict=True):
             loss += self.learn(part, truth, len(part) / len(images))
         self.optimiser.step()
@@ -189,7 +191,7 @@ def predict(model: Network, images: Images, recipe: Recipe) -> Floats:
     """
     model.eval()
     found, start = [np.zeros((0, model.dense.out_features), np.float32)], 0
-    at_once = max(1, min(AT_ONCE, PIXELS // recipe.image_size**2))
+    at_once = max(1, min(INFERENCE_BATCH, PIXELS // recipe.image_size**2))
     while start < len(images):
         try:
             found.append(_probabilities(model, images[start : start + at_once], recipe))
@@ -215,7 +217,7 @@ def _probabilities(model: Network, images: Rows, recipe: Recipe) -> Floats:
 def _half(error: Exception, at_once: int) -> int:
     """Half as many images at once, if that may help; else raises the error, or TrainingError when it was one image."""
     memory = isinstance(error, torch.OutOfMemoryError | MemoryError)
-    if not memory and not any(words in str(error) for words in FULL):
+    if not memory and not any(words in str(error) for words in OUT_OF_MEMORY):
         raise error
     if at_once == 1:
         words = str(error).partition("\n")[0]
@@ -229,7 +231,7 @@ def _slower(recipe: Recipe) -> str:
     return f"lower learning_rate ({recipe.learning_rate:g}) in the recipe"
 
 
-def begin(recipe: Recipe, classes: int, generator: torch.Generator, start: Path | None) -> Network:
+def initial_model(recipe: Recipe, classes: int, generator: torch.Generator, start: Path | None) -> Network:
     """The model that a training starts from: random numbers, or the pretrained weights in a file.
 
     The dense layer above pretrained ones is zero, so that the first steps do not pull at them at random (Kolesnikov et
@@ -237,7 +239,7 @@ def begin(recipe: Recipe, classes: int, generator: torch.Generator, start: Path 
     """
     model = build(recipe, classes, generator)
     if start is not None:
-        model.take_over(weights.load(recipe.weights, start))
+        model.load_pretrained(weights.load(recipe.weights, start))
         nn.init.zeros_(model.dense.weight)
     return model
 
@@ -249,7 +251,7 @@ def _decayed(model: nn.Module, decay: float) -> list[dict[str, Any]]:
     return [{"params": kernels, "weight_decay": decay}, {"params": others, "weight_decay": 0.0}]
 
 
-def place(model: Network, recipe: Recipe, device: torch.device) -> Network:
+def to_device(model: Network, recipe: Recipe, device: torch.device) -> Network:
     """The model on a device, in the recipe's memory format."""
     return model.to(device).to(memory_format=_layout(recipe))
 
@@ -284,7 +286,7 @@ def load(path: Path, recipe: Recipe, classes: int) -> Network:
         model.load_state_dict(load_file(path))
     except (OSError, RuntimeError, SafetensorError) as error:
         raise TrainingError(f"{path}: not the weights of {recipe.name} with {classes} classes") from error
-    return place(model, recipe, device)
+    return to_device(model, recipe, device)
 
 
 def machine(recipe: Recipe) -> dict[str, Any]:

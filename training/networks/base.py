@@ -21,6 +21,6 @@ class Network(nn.Module):
         """(N, 3, H, W) to logits (N, classes)."""
         return cast("Tensor", self.dense(self.embed(x)))
 
-    def take_over(self, state: Mapping[str, Tensor]) -> None:
+    def load_pretrained(self, state: Mapping[str, Tensor]) -> None:
         """Take over pretrained weights, named as in their file, but for those of the dense layer."""
         raise NotImplementedError

@@ -33,7 +33,7 @@ STAGES = (  # blocks, kernel, stride of the first block, expansion, outputs
 )
 
 
-class Halving(nn.Module):
+class SamePad2d(nn.Module):
     """Zeros around images before a convolution of stride 2, as TensorFlow puts them: an odd one right and below."""
 
     def __init__(self, kernel: int) -> None:
@@ -95,9 +95,9 @@ class EfficientNetLite0(Network):
         maps: Tensor = self.head(self.blocks(self.stem(self.preprocess(x))))
         return maps.mean((2, 3), dtype=torch.float32)  # also where the maps have fewer bits
 
-    def take_over(self, state: Mapping[str, Tensor]) -> None:
+    def load_pretrained(self, state: Mapping[str, Tensor]) -> None:
         """Take over the published weights, named as in their file, but for those of the dense layer."""
-        named = {name: value for name, value in renamed(state).items() if not name.startswith("dense.")}
+        named = {name: value for name, value in rename_keys(state).items() if not name.startswith("dense.")}
         own = {name: value for name, value in self.state_dict().items() if name.startswith("dense.")}
         self.load_state_dict(named | own)
 
@@ -116,10 +116,10 @@ def _conv(
     padding = 0 if stride == 2 else kernel // 2
     norm = partial(nn.BatchNorm2d, eps=1e-3, momentum=momentum)
     layer = Conv2dNormActivation(inputs, outputs, kernel, stride, padding, groups, norm, activation)
-    return nn.Sequential(Halving(kernel), layer) if stride == 2 else layer
+    return nn.Sequential(SamePad2d(kernel), layer) if stride == 2 else layer
 
 
-def renamed(published: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def rename_keys(published: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """The published weights under the names of this file; both know the layers in the same order.
 
     Raises ValueError when their number is another; `load_state_dict` looks at the shapes.

@@ -100,7 +100,7 @@ class ResNet50(Network):
         """The vector before the dense layer, (N, 2048), all of it >= 0."""
         return cast("Tensor", self.body(self.preprocess(x)))
 
-    def take_over(self, state: Mapping[str, Tensor]) -> None:
+    def load_pretrained(self, state: Mapping[str, Tensor]) -> None:
         """Take over torchvision's weights."""
         self.body.load_state_dict({name: value for name, value in state.items() if not name.startswith("fc.")})
 

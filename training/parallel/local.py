@@ -15,15 +15,15 @@ from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 from training.errors import TrainingError
 
 if TYPE_CHECKING:
-    Wire: TypeAlias = Connection[Any, Any]
+    Pipe: TypeAlias = Connection[Any, Any]
 
 Job = TypeVar("Job")
 Result = TypeVar("Result")
-Tell: TypeAlias = Callable[[Any], None]
+Emit: TypeAlias = Callable[[Any], None]
 
 
 def run_all(
-    work: Callable[[Job, Tell], Result], jobs: Sequence[Job], workers: int, listen: Callable[[Job, Any], None]
+    work: Callable[[Job, Emit], Result], jobs: Sequence[Job], workers: int, listen: Callable[[Job, Any], None]
 ) -> list[Result]:
     """The result of `work(job, tell)` for every job, in the jobs' order; jobs start in this order, too.
 
@@ -31,9 +31,9 @@ def run_all(
     Raises a TrainingError that a job raises, and one of its own when a process dies.
     """
     results: dict[int, Result] = {}
-    with _team(work, min(workers, len(jobs))) as wires:
+    with _worker_processes(work, min(workers, len(jobs))) as wires:
         idle, waiting = list(wires), list(range(len(jobs)))[::-1]
-        busy: dict[Wire, int] = {}
+        busy: dict[Pipe, int] = {}
         while len(results) < len(jobs):
             while idle and waiting:
                 wire, number = idle.pop(), waiting.pop()
@@ -51,7 +51,7 @@ def run_all(
 
 
 @contextmanager
-def _team(work: Callable[[Job, Tell], Result], size: int) -> Iterator[list[Wire]]:
+def _worker_processes(work: Callable[[Job, Emit], Result], size: int) -> Iterator[list[Pipe]]:
     """The wires to `size` fresh processes, which are gone when the block is left, however it is left."""
     context = multiprocessing.get_context("spawn")  # a forked torch can hang
     processes, wires = [], []
@@ -59,7 +59,7 @@ def _team(work: Callable[[Job, Tell], Result], size: int) -> Iterator[list[Wire]
         for _ in range(size):
             ours, theirs = context.Pipe()
             process = context.Process(target=_serve, args=(work, theirs), daemon=True)
-            with _undisturbed():
+            with _ignoring_signals():
                 process.start()
                 processes.append(process)
             theirs.close()  # so that the end of the process is the end of the wire
@@ -73,7 +73,7 @@ def _team(work: Callable[[Job, Tell], Result], size: int) -> Iterator[list[Wire]
 
 
 @contextmanager
-def _undisturbed() -> Iterator[None]:
+def _ignoring_signals() -> Iterator[None]:
     """Processes started here never hear Ctrl-C or SIGTERM: these reach the parent, after the block, which ends them."""
     resource_tracker.ensure_running()  # starting it would unblock the signals again
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
@@ -83,7 +83,7 @@ def _undisturbed() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def _ready(wires: Sequence[Wire] | dict[Wire, int]) -> list[Wire]:
+def _ready(wires: Sequence[Pipe] | dict[Pipe, int]) -> list[Pipe]:
     return [wire for wire in wait(list(wires)) if isinstance(wire, Connection)]
 
 
@@ -95,7 +95,7 @@ def _alive() -> Iterator[None]:
         raise TrainingError("a training process ended early; was it killed, or is the memory full?") from error
 
 
-def _receive(wire: Wire) -> tuple[str, Any]:
+def _receive(wire: Pipe) -> tuple[str, Any]:
     with _alive():
         kind, what = wire.recv()
     if kind == "failed":
@@ -103,7 +103,7 @@ def _receive(wire: Wire) -> tuple[str, Any]:
     return kind, what
 
 
-def _serve(work: Callable[[Job, Tell], Result], wire: Wire) -> None:
+def _serve(work: Callable[[Job, Emit], Result], wire: Pipe) -> None:
     """What a process does: one job after the other, until it is killed or its parent is gone."""
     _die_with_parent()
     while True:

@@ -24,7 +24,7 @@ import numpy as np
 
 from training.data.arrays import Floats, Ints
 from training.data.folder import Dataset, Sample
-from training.fitting.crossval import Job, Outcome
+from training.fitting.crossval import Job, JobResult
 from training.fitting.metrics import score
 from training.recipe import Recipe
 
@@ -41,7 +41,7 @@ def default_id(data: Dataset, recipe: Recipe) -> str:
     return f"{data.digest[:12]}-{recipe.digest[:8]}"
 
 
-def gather(data: Dataset, jobs: Sequence[Job], outcomes: Sequence[Outcome]) -> tuple[Floats, Ints]:
+def gather(data: Dataset, jobs: Sequence[Job], outcomes: Sequence[JobResult]) -> tuple[Floats, Ints]:
     """Every image's out-of-sample probabilities, (N, K), and its fold, (N,), -1 where there is none.
 
     A row of zeros is a train image that no model has left out.
@@ -86,7 +86,7 @@ def write_table(frame: pd.DataFrame, path: Path) -> None:
     frame.to_csv(path, index=False, float_format="%.6f", errors="surrogateescape", lineterminator="\n")
 
 
-def metrics(data: Dataset, recipe: Recipe, probs: Floats, main: Outcome) -> dict[str, Any]:
+def metrics(data: Dataset, recipe: Recipe, probs: Floats, main: JobResult) -> dict[str, Any]:
     """What metrics.json says, all but the time. `val`, `test` and `out_of_fold` are null without images.
 
     `out_of_fold` is the score of the train images, each by a model that did not train on it.
@@ -114,7 +114,7 @@ def _score(data: Dataset, split: str, probs: Floats) -> dict[str, Any] | None:
 
 
 def write(
-    folder: Path, data: Dataset, recipe: Recipe, jobs: Sequence[Job], outcomes: Sequence[Outcome]
+    folder: Path, data: Dataset, recipe: Recipe, jobs: Sequence[Job], outcomes: Sequence[JobResult]
 ) -> dict[str, Any]:
     """Write all but the weights into a run's folder; gives what metrics.json will say, all but the time."""
     probs, fold = gather(data, jobs, outcomes)

@@ -23,7 +23,7 @@ from pathlib import Path
 from training.errors import TrainingError
 
 RUN = "run"
-SITTINGS = "sittings.json"
+SESSION_TIMES = "sittings.json"
 KEPT = "*.safetensors"
 PATIENCE = 5.0  # seconds in which a process that was just ended lets go of its lock
 
@@ -106,16 +106,16 @@ def _clean(folder: Path) -> None:
     shutil.rmtree(folder / RUN, ignore_errors=True)
     useful = set(folder.glob(KEPT))
     if useful:
-        useful.add(folder / SITTINGS)
+        useful.add(folder / SESSION_TIMES)
     for path in set(folder.glob("*")) - useful:
         path.unlink(missing_ok=True)
 
 
-class Sittings:
+class SessionTimes:
     """The seconds that went into a run so far, one number a sitting; `began` = the monotonic clock then."""
 
     def __init__(self, folder: Path, began: float) -> None:
-        self._path, self._began = folder / SITTINGS, began
+        self._path, self._began = folder / SESSION_TIMES, began
         self._before = _numbers(self._path)
 
     def note(self) -> list[float]:

@@ -10,20 +10,20 @@ from contextlib import contextmanager
 MEMORY = 750_000_000  # bytes for all pictures that are decoded at the same time
 
 
-DESKS = min(8, max(2, os.cpu_count() or 2))  # decoding is work for the processor
+DECODER_COUNT = min(8, max(2, os.cpu_count() or 2))  # decoding is work for the processor
 
 
-_DESKS = threading.BoundedSemaphore(DESKS)
+DECODERS = threading.BoundedSemaphore(DECODER_COUNT)
 
 
-class _Room:
+class MemoryBudget:
     """Memory that is shared: whoever needs more than is left waits, and the next one behind."""
 
     def __init__(self, size: int):
         self._left, self._changed, self._turn = size, threading.Condition(), threading.Lock()
 
     @contextmanager
-    def taken(self, size: int) -> Iterator[None]:
+    def reserve(self, size: int) -> Iterator[None]:
         """Hold some of it."""
         with self._turn, self._changed:
             self._changed.wait_for(lambda: self._left >= size)
@@ -36,4 +36,4 @@ class _Room:
                 self._changed.notify()
 
 
-_ROOM = _Room(MEMORY)
+BUDGET = MemoryBudget(MEMORY)

@@ -14,28 +14,28 @@ from typing import BinaryIO
 
 from PIL import Image, UnidentifiedImageError
 
-from sheetsync.images.decode.budget import _DESKS, _ROOM, DESKS
-from sheetsync.images.decode.formats import START, kind, webp_size
+from sheetsync.images.decode.budget import BUDGET, DECODER_COUNT, DECODERS
+from sheetsync.images.decode.formats import START, sniff_format, webp_size
 from sheetsync.images.decode.limits import (
     MOST_NUMBERS,
     SLOW_PIXELS,
-    _check_exif,
-    _check_jpeg,
-    _check_size,
-    _needed,
-    _read,
-    _tiff_numbers,
-    _webp_needed,
+    check_exif,
+    check_jpeg,
+    check_size,
+    decode_memory,
+    read_budgeted,
+    tiff_number_bytes,
+    webp_memory,
 )
-from sheetsync.images.decode.phash import look
+from sheetsync.images.decode.phash import perceptual_hash
 from sheetsync.images.decode.render import (
     LARGEST,
     SMALL,
-    _plain,
-    encoded,
-    opaque,
+    encode,
+    is_opaque,
+    looks_alike_to_loaders,
     orientation,
-    view,
+    to_rgb,
 )
 from sheetsync.images.fetch.base import FetchError
 
@@ -58,68 +58,72 @@ class Picture:
     """A whole picture. `suffix` is that of its format.
 
     Where an ImageFolder loader would not see it as people do, `shown` is the file to show in its place, of the format
-    that `shown_suffix` says; b"" where the original will do. `look` is its perceptual hash, 16 hex characters.
+    that `rendered_suffix` says; b"" where the original will do. `look` is its perceptual hash, 16 hex characters.
     """
 
     suffix: str
-    look: str = ""
-    shown: bytes = b""
-    shown_suffix: str = ""
+    phash: str = ""
+    rendered: bytes = b""
+    rendered_suffix: str = ""
 
 
-def prepare() -> None:
+def register_decoders() -> None:
     """Load all readers at once: which ones are there decides what is said of broken bytes."""
     Image.init()
     with suppress(AttributeError, OSError):  # not glibc: there each thread would keep up to 64 MB that are free
         ctypes.CDLL(None).mallopt(-3, 1 << 20)  # M_MMAP_THRESHOLD
-        ctypes.CDLL(None).mallopt(-8, DESKS)  # M_ARENA_MAX
+        ctypes.CDLL(None).mallopt(-8, DECODER_COUNT)  # M_ARENA_MAX
     if find_spec("pi_heif"):
         import pi_heif
 
         pi_heif.register_heif_opener(thumbnails=False, depth_images=False, aux_images=False)
     warnings.filterwarnings("ignore", module=r"PIL\.")  # it warns of what is checked here
     logging.getLogger("PIL").setLevel(logging.CRITICAL)
-    look(Image.new("L", (1, 1)))  # what it needs is loaded once, and not in many threads
+    perceptual_hash(Image.new("L", (1, 1)))  # what it needs is loaded once, and not in many threads
 
 
-def examine(file: BinaryIO, max_pixels: int) -> Picture:
+def decode(file: BinaryIO, max_pixels: int) -> Picture:
     """Decode a picture to its end. Raises `FetchError` for what is none, is broken, or has too many pixels.
 
     All that happens at the same time, in any number of threads, takes `MEMORY` bytes at most, and little beside it.
     """
     start = file.read(START)
-    name = kind(start)
+    name = sniff_format(start)
     if name not in Image.OPEN:
         raise FetchError(_MISSING[name])
-    with _DESKS, ExitStack() as room, _told(name):  # the room is left when nothing of the picture is there any more
+    with (
+        DECODERS,
+        ExitStack() as room,
+        _decoder_errors(name),
+    ):  # the room is left when nothing of the picture is there any more
         if name == "JPEG":
-            _read(file, _check_jpeg)
+            read_budgeted(file, check_jpeg)
         file.seek(0)
-        if name == "TIFF" and (numbers := _tiff_numbers(file)) > MOST_NUMBERS:
+        if name == "TIFF" and (numbers := tiff_number_bytes(file)) > MOST_NUMBERS:
             raise FetchError(f"broken image: a TIFF with {numbers / 1e6:.3g} MB of numbers beside its pixels")
         file.seek(0)
         if name == "WEBP":
-            room.enter_context(_ROOM.taken(_webp_needed(*webp_size(start), max_pixels)))
-        return _decoded(file, name, max_pixels, room)
+            room.enter_context(BUDGET.reserve(webp_memory(*webp_size(start), max_pixels)))
+        return _decode(file, name, max_pixels, room)
 
 
-def _decoded(file: BinaryIO, name: str, max_pixels: int, room: ExitStack) -> Picture:
+def _decode(file: BinaryIO, name: str, max_pixels: int, room: ExitStack) -> Picture:
     with Image.open(file, formats=(name,)) as image:
-        _check_exif(image.info.get("exif") or b"")
+        check_exif(image.info.get("exif") or b"")
         packed = any(part[0] == "bmp_rle" for part in image.tile)
-        _check_size(*image.size, min(max_pixels, SLOW_PIXELS) if packed else max_pixels)
+        check_size(*image.size, min(max_pixels, SLOW_PIXELS) if packed else max_pixels)
         if name != "WEBP":
-            room.enter_context(_ROOM.taken(_needed(image, name)))
+            room.enter_context(BUDGET.reserve(decode_memory(image, name)))
         image.load()
         return _picture(image, name)
 
 
 def _picture(image: Image.Image, name: str) -> Picture:
     turned = orientation(image)
-    if _plain(image, name, turned) and opaque(image):
-        return Picture(SUFFIXES[name], look(view(image, turned, SMALL)))
-    shown = view(image, turned, LARGEST)
-    return Picture(SUFFIXES[name], look(view(shown, 1, SMALL)), *encoded(shown, lossy=name in LOSSY))
+    if looks_alike_to_loaders(image, name, turned) and is_opaque(image):
+        return Picture(SUFFIXES[name], perceptual_hash(to_rgb(image, turned, SMALL)))
+    shown = to_rgb(image, turned, LARGEST)
+    return Picture(SUFFIXES[name], perceptual_hash(to_rgb(shown, 1, SMALL)), *encode(shown, lossy=name in LOSSY))
 
 
 _MISSING = {
@@ -130,7 +134,7 @@ _MISSING = {
 
 
 @contextmanager
-def _told(name: str) -> Iterator[None]:
+def _decoder_errors(name: str) -> Iterator[None]:
     """Say what is wrong with a picture in words that are the same every time."""
     try:
         yield

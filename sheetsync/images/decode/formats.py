@@ -50,7 +50,7 @@ _REFUSED = {
 }
 
 
-def kind(start: bytes) -> str:
+def sniff_format(start: bytes) -> str:
     """Pillow's name of the format that a file is in, from its first `START` bytes.
 
     Raises `FetchError` where it is none that can be used, with what it is instead and what to do.
@@ -64,7 +64,7 @@ def kind(start: bytes) -> str:
     raise FetchError("not an image: unknown content" if start else "not an image: the file is empty")
 
 
-def modest(content: bytes, pixels: int) -> bool:
+def declares_at_most(content: bytes, pixels: int) -> bool:
     """Whether a file says that it has at most so many pixels, where that is quickly found; also for what is no picture.
 
     It may lie: this is for deciding who looks at it, and not for what it may take.

@@ -10,14 +10,14 @@ from typing import IO, BinaryIO, TypeVar
 
 from PIL import Image, JpegImagePlugin, TiffImagePlugin
 
-from sheetsync.images.decode.budget import _ROOM, MEMORY
+from sheetsync.images.decode.budget import BUDGET, MEMORY
 from sheetsync.images.decode.render import (
     LARGEST,
     ORIENTATION,
     SMALL,
-    _plain,
+    looks_alike_to_loaders,
     orientation,
-    reduction,
+    reduction_factor,
 )
 from sheetsync.images.fetch.base import FetchError
 
@@ -52,35 +52,37 @@ _NUMBER_BYTES = {3: 2, 4: 4, 5: 8, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8
 _MARKER = re.compile(rb"\xff[^\x00\xff\xd0-\xd7]")
 
 
-def _check_size(wide: int, high: int, max_pixels: int) -> None:
+def check_size(wide: int, high: int, max_pixels: int) -> None:
+    """Refuse a picture without pixels or with too many. Raises `FetchError`."""
     if wide < 1 or high < 1:
         raise FetchError(f"broken image: {wide} x {high} pixels")
     if wide * high > max_pixels or max(wide, high) > LONGEST:
         raise FetchError(f"image too large: {wide} x {high} pixels")
 
 
-def _check_needed(needed: int, name: str) -> int:
+def _checked_memory(needed: int, name: str) -> int:
     if needed > MEMORY:
         raise FetchError(f"image too large: its pixels take too much memory as {name}: save it smaller or as PNG")
     return needed
 
 
-def _read(file: IO[bytes], look: Callable[[bytes], Found]) -> Found:
+def read_budgeted(file: IO[bytes], look: Callable[[bytes], Found]) -> Found:
     """What is found in all bytes of a file, which have their room meanwhile."""
     size = file.seek(0, os.SEEK_END)
     file.seek(0)
-    with _ROOM.taken(min(size, MEMORY)):
+    with BUDGET.reserve(min(size, MEMORY)):
         return look(file.read(size))  # not `read()`, which joins what it had with the rest
 
 
-def _check_jpeg(data: bytes) -> None:
+def check_jpeg(data: bytes) -> None:
+    """Refuse a JPEG with so many EXIF parts or scans that reading it takes minutes. Raises `FetchError`."""
     if (notes := data.count(b"Exif\0\0")) > MOST_NOTES:
         raise FetchError(f"broken image: a JPEG of {notes} notes")
-    if data.count(b"\xff\xda") > MOST_SCANS and (scans := _scans(data)) > MOST_SCANS:
+    if data.count(b"\xff\xda") > MOST_SCANS and (scans := _count_scans(data)) > MOST_SCANS:
         raise FetchError(f"broken image: a JPEG of {scans} scans")
 
 
-def _scans(data: bytes) -> int:
+def _count_scans(data: bytes) -> int:
     """How often a JPEG goes over its pixels; what follows its end does not count."""
     at, scans = 2, 0
     while (found := _MARKER.search(data, at)) and found[0] != b"\xff\xd9":
@@ -89,48 +91,49 @@ def _scans(data: bytes) -> int:
     return scans
 
 
-def _needed(image: Image.Image, name: str) -> int:
+def decode_memory(image: Image.Image, name: str) -> int:
     """Bytes to decode a picture and to render it. A JPEG is set to be decoded no larger than needed."""
     pixels = image.width * image.height
     if isinstance(image, JpegImagePlugin.JpegImageFile):
-        most = SMALL if _plain(image, name, orientation(image)) else LARGEST
-        held = _coefficients(image, pixels)
-        smaller = 1 << (reduction(pixels, most) - 1).bit_length()
+        most = SMALL if looks_alike_to_loaders(image, name, orientation(image)) else LARGEST
+        held = _coefficient_memory(image, pixels)
+        smaller = 1 << (reduction_factor(pixels, most) - 1).bit_length()
         image.draft(None, (max(1, image.width // smaller), max(1, image.height // smaller)))
         pixels = image.width * image.height
-        needed = 4 * pixels + max(0, held - _to_render(pixels))  # they go before it is rendered
+        needed = 4 * pixels + max(0, held - _render_memory(pixels))  # they go before it is rendered
     elif isinstance(image, TiffImagePlugin.TiffImageFile):
-        needed = _tiff_needed(image, pixels)
+        needed = _tiff_memory(image, pixels)
     else:
         needed = NEEDED.get(name, 4) * pixels
-    return max(_check_needed(needed + _to_render(pixels), name), LEAST.get(name, 0))
+    return max(_checked_memory(needed + _render_memory(pixels), name), LEAST.get(name, 0))
 
 
-def _to_render(pixels: int) -> int:
+def _render_memory(pixels: int) -> int:
     return 10 * min(pixels, LARGEST)
 
 
-def _webp_needed(wide: int, high: int, max_pixels: int) -> int:
-    _check_size(wide, high, max_pixels)
-    return _check_needed(NEEDED["WEBP"] * wide * high + _to_render(wide * high), "WebP")
+def webp_memory(wide: int, high: int, max_pixels: int) -> int:
+    """Bytes to decode and render a WebP of this size. Raises `FetchError` for one that is too large."""
+    check_size(wide, high, max_pixels)
+    return _checked_memory(NEEDED["WEBP"] * wide * high + _render_memory(wide * high), "WebP")
 
 
-def _coefficients(image: JpegImagePlugin.JpegImageFile, pixels: int) -> int:
+def _coefficient_memory(image: JpegImagePlugin.JpegImageFile, pixels: int) -> int:
     """Bytes of those of a JPEG that are held at full size: all, where it comes in several scans."""
     # Of smaller ones it is not worth a look.
-    if pixels > LARGEST and image.fp and _read(image.fp, _scans) == 1:
+    if pixels > LARGEST and image.fp and read_budgeted(image.fp, _count_scans) == 1:
         return 0
     samples = sum(across * down for _, across, down, _ in image.layer)
     return 2 * pixels * samples // max(across * down for _, across, down, _ in image.layer)
 
 
-def _check_exif(notes: bytes) -> None:
+def check_exif(notes: bytes) -> None:
     """What is no more than the numbers of a TIFF may be is no more of them, whatever it says."""
     if len(notes) > MOST_NUMBERS:
         raise FetchError(f"broken image: {len(notes) / 1e6:.3g} MB of EXIF")
 
 
-def _tiff_numbers(file: BinaryIO) -> int:
+def tiff_number_bytes(file: BinaryIO) -> int:
     """Bytes of all tags that hold numbers: they are read with the first look at a TIFF (TIFF 6.0, section 2)."""
     start = file.read(16)
     order, big = "<" if start.startswith(b"II") else ">", 43 in start[2:4]
@@ -142,7 +145,7 @@ def _tiff_numbers(file: BinaryIO) -> int:
     return sum(_NUMBER_BYTES.get(kind, 0) * count for _, kind, count in struct.iter_unpack(entry, tags[:whole]))
 
 
-def _tiff_needed(image: TiffImagePlugin.TiffImageFile, pixels: int) -> int:
+def _tiff_memory(image: TiffImagePlugin.TiffImageFile, pixels: int) -> int:
     """A strip or tile is decoded as a whole, and may be larger than the picture; a turn needs it twice."""
     tags = image.tag_v2
     wide, high = tags.get(322, image.width), tags.get(323, min(tags.get(278, image.height), image.height))

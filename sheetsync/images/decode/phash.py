@@ -8,7 +8,7 @@ from typing import Any
 from PIL import Image
 
 
-def look(image: Image.Image) -> str:
+def perceptual_hash(image: Image.Image) -> str:
     """The perceptual hash of a small RGB or L picture, 16 hex characters; pictures that look alike differ in few bits.
 
     pHash (Zauner, "Implementation and benchmarking of perceptual image hash functions", 2010): of 32 x 32 grey pixels
@@ -18,7 +18,7 @@ def look(image: Image.Image) -> str:
     """
     import numpy as np
 
-    waves = _waves()  # (8, 32)
+    waves = _cosines()  # (8, 32)
     pixels = np.asarray(image.convert("L").resize((32, 32), Image.Resampling.LANCZOS), float)  # (32, 32)
     # Not by BLAS, which has memory for each thread.
     low = np.einsum("ij,kj->ik", np.einsum("ij,jk->ik", waves, pixels), waves)  # (8, 8)
@@ -28,7 +28,7 @@ def look(image: Image.Image) -> str:
 
 
 @cache
-def _waves() -> Any:
+def _cosines() -> Any:
     """The eight lowest cosines of 32 samples, as in the DCT-II."""
     import numpy as np
 

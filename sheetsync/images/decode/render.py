@@ -38,13 +38,13 @@ def orientation(image: Image.Image) -> int:
     return 1
 
 
-def profile(image: Image.Image) -> bytes:
+def needed_profile(image: Image.Image) -> bytes:
     """The colour profile that is needed to know a picture's colours, b"" = none is, or none is there."""
     found = image.info.get("icc_profile") if image.mode == "CMYK" else None
     return found if isinstance(found, bytes) and _transform(image.mode, found) else b""
 
 
-def opaque(image: Image.Image) -> bool:
+def is_opaque(image: Image.Image) -> bool:
     """Whether nothing of a loaded picture is transparent."""
     if not image.has_transparency_data:
         return True
@@ -54,12 +54,12 @@ def opaque(image: Image.Image) -> bool:
     return all(isinstance(low, int) and low == 255 for low in lowest)
 
 
-def reduction(pixels: int, most: int) -> int:
+def reduction_factor(pixels: int, most: int) -> int:
     """The smallest whole number by which sides are divided so that there are no more than so many pixels."""
     return math.ceil(math.sqrt(pixels / most))
 
 
-def view(image: Image.Image, turned: int, most: int) -> Image.Image:
+def to_rgb(image: Image.Image, turned: int, most: int) -> Image.Image:
     """A loaded picture of any mode as 8-bit RGB, or L where its mode knows no colour; upright, and on white.
 
     16-bit values are divided by 256 (and cut where they are out of range). Floats are taken for 0..1 where none is
@@ -67,12 +67,12 @@ def view(image: Image.Image, turned: int, most: int) -> Image.Image:
     one as Pillow does it. Profiles of RGB pictures are not looked at: no loader does. What has more than `most` pixels
     is reduced by the smallest whole number that helps. `turned` is its EXIF orientation.
     """
-    shown = _changed(image, _flattening(image), reduction(image.width * image.height, most))
+    shown = _changed(image, _flattening(image), reduction_factor(image.width * image.height, most))
     shown.info = {}  # where it was taken, say
     return shown.transpose(_TURNS[turned]) if turned in _TURNS else shown
 
 
-def encoded(shown: Image.Image, *, lossy: bool) -> tuple[bytes, str]:
+def encode(shown: Image.Image, *, lossy: bool) -> tuple[bytes, str]:
     """A picture as bytes of a file, and its suffix: PNG, or JPEG where it has lost details before and is not small."""
     out = io.BytesIO()
     if lossy and shown.width * shown.height > SMALL:
@@ -168,5 +168,6 @@ PLAIN = ("JPEG", "PNG", "WEBP", "BMP", "TIFF")  # what ImageFolder reads
 PLAIN_MODES = ("1", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBX", "CMYK", "YCbCr")  # and sees as people do
 
 
-def _plain(image: Image.Image, name: str, turned: int) -> bool:
-    return name in PLAIN and turned == 1 and image.mode in PLAIN_MODES and not profile(image)
+def looks_alike_to_loaders(image: Image.Image, name: str, turned: int) -> bool:
+    """Whether a plain loader, `Image.open(path).convert("RGB")`, sees what people see."""
+    return name in PLAIN and turned == 1 and image.mode in PLAIN_MODES and not needed_profile(image)

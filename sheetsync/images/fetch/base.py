@@ -15,21 +15,21 @@ class FetchError(Exception):
     answered = True
 
 
-class PassingError(FetchError):
+class TransientError(FetchError):
     """The same, but it may work a moment later. `wait` is what the server asked for, in seconds."""
 
     def __init__(self, reason: str, wait: float | None = None, *, answered: bool = True):
         super().__init__(reason)
-        self.wait, self.answered = wait, answered
+        self.retry_after, self.answered = wait, answered
 
 
-class SlowError(FetchError):
+class FetchTimeout(FetchError):
     """The same, for want of time: whoever was asked may never come to an end."""
 
     answered = False
 
 
-class LocalError(FetchError):
+class NotRequestedError(FetchError):
     """The same, found on this machine with nobody asked: its set-up or the cell has to change."""
 
 
@@ -55,7 +55,7 @@ class Fetched:
     `unchanged` = it is still what the mark said that was sent along, and nothing was written.
     """
 
-    mark: str = ""
+    validator: str = ""
     unchanged: bool = False
 
 
@@ -69,16 +69,16 @@ class Fetch(Protocol):
         """
 
 
-def copy_within(chunks: Iterable[bytes], into: BinaryIO, max_bytes: int) -> None:
+def copy_limited(chunks: Iterable[bytes], into: BinaryIO, max_bytes: int) -> None:
     """Write chunks to a file. Raises `FetchError` when they are too many."""
     size = 0
     for chunk in chunks:
         size += len(chunk)
         if size > max_bytes:
-            raise too_large(max_bytes)
+            raise too_large_message(max_bytes)
         into.write(chunk)
 
 
-def too_large(max_bytes: int) -> FetchError:
+def too_large_message(max_bytes: int) -> FetchError:
     """What is said of a file of more bytes than that."""
     return FetchError(f"file too large: over {max_bytes / 1e6:.3g} MB")

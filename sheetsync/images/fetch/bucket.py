@@ -7,14 +7,22 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from typing import Any, BinaryIO
 
-from sheetsync.images.fetch.base import Fetched, FetchError, Limits, LocalError, PassingError, SlowError, copy_within
+from sheetsync.images.fetch.base import (
+    Fetched,
+    FetchError,
+    FetchTimeout,
+    Limits,
+    NotRequestedError,
+    TransientError,
+    copy_limited,
+)
 
 SCHEMES = ("s3", "gs")
 PART = 4 << 20  # bytes that are held while they come
 
 
 @dataclass(frozen=True, slots=True)
-class FetchCloud:
+class BucketFetcher:
     """Objects whose addresses begin with one of `buckets`, through fsspec."""
 
     buckets: Collection[str]
@@ -23,7 +31,7 @@ class FetchCloud:
     def __call__(self, url: str, into: BinaryIO, mark: str = "") -> Fetched:
         """Copy an object, unless it is still what `mark` says. Raises `FetchError`."""
         if not any(f"{url}/".startswith(f"{each.rstrip('/')}/") for each in self.buckets):
-            raise LocalError(
+            raise NotRequestedError(
                 "this bucket is not opened: the configuration lists those that are, as buckets = "
                 f'["{url.partition("://")[0]}://my-images"] under [download] in sheetsync.toml'
             )
@@ -32,34 +40,34 @@ class FetchCloud:
         except FetchError:
             raise
         except ImportError:
-            raise LocalError("buckets need more packages: pip install 'sheetsync[cloud]'") from None
+            raise NotRequestedError("buckets need more packages: pip install 'sheetsync[cloud]'") from None
         except FileNotFoundError:
             raise FetchError("no such object in the bucket") from None
         except PermissionError:
             raise FetchError("the bucket does not let sheetsync read this: its credentials lack the right") from None
         except TimeoutError:
-            raise SlowError(f"too slow: not whole after {self.limits.total_seconds:.3g} s") from None
+            raise FetchTimeout(f"too slow: not whole after {self.limits.total_seconds:.3g} s") from None
         except Exception as error:  # noqa: BLE001  # each of these libraries has errors of its own
-            raise PassingError(f"the bucket cannot be read: {type(error).__name__}") from None
+            raise TransientError(f"the bucket cannot be read: {type(error).__name__}") from None
 
     def _copy(self, url: str, into: BinaryIO, mark: str) -> Fetched:
         import fsspec
 
         until = time.monotonic() + self.limits.total_seconds
         system = fsspec.filesystem(url.partition("://")[0], use_listings_cache=False)
-        ask = _Patient(system, until)
+        ask = _DeadlineFilesystem(system, until)
         info = ask("_info", url)
         if info.get("type") == "directory":
             raise FileNotFoundError(url)
         now = _mark(info)
         if now and now == mark:
             return Fetched(now, unchanged=True)
-        copy_within(_parts(ask, url, int(info["size"])), into, self.limits.max_bytes)
+        copy_limited(_parts(ask, url, int(info["size"])), into, self.limits.max_bytes)
         return Fetched(now)
 
 
 @dataclass(frozen=True, slots=True)
-class _Patient:
+class _DeadlineFilesystem:
     """A file system that is asked no longer than until a time."""
 
     system: Any
@@ -74,7 +82,7 @@ class _Patient:
         return sync(self.system.loop, getattr(self.system, what), *given, timeout=seconds, **more)
 
 
-def _parts(ask: _Patient, url: str, size: int) -> Iterator[bytes]:
+def _parts(ask: _DeadlineFilesystem, url: str, size: int) -> Iterator[bytes]:
     for start in range(0, size, PART):
         yield ask("_cat_file", url, start=start, end=min(start + PART, size))
 

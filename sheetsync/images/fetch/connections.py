@@ -24,29 +24,29 @@ from urllib3.exceptions import (
 )
 from urllib3.util import connection as sockets
 
-from sheetsync.images.fetch.base import Limits, LocalError, SlowError
-from sheetsync.images.fetch.deadline import _here, _Line, _Watcher
-from sheetsync.images.fetch.public_address import look, refuse_private, resolve
-from sheetsync.images.fetch.response import Reply
+from sheetsync.images.fetch.base import FetchTimeout, Limits, NotRequestedError
+from sheetsync.images.fetch.deadline import Deadline, Watchdog, current
+from sheetsync.images.fetch.public_address import refuse_private, refuse_private_host, resolve
+from sheetsync.images.fetch.response import BoundedResponse
 
 HOSTS = 256  # hosts whose connections are kept: of many thousand hosts, not many thousand sockets
 BUNDLES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE")  # who is trusted, if not certifi's list
 
 
-class Wires:
+class ConnectionPools:
     """Connections within limits. Whoever uses them holds a `line` meanwhile."""
 
     def __init__(self, limits: Limits):
-        self._limits, self._watcher = limits, _Watcher(limits.total_seconds)
+        self._limits, self._watcher = limits, Watchdog(limits.total_seconds)
         self._managers: dict[tuple[str, str], urllib3.PoolManager] = {}
         self._making = threading.Lock()
-        self._proxy = lru_cache(1 << 14)(_proxy)
-        self._look = lru_cache(1 << 14)(look)
+        self._proxy = lru_cache(1 << 14)(_proxy_for)
+        self._look = lru_cache(1 << 14)(refuse_private_host)
 
     @contextmanager
-    def line(self) -> Iterator[None]:
-        """Bound the time of what this thread fetches meanwhile, and where it may go. Raises `SlowError` when late."""
-        line = _here.line = _Line(self._limits)
+    def deadline(self) -> Iterator[None]:
+        """Bound the time of what this thread fetches, and where it may connect to. Raises `FetchTimeout`."""
+        line = current.deadline = Deadline(self._limits)
         self._watcher.add(line)
         try:
             yield
@@ -56,12 +56,12 @@ class Wires:
         finally:
             self._watcher.remove(line)
             if line.late:
-                raise SlowError(f"too slow: not whole after {self._limits.total_seconds:.3g} s") from None
+                raise FetchTimeout(f"too slow: not whole after {self._limits.total_seconds:.3g} s") from None
 
     def get(self, url: str, headers: Mapping[str, str]) -> urllib3.BaseHTTPResponse:
         """Ask for an address once; the answer's body is still to come.
 
-        Raises `LocalError` where this machine refuses to, or an error of urllib3 or requests.
+        Raises `NotRequestedError` where this machine refuses to, or an error of urllib3 or requests.
         """
         if not url.isascii():
             asked = requests.PreparedRequest()
@@ -72,7 +72,7 @@ class Wires:
         if proxy and not self._limits.allow_private:
             self._look(parts.hostname or "")
         manager = self._managers.get((parts.scheme, proxy)) or self._manager(parts.scheme, proxy)
-        return _asked(manager, url, headers)
+        return _request(manager, url, headers)
 
     def _manager(self, scheme: str, proxy: str) -> urllib3.PoolManager:
         with self._making:
@@ -87,60 +87,62 @@ class Wires:
             "timeout": urllib3.Timeout(connect=limits.connect_seconds, read=limits.read_seconds),
         }
         if scheme == "https":
-            options["ssl_context"] = _trust()
-        manager = _through(proxy, options) if proxy else urllib3.PoolManager(**options)
+            options["ssl_context"] = _ssl_context()
+        manager = _proxy_manager(proxy, options) if proxy else urllib3.PoolManager(**options)
         manager.pool_classes_by_scheme = {"http": _HTTPPool, "https": _HTTPSPool}
         return manager
 
 
-def _asked(manager: urllib3.PoolManager, url: str, headers: Mapping[str, str]) -> urllib3.BaseHTTPResponse:
+def _request(manager: urllib3.PoolManager, url: str, headers: Mapping[str, str]) -> urllib3.BaseHTTPResponse:
     """Over a kept connection, or a new one where the kept ones turn out to have been ended from the other side."""
     while True:
-        _here.line.kept = True
+        current.deadline.kept = True
         try:
             return manager.urlopen("GET", url, redirect=False, retries=False, preload_content=False, headers=headers)
         except ProtocolError:
-            if not _here.line.kept or _here.line.late:
+            if not current.deadline.kept or current.deadline.late:
                 raise
 
 
-def _through(proxy: str, options: dict[str, Any]) -> urllib3.PoolManager:
+def _proxy_manager(proxy: str, options: dict[str, Any]) -> urllib3.PoolManager:
     user, password = get_auth_from_url(proxy)
     headers = urllib3.make_headers(proxy_basic_auth=f"{user}:{password}") if user else None
-    own = _trust() if proxy.startswith("https:") else None
+    own = _ssl_context() if proxy.startswith("https:") else None
     return urllib3.ProxyManager(proxy, proxy_headers=headers, proxy_ssl_context=own, **options)
 
 
-def _trust() -> ssl.SSLContext:
+def _ssl_context() -> ssl.SSLContext:
     context = urllib3.util.ssl_.create_urllib3_context()
     given = next((os.environ[name] for name in BUNDLES if os.environ.get(name)), requests.utils.DEFAULT_CA_BUNDLE_PATH)
     try:
         context.load_verify_locations(**{"capath" if os.path.isdir(given) else "cafile": given})  # noqa: PTH112
     except (OSError, ssl.SSLError):
-        raise LocalError(f"no secure connection: {', '.join(BUNDLES)} name no file of certificates") from None
+        raise NotRequestedError(f"no secure connection: {', '.join(BUNDLES)} name no file of certificates") from None
     return context
 
 
-def _proxy(scheme: str, netloc: str) -> str:
+def _proxy_for(scheme: str, netloc: str) -> str:
     """The proxy that the environment names for a host, "" = none."""
     url = f"{scheme}://{netloc}/"
     found = select_proxy(url, get_environ_proxies(url, None))
-    return _usable(found) if found else ""
+    return _checked_proxy(found) if found else ""
 
 
-def _usable(proxy: str) -> str:
+def _checked_proxy(proxy: str) -> str:
     with suppress(LocationParseError):
         url = str(prepend_scheme_if_needed(proxy, "http"))  # type: ignore[no-untyped-call]
         parts = urllib3.util.parse_url(url)
         if parts.scheme in ("http", "https") and parts.host:
             return url
-    raise LocalError("HTTP_PROXY or HTTPS_PROXY names no proxy that can be used, such as http://proxy.example:3128")
+    raise NotRequestedError(
+        "HTTP_PROXY or HTTPS_PROXY names no proxy that can be used, such as http://proxy.example:3128"
+    )
 
 
 class _HTTPConnection(urllib3.connection.HTTPConnection):
     def _new_conn(self) -> socket.socket:
         """Connect to the addresses that were looked at, so that a name that changes its mind gains nothing."""
-        line = _here.line
+        line = current.deadline
         line.kept = False
         anywhere = line.allow_private or self.proxy is not None  # where the proxy is, is its owner's choice
         addresses = self._addresses()
@@ -165,7 +167,7 @@ class _HTTPConnection(urllib3.connection.HTTPConnection):
         except UnicodeError:
             raise LocationParseError(self.host) from None
 
-    def _reach(self, addresses: list[str], line: _Line) -> socket.socket:
+    def _reach(self, addresses: list[str], line: Deadline) -> socket.socket:
         failure: Exception = ConnectTimeoutError(self, "no time is left")
         for address in addresses:
             if line.left <= 0:
@@ -179,12 +181,12 @@ class _HTTPConnection(urllib3.connection.HTTPConnection):
                 failure = NewConnectionError(self, f"Failed to establish a new connection: {error}")
         raise failure
 
-    def _seconds(self, line: _Line) -> float:
+    def _seconds(self, line: Deadline) -> float:
         return max(0.001, min(line.left, float(self.timeout or line.left)))
 
     def getresponse(self) -> urllib3.HTTPResponse:  # type: ignore[override]  # as urllib3 has it
-        _here.line.watch(self.sock)
-        self.response_class = partial(Reply, max_bytes=_here.line.max_bytes)  # type: ignore[assignment]  # makes one
+        current.deadline.watch(self.sock)
+        self.response_class = partial(BoundedResponse, max_bytes=current.deadline.max_bytes)  # type: ignore[assignment]  # makes one
         return super().getresponse()
 
 
@@ -193,14 +195,14 @@ class _HTTPSConnection(_HTTPConnection, urllib3.connection.HTTPSConnection):
         try:
             super().connect()
         finally:
-            _here.line.watch(self.sock)  # another object: TLS takes the socket over
+            current.deadline.watch(self.sock)  # another object: TLS takes the socket over
 
 
 class _Shared:
     """A connection that goes back is another thread's at once, and this one's no more."""
 
     def _put_conn(self, conn: Any) -> None:
-        _here.line.watch(None)
+        current.deadline.watch(None)
         super()._put_conn(conn)  # type: ignore[misc]  # of the pool that this is mixed into
 
 

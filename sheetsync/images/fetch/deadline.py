@@ -10,7 +10,7 @@ from contextlib import suppress
 from sheetsync.images.fetch.base import Limits
 
 
-class _Line:
+class Deadline:
     """What one fetch waits for, seen from its own thread and from the watcher's."""
 
     def __init__(self, limits: Limits):
@@ -44,23 +44,25 @@ class _Line:
                 socket.socket.shutdown(self._peer, socket.SHUT_RDWR)  # below TLS, which is not for two threads
 
 
-class _Watcher:
+class Watchdog:
     """Cuts lines whose time is over: one thread for all of them, which ends when there are none."""
 
     def __init__(self, seconds: float):
         self._nap = min(seconds / 4, 1.0)
-        self._lines: dict[_Line, None] = {}  # in the order in which their time ends
+        self._lines: dict[Deadline, None] = {}  # in the order in which their time ends
         self._lock = threading.Lock()
         self._awake = False
 
-    def add(self, line: _Line) -> None:
+    def add(self, line: Deadline) -> None:
+        """Watch a deadline."""
         with self._lock:
             self._lines[line] = None
             if not self._awake:
                 self._awake = True
                 threading.Thread(target=self._watch, name="watcher", daemon=True).start()
 
-    def remove(self, line: _Line) -> None:
+    def remove(self, line: Deadline) -> None:
+        """Stop watching a deadline."""
         with self._lock:
             self._lines.pop(line, None)
         line.watch(None)
@@ -74,15 +76,15 @@ class _Watcher:
                 with self._lock:
                     self._lines.pop(first, None)
 
-    def _first(self) -> _Line | None:
+    def _first(self) -> Deadline | None:
         with self._lock:
             first = next(iter(self._lines), None)
             self._awake = first is not None
             return first
 
 
-class _Here(threading.local):
-    line: _Line
+class _CurrentDeadline(threading.local):
+    deadline: Deadline
 
 
-_here = _Here()
+current = _CurrentDeadline()

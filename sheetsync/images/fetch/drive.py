@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 from typing import BinaryIO, Protocol
 from urllib.parse import parse_qs, urlencode, urlsplit
 
-from sheetsync.images.fetch.base import Fetched, FetchError, Limits, LocalError, PassingError
-from sheetsync.images.fetch.http import FetchWeb, StatusError
+from sheetsync.images.fetch.base import Fetched, FetchError, Limits, NotRequestedError, TransientError
+from sheetsync.images.fetch.http import HttpFetcher, StatusError
 
 API = "https://www.googleapis.com"
 PUBLIC = "https://drive.usercontent.google.com"
@@ -34,7 +34,7 @@ class Link:
     resource_key: str = ""
 
 
-class Robot(Protocol):
+class DriveToken(Protocol):
     """Who may see files that are shared with it."""
 
     @property
@@ -46,7 +46,7 @@ class Robot(Protocol):
 
 
 def link_in(url: str) -> Link | None:
-    """The file that a normal URL leads to, None where that is not Drive. Raises `LocalError` for folders and pages.
+    """The Drive file of a normal URL, None for other URLs. Raises `NotRequestedError` for folders and pages.
 
     >>> link_in("https://drive.google.com/file/d/1aBcDeFgHiJ/view?usp=sharing")
     Link(id='1aBcDeFgHiJ', resource_key='')
@@ -69,21 +69,27 @@ def link_in(url: str) -> Link | None:
 
 def _refuse_pages(host: str, path: str) -> None:
     if host == "drive.google.com" and FOLDER.fullmatch(path):
-        raise LocalError("this is a folder in Google Drive: give the link of one image in it (Share › Copy link)")
+        raise NotRequestedError(
+            "this is a folder in Google Drive: give the link of one image in it (Share › Copy link)"
+        )
     if host in PHOTOS:
-        raise LocalError("this is a page of Google Photos, which gives no image to programs: put it into Google Drive")
+        raise NotRequestedError(
+            "this is a page of Google Photos, which gives no image to programs: put it into Google Drive"
+        )
     if host == "docs.google.com" and PAGE.fullmatch(path):
-        raise LocalError("this is a document of Google's, not an image: save it as an image, and give that one's link")
+        raise NotRequestedError(
+            "this is a document of Google's, not an image: save it as an image, and give that one's link"
+        )
 
 
-class FetchDrive:
+class DriveFetcher:
     """Files by `Link`. `endpoint` is a server on this machine that stands for Google's, for tests."""
 
-    def __init__(self, limits: Limits, robot: Robot | None, endpoint: str = ""):
+    def __init__(self, limits: Limits, robot: DriveToken | None, endpoint: str = ""):
         bounds = replace(limits, allow_private=True) if endpoint else limits
         self._robot, self._endpoint = robot, endpoint.rstrip("/")
-        self._web = FetchWeb(bounds)
-        self._api = FetchWeb(bounds)  # with connections of its own, for what it sends is for nobody else
+        self._web = HttpFetcher(bounds)
+        self._api = HttpFetcher(bounds)  # with connections of its own, for what it sends is for nobody else
 
     def __call__(self, link: Link, into: BinaryIO, mark: str = "") -> Fetched:
         """Download, first as the robot and then as anybody. Raises `FetchError`."""
@@ -113,7 +119,9 @@ class FetchDrive:
         if not start.lstrip().lower().startswith((b"<!doctype html", b"<html")):
             return fetched
         if BUSY in start:
-            raise PassingError("Google Drive says that too many people have looked at this file: it opens again later")
+            raise TransientError(
+                "Google Drive says that too many people have looked at this file: it opens again later"
+            )
         raise self._not_shared()
 
     def _not_shared(self) -> FetchError:

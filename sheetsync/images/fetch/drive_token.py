@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from sheetsync.errors import SheetError
-from sheetsync.images.fetch.base import PassingError
+from sheetsync.images.fetch.base import TransientError
 
 DRIVE = "https://www.googleapis.com/auth/drive.readonly"
 log = logging.getLogger("sheetsync")
 
 
-class DriveRobot:
+class AccountDriveToken:
     """A service account, or the machine's own. Nothing is read or imported before a file in Drive is asked for.
 
     People who signed in gave the right to spreadsheets and nothing else: for them there is no token.
@@ -33,7 +33,7 @@ class DriveRobot:
     def token(self) -> str:
         """An access token, new where the old one is about to end; "" where there can be none.
 
-        Raises `PassingError` where Google gives out none just now.
+        Raises `TransientError` where Google gives out none just now.
         """
         from google.auth.exceptions import GoogleAuthError, TransportError
 
@@ -43,7 +43,7 @@ class DriveRobot:
                 if found and not found.valid:
                     found.refresh(self._request)
             except TransportError:
-                raise PassingError("Google gives no access token just now") from None
+                raise TransientError("Google gives no access token just now") from None
             except GoogleAuthError as error:  # the sheet's own calls say more of it
                 log.debug("no token for Drive: %s", type(error).__name__)
                 return ""

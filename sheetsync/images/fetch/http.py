@@ -14,9 +14,17 @@ import requests
 import urllib3
 from urllib3 import exceptions as wrong
 
-from sheetsync.common.retry_after import wait_asked
-from sheetsync.images.fetch.base import CHUNK, Fetched, FetchError, Limits, LocalError, PassingError, copy_within
-from sheetsync.images.fetch.connections import Wires
+from sheetsync.common.retry_after import retry_after
+from sheetsync.images.fetch.base import (
+    CHUNK,
+    Fetched,
+    FetchError,
+    Limits,
+    NotRequestedError,
+    TransientError,
+    copy_limited,
+)
+from sheetsync.images.fetch.connections import ConnectionPools
 from sheetsync.rows.cells import UNSEEN, normal_url
 
 REDIRECTS = 5
@@ -38,20 +46,20 @@ class StatusError(FetchError):
         self.status = status
 
 
-class FetchWeb:
+class HttpFetcher:
     """http and https addresses. Connections are kept and shared by all threads."""
 
     def __init__(self, limits: Limits):
-        self._limits, self._wires = limits, Wires(limits)
+        self._limits, self._wires = limits, ConnectionPools(limits)
 
     def __call__(
         self, url: str, into: BinaryIO, mark: str = "", *, more: Mapping[str, str] | None = None, leads: int = REDIRECTS
     ) -> Fetched:
         """Download, along at most `leads` redirects; `more` headers go to all of them.
 
-        Raises `PassingError` for what may pass: 429, 5xx, timeouts, dropped connections.
+        Raises `TransientError` for what may pass: 429, 5xx, timeouts, dropped connections.
         """
-        with self._wires.line():
+        with self._wires.deadline():
             try:
                 return self._follow(url, into, HEADERS | _unless(mark) | dict(more or {}), mark, leads)
             except (requests.RequestException, wrong.HTTPError, ValueError) as error:
@@ -67,7 +75,7 @@ class FetchWeb:
                     answer.read(CHUNK)  # nothing: and so the connection is free again
                     return Fetched(_mark(answer) or mark, unchanged=True)
                 where = _where(answer)
-                copy_within(_body(answer), into, self._limits.max_bytes)  # of a redirect, too: it keeps the connection
+                copy_limited(_body(answer), into, self._limits.max_bytes)  # of a redirect, too: it keeps the connection
             finally:
                 answer.close()
             if where is None:
@@ -78,7 +86,7 @@ class FetchWeb:
     def _ask(self, url: str, headers: Mapping[str, str], led: int) -> urllib3.BaseHTTPResponse:
         try:
             return self._wires.get(url, headers)
-        except LocalError as error:
+        except NotRequestedError as error:
             if led:  # somebody was asked for the way here
                 raise FetchError(str(error)) from None
             raise
@@ -103,7 +111,7 @@ def _where(answer: urllib3.BaseHTTPResponse) -> str | None:
     words = http.client.responses.get(answer.status)  # not the server's own: these go into the sheet
     reason = f"the server answers {answer.status}" + (f" ({words})" if words else "")
     if answer.status in PASSING:
-        raise PassingError(reason, wait_asked(answer.headers.get("Retry-After", ""), answer.headers.get("Date", "")))
+        raise TransientError(reason, retry_after(answer.headers.get("Retry-After", ""), answer.headers.get("Date", "")))
     remedy = f": {REMEDIES[answer.status]}" if answer.status in REMEDIES else ""
     raise StatusError(reason + remedy, answer.status)
 
@@ -162,7 +170,7 @@ def _told(error: Exception) -> FetchError:
         return FetchError("the server's answer is not HTTP as it should be")
     for kind, reason in NETWORK:
         if isinstance(error, kind):
-            return PassingError(reason, answered=False)
+            return TransientError(reason, answered=False)
     return FetchError(f"cannot be fetched: {type(error).__name__}")
 
 

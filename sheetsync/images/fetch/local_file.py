@@ -10,13 +10,13 @@ from functools import partial
 from pathlib import Path
 from typing import BinaryIO
 
-from sheetsync.images.fetch.base import CHUNK, Fetched, FetchError, copy_within
+from sheetsync.images.fetch.base import CHUNK, Fetched, FetchError, copy_limited
 
 LIKE_A_HOST = re.compile(r"[\w-]+(\.[\w-]+)+/")
 
 
 @dataclass(frozen=True, slots=True)
-class FetchFile:
+class LocalFileFetcher:
     """Relative paths are files below a folder."""
 
     base: Path
@@ -34,7 +34,7 @@ class FetchFile:
             now = f"{found.st_size}-{found.st_mtime_ns}"
             if now == mark:
                 return Fetched(now, unchanged=True)
-            copy_within(iter(partial(file.read, CHUNK), b""), into, self.max_bytes)
+            copy_limited(iter(partial(file.read, CHUNK), b""), into, self.max_bytes)
         return Fetched(now)
 
     def _open(self, url: str) -> BinaryIO:

@@ -9,7 +9,7 @@ from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 
 from urllib3.util.connection import allowed_gai_family
 
-from sheetsync.images.fetch.base import LocalError
+from sheetsync.images.fetch.base import NotRequestedError
 
 GLOBAL = ip_network("2000::/3")  # all that has been given out of IPv6 for talking to anybody
 NAT64 = ip_network("64:ff9b::/96")  # an IPv4 address in its last 32 bits, which a router takes out again
@@ -27,7 +27,7 @@ OTHERS = tuple(
 )
 
 
-class PrivateAddressError(LocalError):
+class PrivateAddressError(NotRequestedError):
     """An address that is not on the open internet. It says the same of each, so that a sheet tells nobody which
     machines there are in the network.
     """
@@ -52,7 +52,7 @@ def refuse_private(address: str) -> None:
         raise PrivateAddressError
 
 
-def look(host: str) -> None:
+def refuse_private_host(host: str) -> None:
     """Refuse what is private as seen from here. What a proxy makes of a name that is not known here is its affair."""
     with suppress(socket.gaierror, UnicodeError):
         for address in resolve(host, 0):

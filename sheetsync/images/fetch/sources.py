@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import BinaryIO
 
 from sheetsync.images.fetch.base import Fetch, Fetched, Limits
-from sheetsync.images.fetch.bucket import SCHEMES, FetchCloud
-from sheetsync.images.fetch.data_url import fetch_inline
-from sheetsync.images.fetch.drive import FetchDrive, Robot, link_in
-from sheetsync.images.fetch.http import FetchWeb
-from sheetsync.images.fetch.local_file import FetchFile
+from sheetsync.images.fetch.bucket import SCHEMES, BucketFetcher
+from sheetsync.images.fetch.data_url import fetch_data_url
+from sheetsync.images.fetch.drive import DriveFetcher, DriveToken, link_in
+from sheetsync.images.fetch.http import HttpFetcher
+from sheetsync.images.fetch.local_file import LocalFileFetcher
 
 WEB = ("http", "https")
 ADDRESSES = ("data:", *(f"{each}://" for each in (*WEB, *SCHEMES)))
@@ -24,41 +24,41 @@ PAGES = (
 )
 
 
-def fetch_any(
-    base: Path, limits: Limits, *, buckets: Collection[str] = (), robot: Robot | None = None, endpoint: str = ""
+def fetcher_for(
+    base: Path, limits: Limits, *, buckets: Collection[str] = (), robot: DriveToken | None = None, endpoint: str = ""
 ) -> Fetch:
     """Addresses over the web, in the cell, and in `buckets`; relative paths from `base`.
 
     `robot` may see files in Google Drive, for which `endpoint` can be a server on this machine.
     """
-    web, drive = FetchWeb(limits), FetchDrive(limits, robot, endpoint)
+    web, drive = HttpFetcher(limits), DriveFetcher(limits, robot, endpoint)
 
     def over_web(url: str, into: BinaryIO, mark: str = "") -> Fetched:
         link = link_in(url)
-        return web(image_of(url), into, mark) if link is None else drive(link, into, mark)
+        return web(direct_image_url(url), into, mark) if link is None else drive(link, into, mark)
 
-    cloud = FetchCloud(tuple(buckets), limits)
+    cloud = BucketFetcher(tuple(buckets), limits)
     fetchers: dict[str, Fetch] = {
         **dict.fromkeys(WEB, over_web),
         **dict.fromkeys(SCHEMES, cloud),
-        "data": partial(fetch_inline, limits.max_bytes),
-        "": FetchFile(base, limits.max_bytes),
+        "data": partial(fetch_data_url, limits.max_bytes),
+        "": LocalFileFetcher(base, limits.max_bytes),
     }
-    return lambda url, into, mark="": fetchers[_scheme(url)](url, into, mark)
+    return lambda url, into, mark="": fetchers[_scheme_of(url)](url, into, mark)
 
 
-def image_of(url: str) -> str:
+def direct_image_url(url: str) -> str:
     """The address of the image, where one is known to be that of its page; else the same."""
     for page, image in PAGES:
         url = page.sub(image, url, count=1)
     return url
 
 
-def host(url: str) -> str:
+def host_of(url: str) -> str:
     """Who is asked for an address: what is fetched from one host at a time is bounded. "" = this machine."""
-    return url.split("/", 3)[2] if _scheme(url) in (*WEB, *SCHEMES) else ""
+    return url.split("/", 3)[2] if _scheme_of(url) in (*WEB, *SCHEMES) else ""
 
 
-def _scheme(url: str) -> str:
+def _scheme_of(url: str) -> str:
     """That of an address as `cells.read_image` gives it, "" for a path."""
     return url.partition(":")[0] if url.startswith(ADDRESSES) else ""

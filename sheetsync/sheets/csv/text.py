@@ -26,7 +26,7 @@ class Record:
 
     @property
     def values(self) -> tuple[str, ...]:
-        """The fields as `csv.reader` gives them; none for a blank line."""
+        """The fields as `csv.folder_reader` gives them; none for a blank line."""
         if '"' in "".join(self.fields):
             return tuple([unquote(field) if field.startswith('"') else field for field in self.fields])
         return () if self.fields == [""] else tuple(self.fields)
@@ -148,7 +148,7 @@ def _fields(content: str, delimiters: str, start: int = 0) -> Iterator[tuple[str
 
 
 def unquote(field: str) -> str:
-    """What a field says: `csv.reader` reads it the same way, stray quotes included."""
+    """What a field says: `csv.folder_reader` reads it the same way, stray quotes included."""
     quoted = _QUOTED.match(field)
     return quoted[1].replace('""', '"') + quoted[3] if quoted else field
 

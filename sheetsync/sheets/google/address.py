@@ -13,41 +13,44 @@ if TYPE_CHECKING:
     pass
 
 
-SIGN_IN = ".sheetsync/google-token.json"  # who signed in to Google, seen from the project's folder
+SIGN_IN_FILE = ".sheetsync/google-token.json"  # who signed in to Google, seen from the project's folder
 
 
-_GOOGLE = re.compile(r"https://docs\.google\.com/spreadsheets/(?:u/\d+/)?d/([A-Za-z0-9_-]+)(?:.*?[#?&]gid=(\d+))?.*")
+GOOGLE_SHEET = re.compile(
+    r"https://docs\.google\.com/spreadsheets/(?:u/\d+/)?d/([A-Za-z0-9_-]+)(?:.*?[#?&]gid=(\d+))?.*"
+)
 
 
 _ENDPOINT = re.compile(r"(https?)://(\[[0-9a-f:]+\]|[a-z0-9.-]+)(?::\d+)?(?:/[\w./~-]*)?", re.ASCII | re.IGNORECASE)
 
 
-HOST = "SHEETSYNC_ENDPOINT_HOST"
+ENDPOINT_HOST = "SHEETSYNC_ENDPOINT_HOST"
 
 
 def same_sheet(one: str, other: str) -> bool:
     """Whether two addresses lead to the same tab of a Google Sheet, or are the same."""
-    first, second = _GOOGLE.fullmatch(one), _GOOGLE.fullmatch(other)
-    return one == other or bool(first and second and _place(first) == _place(second))
+    first, second = GOOGLE_SHEET.fullmatch(one), GOOGLE_SHEET.fullmatch(other)
+    return one == other or bool(first and second and spreadsheet_and_gid(first) == spreadsheet_and_gid(second))
 
 
-def _place(google: re.Match[str]) -> tuple[str, int | None]:
+def spreadsheet_and_gid(google: re.Match[str]) -> tuple[str, int | None]:
+    """The spreadsheet's id, and the tab's (`gid`) where the address names one."""
     return google[1], int(google[2]) if google[2] else None
 
 
-def _trusted(endpoint: str) -> str:
-    """An endpoint that may get access tokens: on this machine, or over https the host that `HOST` names.
+def trusted_endpoint(endpoint: str) -> str:
+    """An endpoint that may get access tokens: on this machine, or over https the host that `ENDPOINT_HOST` names.
 
     sheetsync.toml comes from others, and the credentials are those of whoever runs it. Raises `SheetError`.
     """
     found = _ENDPOINT.fullmatch(endpoint)
     scheme, host = (found[1].lower(), found[2].lower().strip("[]")) if found else ("", "")
-    if not endpoint or _is_loopback(host) or (scheme == "https" and host == os.environ.get(HOST, "").lower()):
+    if not endpoint or _is_loopback(host) or (scheme == "https" and host == os.environ.get(ENDPOINT_HOST, "").lower()):
         return endpoint
     raise SheetError(
         f"[google] endpoint = {endpoint!r} in sheetsync.toml would get your access to Google: take it out; only a "
         f"server on this machine (http://127.0.0.1:…) may stand there, or one with https:// whose host the environment "
-        f"variable {HOST} names"
+        f"variable {ENDPOINT_HOST} names"
     )
 
 

@@ -18,10 +18,10 @@ from requests.adapters import HTTPAdapter
 from tenacity import RetryCallState, Retrying
 
 from sheetsync import __version__
-from sheetsync.auth.key_file import without_secrets
-from sheetsync.auth.tokens import PASSING, TIMEOUT, TokenRequest, _object
-from sheetsync.common.retry_after import wait_asked
-from sheetsync.common.text import shown
+from sheetsync.auth.key_file import redact
+from sheetsync.auth.tokens import TIMEOUT, TRANSIENT_STATUSES, TokenRequest, parse_object
+from sheetsync.common.retry_after import retry_after
+from sheetsync.common.text import shorten
 from sheetsync.common.types import Json
 from sheetsync.errors import SheetChanged, SheetError
 from sheetsync.rows.table import Calls
@@ -34,7 +34,7 @@ BUDGET = 50  # calls of a kind in any minute; Google allows a user 60
 QUOTA = re.compile("rate_?limit_?exceeded", re.IGNORECASE)  # what is said with a 429, or at times with a 403
 
 
-class Lost(Exception):
+class LostResponse(Exception):
     """A call without a usable answer. `wait` is what the server asked for, in seconds."""
 
     def __init__(self, reason: str, wait: float = 0.0, *, refused: bool = False):
@@ -86,7 +86,7 @@ class Client(HTTPClient):
         self.session.close()
         self._tokens.close()
 
-    def ask(self, method: str, endpoint: str, *, params: Json | None = None, body: Json | None = None) -> Json:
+    def call(self, method: str, endpoint: str, *, params: Json | None = None, body: Json | None = None) -> Json:
         """Make one call. Raises `SheetError` in words for the user, or `SheetChanged`; see the class."""
         reads = method.lower() == "get"
 
@@ -96,7 +96,7 @@ class Client(HTTPClient):
 
         try:
             said = self._patiently(reads=reads)(once)
-        except Lost as lost:
+        except LostResponse as lost:
             raise self._given_up(lost, repeated=reads or lost.refused) from lost
         if not reads:
             self._losses = 0
@@ -118,7 +118,7 @@ class Client(HTTPClient):
 
         return Retrying(sleep=self._sleep, retry=again, wait=wait, stop=lambda _: end - self._clock() < 1, reraise=True)
 
-    def _given_up(self, lost: Lost, *, repeated: bool) -> SheetError:
+    def _given_up(self, lost: LostResponse, *, repeated: bool) -> SheetError:
         self._losses += not repeated
         if repeated or self._losses > LOSSES:
             return SheetError(f"Google Sheets does not answer: {lost}; try again later")
@@ -129,17 +129,17 @@ class Client(HTTPClient):
         try:
             answer = self.session.request(method, endpoint, params=params, json=body, timeout=self.timeout)
         except requests.Timeout as error:
-            raise Lost("no answer in time") from error
+            raise LostResponse("no answer in time") from error
         except requests.ConnectionError as error:
-            raise Lost("no connection, or it broke") from error
+            raise LostResponse("no connection, or it broke") from error
         except requests.RequestException as error:  # half an answer, or one that leads in a circle
-            raise Lost("an answer that is none") from error
+            raise LostResponse("an answer that is none") from error
         except GoogleAuthError as error:
             raise _no_token(error) from None  # the cause may quote what was sent
         if not answer.ok:
             raise _refusal(answer)
-        if (said := _object(answer.content)) is None:
-            raise Lost("an answer that is none")
+        if (said := parse_object(answer.content)) is None:
+            raise LostResponse("an answer that is none")
         return said
 
     def _count(self, reads: bool) -> None:
@@ -153,9 +153,9 @@ class Client(HTTPClient):
         self._counts[reads] += 1
 
 
-def _loss(state: RetryCallState) -> Lost | None:
+def _loss(state: RetryCallState) -> LostResponse | None:
     error = state.outcome.exception() if state.outcome else None
-    return error if isinstance(error, Lost) else None
+    return error if isinstance(error, LostResponse) else None
 
 
 def _pause(tries: int, asked: float) -> float:
@@ -168,12 +168,12 @@ def _pause(tries: int, asked: float) -> float:
 
 def _refusal(answer: requests.Response) -> Exception:
     """What passes, what Google refuses, or what somebody on the way to Google says in its place."""
-    status, error = answer.status_code, (_object(answer.content) or {}).get("error")
+    status, error = answer.status_code, (parse_object(answer.content) or {}).get("error")
     googles = isinstance(error, dict) and "code" in error
     over = status == 429 or (status == 403 and QUOTA.search(answer.text) is not None)
-    if over or status in PASSING:
+    if over or status in TRANSIENT_STATUSES:
         words = error.get("message", "") if isinstance(error, dict) else answer.reason
-        return Lost(f"{status}, {first_words(words, 160)}", _asked(answer), refused=over)
+        return LostResponse(f"{status}, {shorten_reply(words, 160)}", _retry_after(answer), refused=over)
     if googles:
         return APIError(answer)
     return SheetError(
@@ -182,24 +182,24 @@ def _refusal(answer: requests.Response) -> Exception:
     )
 
 
-def first_words(said: object, most: int) -> str:
+def shorten_reply(said: object, most: int) -> str:
     """A server's words, short, and nothing unseen in them."""
-    return shown(" ".join(str(said or "").split()), most) or "no reason given"
+    return shorten(" ".join(str(said or "").split()), most) or "no reason given"
 
 
-def _asked(answer: requests.Response) -> float:
+def _retry_after(answer: requests.Response) -> float:
     """Seconds that a server asks to wait; 0 where it asks for none."""
-    return wait_asked(answer.headers.get("Retry-After", ""), answer.headers.get("Date", "")) or 0.0
+    return retry_after(answer.headers.get("Retry-After", ""), answer.headers.get("Date", "")) or 0.0
 
 
-def _no_token(error: GoogleAuthError) -> Lost | SheetError:
+def _no_token(error: GoogleAuthError) -> LostResponse | SheetError:
     if isinstance(error, TransportError) or error.retryable:
-        return Lost("no access token, for who gives them out does not answer", refused=True)
-    words = without_secrets(error.args[0] if error.args else type(error).__name__)
+        return LostResponse("no access token, for who gives them out does not answer", refused=True)
+    words = redact(error.args[0] if error.args else type(error).__name__)
     return SheetError(f"Google does not accept the credentials: {words}; run `sheetsync doctor`")
 
 
-class Elsewhere(HTTPAdapter):
+class EndpointAdapter(HTTPAdapter):
     """Sends what is meant for Google to another address that speaks its protocol, for tests and proxies."""
 
     def __init__(self, endpoint: str):

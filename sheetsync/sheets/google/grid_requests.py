@@ -14,21 +14,21 @@ from itertools import chain, count
 
 from sheetsync.common.types import Json
 from sheetsync.rows.table import AddColumns, AddRow, Tab, Value
-from sheetsync.sheets.google.metadata import KEY, anchor, born, guard, id_of, unanchor
-from sheetsync.sheets.google.response import NEW, SCORES_TAB, Grid, View
+from sheetsync.sheets.google.metadata import KEY, anchor, assert_column_at, id_of, mark_created, unanchor
+from sheetsync.sheets.google.response import NEW, SCORES_TAB, Grid, SpreadsheetState
 
 BYTES = 1_500_000  # of one request; Google advises 2 MB at most
 LEFT = "userEnteredFormat.numberFormat,dataValidation"  # what new columns do not take over from the one at their left
 
 
 @dataclass
-class Additions:
+class GridGrowth:
     """Requests in order, while the tabs grow with each of them. `names` has the names of new columns.
 
     `anchored` tells that the columns of scores are where their anchors are, if they have any.
     """
 
-    view: View
+    view: SpreadsheetState
     grids: dict[Tab, Grid]
     titles: Mapping[Tab, str]
     anchored: bool = True
@@ -52,7 +52,7 @@ class Additions:
         self.requests.append(_fill(grid.sheet, 0, grid.width, change.names))
         for column, header in enumerate(change.names, start=grid.width):
             self.name(change.tab, column, header)
-            made = self._anchor if change.tab == "scores" else born
+            made = self._anchor if change.tab == "scores" else mark_created
             self.requests += made(grid.sheet, header, column)
         self.grids[change.tab] = grid.grown(grid.width + len(change.names), max(grid.height, 1))
 
@@ -66,7 +66,7 @@ class Additions:
         """What fails, and the row with it, when a column has moved since it was seen: cells go by their place."""
         for column, header in enumerate(grid.table.header[: len(row.values)]):
             if header != NEW and row.values[column] != "":
-                guarded = guard(grid.sheet, _role(header), column)
+                guarded = assert_column_at(grid.sheet, _role(header), column)
                 yield from guarded if self.anchored else self._anchor(grid.sheet, header, column)
 
     def _anchor(self, sheet: int, header: str, column: int) -> Iterator[Json]:
@@ -79,7 +79,7 @@ class Additions:
         return self.grids[tab].table.cell(1, column)
 
     def _taken(self) -> set[str]:
-        return {each.name for each in self.view.bound} | set(self.names.values())
+        return {each.name for each in self.view.named_columns} | set(self.names.values())
 
     def _new_tab(self, tab: Tab) -> Grid:
         grid = Grid(id_of(self.grids["rows"].sheet, SCORES_TAB), self.titles[tab], 1000, 26)

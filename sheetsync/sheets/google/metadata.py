@@ -10,9 +10,9 @@ from hashlib import sha256
 from typing import Any, Literal, TypeAlias
 
 from sheetsync.common.types import Json
-from sheetsync.sheets.google.spreadsheet import understood
+from sheetsync.sheets.google.spreadsheet import parsing
 
-Offer: TypeAlias = Literal["ours", "another", "none"]
+DropdownOwner: TypeAlias = Literal["ours", "another", "none"]
 
 FIELDS = (
     "sheets(properties(sheetId,gridProperties),developerMetadata,protectedRanges,filterViews,conditionalFormats,"
@@ -23,7 +23,7 @@ NOTED = "sheets(properties(sheetId),charts(chartId),data(rowData(values(note))))
 KEY = "sheetsync"
 HINT = "A label in use, or a new one. sheetsync keeps this list."  # what our drop-down is known by
 ANCHORED = "column {}"
-BORN = "made {}"
+CREATED = "made {}"
 RECORD = "record"
 
 
@@ -33,7 +33,7 @@ def id_of(sheet: int, what: str) -> int:
 
 
 @dataclass(frozen=True, slots=True)
-class Record:
+class FormattingRecord:
     """What was made in a spreadsheet and cannot be told by looking at it; kept with the tab itself."""
 
     columns: tuple[str, ...] = ()  # their headers, plain
@@ -41,18 +41,18 @@ class Record:
     frozen: bool = False
     dropdown: bool = False
 
-    def __or__(self, other: Record) -> Record:
+    def __or__(self, other: FormattingRecord) -> FormattingRecord:
         """Both together."""
         columns = (*self.columns, *(name for name in other.columns if name not in self.columns))
         either = {name: getattr(self, name) or getattr(other, name) for name in ("scores", "frozen", "dropdown")}
-        return Record(columns, **either)
+        return FormattingRecord(columns, **either)
 
     def text(self) -> str:
         """For keeping."""
         return json.dumps(asdict(self))
 
     @classmethod
-    def of(cls, text: str) -> Record:
+    def of(cls, text: str) -> FormattingRecord:
         """The inverse of `text`. What is none of ours, or of a later version, counts for nothing."""
         with suppress(ValueError, TypeError):
             found = dict(json.loads(text))
@@ -62,10 +62,10 @@ class Record:
 
 
 @dataclass(frozen=True, slots=True)
-class Marks:
-    """One tab. Columns and rows count from 0; `anchors`, `protected` and `views` go by their ids.
+class TabMetadata:
+    """One tab. Columns and rows count from 0; `anchors`, `has_protection` and `views` go by their ids.
 
-    `offers` tells for each row of the column of labels whose rule it has; rows after these have none.
+    `dropdowns` tells for each row of the column of labels whose rule it has; rows after these have none.
     """
 
     sheet: int
@@ -74,27 +74,27 @@ class Marks:
     frozen: int = 0
     header: tuple[str, ...] = ()
     notes: Mapping[int, str] = field(default_factory=dict)
-    offers: tuple[Offer, ...] = ()
+    dropdowns: tuple[DropdownOwner, ...] = ()
     anchors: Mapping[int, int] = field(default_factory=dict)
     protected: Mapping[int, Json] = field(default_factory=dict)
     views: Mapping[int, Json] = field(default_factory=dict)
     rules: tuple[Json, ...] = ()
     names: tuple[Json, ...] = ()
-    record: Record | None = None
+    record: FormattingRecord | None = None
 
     def anchor(self, role: str) -> int | None:
         """Where the anchor of a column is."""
         return self.anchors.get(id_of(self.sheet, ANCHORED.format(role)))
 
-    def born(self, header: str) -> int | None:
+    def made_column(self, header: str) -> int | None:
         """Where the column is that was made with this header, whatever it is called by now."""
-        return self.anchors.get(id_of(self.sheet, BORN.format(plain(header))))
+        return self.anchors.get(id_of(self.sheet, CREATED.format(plain(header))))
 
-    def runs(self, *wanted: Offer) -> Iterator[tuple[int, int]]:
+    def dropdown_runs(self, *wanted: DropdownOwner) -> Iterator[tuple[int, int]]:
         """Stretches of rows below the header, first and end, whose drop-down is one of these."""
         start = None
         for row in range(1, self.rows + 1):
-            fits = row < self.rows and (self.offers[row] if row < len(self.offers) else "none") in wanted
+            fits = row < self.rows and (self.dropdowns[row] if row < len(self.dropdowns) else "none") in wanted
             if fits and start is None:
                 start = row
             elif not fits and start is not None:
@@ -102,15 +102,15 @@ class Marks:
                 start = None
 
 
-@understood()
-def parse(answer: Mapping[str, Any]) -> Marks:
+@parsing()
+def parse_metadata(answer: Mapping[str, Any]) -> TabMetadata:
     """The marks in an answer to `FIELDS` for one tab's first row and, after it, its column of labels."""
     tab = answer["sheets"][0]
     sheet = tab["properties"].get("sheetId", 0)
     size = tab["properties"].get("gridProperties", {})
     first, labels = tab["data"]
     header = [cell for row in first.get("rowData", ())[:1] for cell in row.get("values", ())]
-    return Marks(
+    return TabMetadata(
         sheet,
         size.get("rowCount", 0),
         size.get("columnCount", 0),
@@ -127,8 +127,8 @@ def parse(answer: Mapping[str, Any]) -> Marks:
     )
 
 
-@understood()
-def notes(answer: Mapping[str, Any]) -> dict[int, list[set[str]]]:
+@parsing()
+def parse_notes(answer: Mapping[str, Any]) -> dict[int, list[set[str]]]:
     """The notes in an answer to `NOTED`: a set for each range that was asked for, by tab. A chart counts as one."""
     found: dict[int, list[set[str]]] = {}
     for tab in answer.get("sheets", ()):
@@ -139,7 +139,7 @@ def notes(answer: Mapping[str, Any]) -> dict[int, list[set[str]]]:
     return found
 
 
-def _offers(column: Json) -> tuple[Offer, ...]:
+def _offers(column: Json) -> tuple[DropdownOwner, ...]:
     rows = [row.get("values", ()) for row in column.get("rowData", ())]
     rules = [cells[0].get("dataValidation") if cells else None for cells in rows]
     return tuple(
@@ -153,16 +153,16 @@ def _anchors(data: Iterable[Json]) -> Iterator[tuple[int, int]]:
             yield from ((entry["metadataId"], column) for entry in each.get("developerMetadata", ()))
 
 
-def _record(entries: Iterable[Json], sheet: int) -> Record | None:
+def _record(entries: Iterable[Json], sheet: int) -> FormattingRecord | None:
     wanted = id_of(sheet, RECORD)
     found = next((each.get("metadataValue", "") for each in entries if each["metadataId"] == wanted), None)
-    return None if found is None else Record.of(found)
+    return None if found is None else FormattingRecord.of(found)
 
 
 # --- requests that keep marks -----------------------------------------------------------------------
 
 
-def keep_record(marks: Marks, record: Record) -> Json:
+def keep_record(marks: TabMetadata, record: FormattingRecord) -> Json:
     """Write the record of a tab."""
     identity = id_of(marks.sheet, RECORD)
     if marks.record is None:
@@ -171,7 +171,7 @@ def keep_record(marks: Marks, record: Record) -> Json:
     return {"updateDeveloperMetadata": {"dataFilters": [_lookup(identity)], **change}}
 
 
-def forget_record(marks: Marks) -> Json:
+def forget_record(marks: TabMetadata) -> Json:
     """Take the record of a tab away."""
     return {"deleteDeveloperMetadata": {"dataFilter": _lookup(id_of(marks.sheet, RECORD))}}
 
@@ -186,14 +186,14 @@ def unanchor(sheet: int, role: str) -> Json:
     return {"deleteDeveloperMetadata": {"dataFilter": _lookup(id_of(sheet, ANCHORED.format(role)))}}
 
 
-def born(sheet: int, header: str, column: int) -> tuple[Json, Json]:
+def mark_created(sheet: int, header: str, column: int) -> tuple[Json, Json]:
     """Mark a column as made by us, in the step that makes it. The mark goes with the column, also to its end."""
-    identity = id_of(sheet, BORN.format(plain(header)))
+    identity = id_of(sheet, CREATED.format(plain(header)))
     before = {"deleteDeveloperMetadata": {"dataFilter": _lookup(identity)}}  # of a column that people have renamed
     return before, _create(identity, plain(header), _place(sheet, column))
 
 
-def guard(sheet: int, role: str, column: int) -> tuple[Json, Json]:
+def assert_column_at(sheet: int, role: str, column: int) -> tuple[Json, Json]:
     """Two requests that change nothing where the column stands, and fail, with all of their batch, where it does not.
 
     The first takes the mark away if it is there; the second puts it there, and is refused while it is elsewhere.

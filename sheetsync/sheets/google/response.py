@@ -10,7 +10,7 @@ from typing import Any, TypeAlias
 
 from sheetsync.rows.header import column_letter
 from sheetsync.rows.table import Table, Value, text
-from sheetsync.sheets.google.spreadsheet import understood
+from sheetsync.sheets.google.spreadsheet import parsing
 
 ROWS_A_READ = 40_000  # of one answer: some 28 MB with four columns of a team's, a twelfth of it as packed
 ROWS = "sheetsync_rows_"  # how the names of columns of rows begin
@@ -28,7 +28,7 @@ ADDRESS = re.compile(r"=\s*(IMAGE|HYPERLINK)\s*\(", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
-class Bound:
+class NamedColumn:
     """A named range of ours over one column, counted from 0, of a tab. It moves with its column."""
 
     id: str
@@ -65,11 +65,11 @@ class Grid:
 
 
 @dataclass(frozen=True, slots=True)
-class View:
+class SpreadsheetState:
     """One reading of a spreadsheet."""
 
     grids: Mapping[int, Grid] = field(default_factory=dict)
-    bound: tuple[Bound, ...] = ()
+    named_columns: tuple[NamedColumn, ...] = ()
 
     def titled(self, title: str) -> Grid | None:
         """The tab of this title; no two differ in case alone."""
@@ -77,12 +77,14 @@ class View:
 
     def synced(self) -> list[Grid]:
         """The tabs with columns of ours that are those of rows."""
-        named = {each.sheet for each in self.bound if each.name.startswith(ROWS)}
+        named = {each.sheet for each in self.named_columns if each.name.startswith(ROWS)}
         return [grid for grid in self.grids.values() if grid.sheet in named]
 
     def ours(self, sheet: int) -> frozenset[int]:
         """The columns of a tab of rows that bear a name of ours."""
-        return frozenset(each.column for each in self.bound if each.sheet == sheet and each.name.startswith(ROWS))
+        return frozenset(
+            each.column for each in self.named_columns if each.sheet == sheet and each.name.startswith(ROWS)
+        )
 
     def table(self, sheet: int | None) -> Table:
         """The cells of a tab; none where it was not read."""
@@ -91,25 +93,27 @@ class View:
 
     def name_of(self, sheet: int, column: int) -> str | None:
         """The name that a column goes by, wherever it moves."""
-        return next((each.name for each in self.bound if (each.sheet, each.column) == (sheet, column)), None)
+        return next((each.name for each in self.named_columns if (each.sheet, each.column) == (sheet, column)), None)
 
 
 @dataclass(frozen=True, slots=True)
-class Wrote:
+class PendingWrite:
     """What was written to a column by its name: the header seen above it, and row -> value."""
 
     header: str
     cells: Mapping[int, Value]
 
 
-def strays(view: View, wrote: Mapping[str, Wrote]) -> Iterator[tuple[str, dict[int, Value]]]:
+def misplaced_writes(
+    view: SpreadsheetState, wrote: Mapping[str, PendingWrite]
+) -> Iterator[tuple[str, dict[int, Value]]]:
     """What empties the cells that were written by a name whose column stands elsewhere by now, name by name.
 
     A column that people renamed where it stands keeps them: it was ours a moment ago. Only what stands in the very row
     where it was written is taken for ours: after a sort it stays, for a cell of people may look like it.
     """
-    for each in view.bound:
-        said, table = wrote.get(each.name, Wrote("", {})), view.table(each.sheet)
+    for each in view.named_columns:
+        said, table = wrote.get(each.name, PendingWrite("", {})), view.table(each.sheet)
         now = table.cell(1, each.column)
         if now != said.header and (not now or said.header in table.header):
             ours = {row: text(value) for row, value in said.cells.items()}
@@ -125,19 +129,19 @@ def ranges(rows: Grid | None, scores: Grid | None, most: int = ROWS_A_READ) -> l
     return [first, *([part] for parts in asked for part in parts[1:])]
 
 
-def outgrown(asked: Iterable[Grid | None], view: View, most: int = ROWS_A_READ) -> bool:
+def outgrown(asked: Iterable[Grid | None], view: SpreadsheetState, most: int = ROWS_A_READ) -> bool:
     """Whether a tab that was read in parts has columns by now that were not asked for."""
     parted = [grid for grid in asked if grid and grid.rows > most and grid.sheet in view.grids]
     return any(view.grids[grid.sheet].columns > grid.columns for grid in parted)
 
 
-def quoted(title: str) -> str:
+def quote_title(title: str) -> str:
     """The title of a tab as a range begins with it."""
     return "'" + title.replace("'", "''") + "'"
 
 
 def _parts(grid: Grid, most: int) -> list[str]:
-    title = quoted(grid.title)
+    title = quote_title(grid.title)
     if grid.rows <= most:
         return [title]
     last = column_letter(max(grid.columns, 1) - 1)
@@ -146,28 +150,30 @@ def _parts(grid: Grid, most: int) -> list[str]:
     return [f"{title}!A{start}:{last}{end}" for start, end in zip(starts, ends, strict=True)]
 
 
-@understood()
-def parse(answers: Iterable[Mapping[str, Any]]) -> View:
+@parsing()
+def parse_response(answers: Iterable[Mapping[str, Any]]) -> SpreadsheetState:
     """A view of one or several answers of spreadsheets.get that are parts of one reading; none is kept for the next."""
-    bound: tuple[Bound, ...] = ()
+    bound: tuple[NamedColumn, ...] = ()
     properties: dict[int, Mapping[str, Any]] = {}
     rows: dict[int, Rows] = defaultdict(dict)
     for answer in answers:
-        bound = tuple(_bound(answer.get("namedRanges", ())))
+        bound = tuple(_named_columns(answer.get("namedRanges", ())))
         for sheet in filter(_is_grid, answer.get("sheets", ())):
             identity = sheet["properties"].get("sheetId", 0)
             properties[identity] = sheet["properties"]
             rows[identity] |= _rows(sheet, {each.column for each in bound if each.sheet == identity})
-    return View({identity: _grid(identity, properties[identity], rows[identity]) for identity in properties}, bound)
+    return SpreadsheetState(
+        {identity: _grid(identity, properties[identity], rows[identity]) for identity in properties}, bound
+    )
 
 
-def _bound(found: Iterable[Mapping[str, Any]]) -> Iterable[Bound]:
+def _named_columns(found: Iterable[Mapping[str, Any]]) -> Iterable[NamedColumn]:
     for each in found:
         where = each.get("range", {})
         whole = "startRowIndex" not in where and "endRowIndex" not in where
         first, end = where.get("startColumnIndex", 0), where.get("endColumnIndex", -1)
         if each["name"].startswith("sheetsync_") and whole and end == first + 1:
-            yield Bound(each["namedRangeId"], each["name"], where.get("sheetId", 0), first)
+            yield NamedColumn(each["namedRangeId"], each["name"], where.get("sheetId", 0), first)
 
 
 def _is_grid(sheet: Mapping[str, Any]) -> bool:

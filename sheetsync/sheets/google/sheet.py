@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
-from sheetsync.common.text import shown
+from sheetsync.common.text import shorten
 from sheetsync.errors import SheetChanged, SheetError
 from sheetsync.rows.table import Book, Calls, CellUpdate, Change, Tab, Value
 from sheetsync.sheets.google.client import Client
-from sheetsync.sheets.google.grid_requests import BYTES, Additions, column_data, in_requests
+from sheetsync.sheets.google.grid_requests import BYTES, GridGrowth, column_data, in_requests
 from sheetsync.sheets.google.metadata import id_of
 from sheetsync.sheets.google.response import (
     CELLS,
@@ -21,12 +21,12 @@ from sheetsync.sheets.google.response import (
     SCORES_TAB,
     TABS,
     Grid,
-    View,
-    Wrote,
+    PendingWrite,
+    SpreadsheetState,
+    misplaced_writes,
     outgrown,
-    parse,
+    parse_response,
     ranges,
-    strays,
 )
 from sheetsync.sheets.google.spreadsheet import Spreadsheet
 
@@ -50,10 +50,10 @@ class GoogleSheet:
         self._identity = spreadsheet if gid is None else f"{spreadsheet}#gid={gid}"
         self._gid, self._scores = gid, scores
         self._rows_a_read, self._bytes_a_write = rows_a_read, bytes_a_write
-        self._view = View()
+        self._view = SpreadsheetState()
         self._known = False  # whether the view has all tabs
         self._anchored = True  # whether the last addition found the columns of scores at their anchors
-        self._wrote: dict[str, Wrote] = {}  # by the name of the column, until a reading shows it there
+        self._wrote: dict[str, PendingWrite] = {}  # by the name of the column, until a reading shows it there
 
     @property
     def name(self) -> str:
@@ -74,12 +74,12 @@ class GoogleSheet:
         """Both tabs as they are now; see `Sheet.read`. One call, and one more where the tabs are not known yet."""
         for again in range(TRIES):
             if again or not self._known:
-                self._view = parse([self.spreadsheet.get(fields=TABS)])
+                self._view = parse_response([self.spreadsheet.get(fields=TABS)])
                 self._known = True
             rows, scores = self._grid("rows"), self._grid("scores")
             try:
                 parts = ranges(rows, scores, self._rows_a_read)
-                view = parse(self.spreadsheet.get(fields=CELLS, ranges=each) for each in parts)
+                view = parse_response(self.spreadsheet.get(fields=CELLS, ranges=each) for each in parts)
             except SheetChanged:  # a tab was renamed or became smaller since it was seen
                 continue
             if rows and rows.sheet in view.grids and not outgrown((rows, scores), view, self._rows_a_read):
@@ -94,7 +94,7 @@ class GoogleSheet:
 
         Raises `SheetChanged` when a column is gone, or the answer to an addition is lost.
         """
-        growing = Additions(self._view, self.grids(), {"rows": "", "scores": self._scores}, self._anchored)
+        growing = GridGrowth(self._view, self.grids(), {"rows": "", "scores": self._scores}, self._anchored)
         updates: dict[tuple[Tab, int], dict[int, Value]] = defaultdict(dict)
         for change in changes:
             if isinstance(change, CellUpdate):
@@ -107,10 +107,10 @@ class GoogleSheet:
             self._add(growing)
         if bound:
             self._check_bound(book, {each: names[each] for each in bound})
-        self._wrote |= {names[each]: Wrote(growing.header(*each), cells) for each, cells in updates.items()}
+        self._wrote |= {names[each]: PendingWrite(growing.header(*each), cells) for each, cells in updates.items()}
         self._set((names[each], cells) for each, cells in updates.items())
 
-    def _add(self, growing: Additions) -> None:
+    def _add(self, growing: GridGrowth) -> None:
         short = all(grid.rows <= self._rows_a_read for grid in growing.grids.values())
         self._known = short and set(growing.grids) == set(self.grids())  # also where the answer is lost
         self._anchored = False
@@ -123,7 +123,7 @@ class GoogleSheet:
         Tells whether there was any. What people put there in that very moment is lost, for Google cannot be told to
         write under a condition.
         """
-        found = dict(strays(self._view, self._wrote))
+        found = dict(misplaced_writes(self._view, self._wrote))
         self._wrote = {name: self._wrote[name] for name in found}
         self._set(found.items())
         return bool(found)
@@ -142,7 +142,7 @@ class GoogleSheet:
             return self._scores_grid()
         grid = self._view.grids.get(self._gid) if self._gid is not None else None
         if grid is None:
-            titles = ", ".join(shown(grid.title, 80) for grid in self._view.grids.values())
+            titles = ", ".join(shorten(grid.title, 80) for grid in self._view.grids.values())
             raise SheetError(f"{self.name} has no tab with gid={self._gid} (its tabs: {titles}): look at its address")
         return grid
 
@@ -150,7 +150,7 @@ class GoogleSheet:
         """The tab of an address that names none: the one that was synced before, or the first."""
         synced = self._view.synced()
         if len(synced) > 1:
-            titles = ", ".join(shown(grid.title, 80) for grid in synced)
+            titles = ", ".join(shorten(grid.title, 80) for grid in synced)
             raise SheetError(
                 f"several tabs of {self.name} hold sheetsync's columns ({titles}): open the tab of this project, and "
                 "copy its whole address, with gid=…, to sheetsync.toml"
@@ -164,7 +164,7 @@ class GoogleSheet:
             return None if self._gid is None else self._view.grids.get(id_of(self._gid, SCORES_TAB))
         if found.sheet == self._gid:
             raise SheetError(
-                f"the tab {shown(found.title, 80)} of {self.name} holds the rows, and cannot hold scores as well: "
+                f"the tab {shorten(found.title, 80)} of {self.name} holds the rows, and cannot hold scores as well: "
                 'name another one in sheetsync.toml: [google] scores = "…"'
             )
         return found
@@ -183,7 +183,7 @@ class GoogleSheet:
             raise SheetChanged(f"a column of {self.name} is gone: read it again")
         return name
 
-    def _bind(self, growing: Additions, columns: Collection[tuple[Tab, int]]) -> list[tuple[Tab, int]]:
+    def _bind(self, growing: GridGrowth, columns: Collection[tuple[Tab, int]]) -> list[tuple[Tab, int]]:
         """Name the columns that stand there without a name; gives them."""
         missing = [
             (tab, column)
@@ -208,6 +208,6 @@ class GoogleSheet:
                 raise SheetChanged(f"the columns of {self.name} moved just now: read it again")
 
     def _unbind(self, names: Collection[str]) -> None:
-        ids = [each.id for each in self._view.bound if each.name in names]
+        ids = [each.id for each in self._view.named_columns if each.name in names]
         requests = [{"deleteNamedRange": {"namedRangeId": each}} for each in ids]
         self.spreadsheet.batch(requests)

@@ -11,13 +11,13 @@ from gspread.exceptions import APIError
 from sheetsync.common.types import Json
 from sheetsync.errors import SheetChanged, SheetError
 from sheetsync.rows.header import column_letter
-from sheetsync.sheets.google.client import Client, first_words
+from sheetsync.sheets.google.client import Client, shorten_reply
 
 URL = "https://sheets.googleapis.com/v4/spreadsheets/"
 
 
 @contextmanager
-def understood() -> Iterator[None]:
+def parsing() -> Iterator[None]:
     """Around whatever takes an answer apart: raises `SheetError` where the answer is not built as Google's are."""
     try:
         yield
@@ -28,7 +28,7 @@ def understood() -> Iterator[None]:
         ) from error
 
 
-def cells_of(where: Json) -> str:
+def a1_range(where: Json) -> str:
     """A range as people write it, such as B2:C or 1:1; "" for a whole tab."""
     bounds = ("startColumnIndex", "startRowIndex", "endColumnIndex", "endRowIndex")
     left, top, right, bottom = (where.get(each) for each in bounds)
@@ -68,12 +68,12 @@ class Spreadsheet:
 
     def _call(self, method: str, path: str, body: Json | None = None, params: Json | None = None) -> Json:
         try:
-            return self.client.ask(method, URL + self.id + path, params=params, body=body)
+            return self.client.call(method, URL + self.id + path, params=params, body=body)
         except APIError as error:
-            raise self._sorry(error) from error
+            raise self._explain(error) from error
 
-    def _sorry(self, error: APIError) -> SheetError:
-        status, words = error.response.status_code, first_words(error.error.get("message"), 300)
+    def _explain(self, error: APIError) -> SheetError:
+        status, words = error.response.status_code, shorten_reply(error.error.get("message"), 300)
         if status == 400 and "not supported for this document" in words:
             return SheetError(f"{self.name} is a file of another program: open it there, File > Save as Google Sheets")
         if status == 400 and "protected cell" in words:

@@ -7,9 +7,9 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from sheetsync.common.types import Json
 from sheetsync.rows.header import column_letter
-from sheetsync.sheets.google.formatting.styles import COLOURED, GRADIENT, LOOKS, NOTES, PREVIEW, Look
+from sheetsync.sheets.google.formatting.styles import COLOURED, GRADIENT, LOOKS, NOTES, PREVIEW, FilterView
 from sheetsync.sheets.google.grid_requests import LEFT, cleared
-from sheetsync.sheets.google.metadata import HINT, Marks, Offer, born, guard, id_of
+from sheetsync.sheets.google.metadata import HINT, DropdownOwner, TabMetadata, assert_column_at, id_of, mark_created
 
 MOST_CHOICES = 500  # of a drop-down
 COUNT = re.compile(r"0|[1-9][0-9]{0,14}")
@@ -20,7 +20,7 @@ TYPED = re.compile(  # what a spreadsheet may take for a number, a date, a time 
 )
 
 
-def dress(marks: Marks, places: Mapping[str, int], labels: Sequence[str]) -> list[Json]:
+def missing_requests(marks: TabMetadata, places: Mapping[str, int], labels: Sequence[str]) -> list[Json]:
     """Requests for whatever is missing; [] when nothing is. `places` are the columns by role, all of them anchored.
 
     A tab of one row has no room for what goes below the header.
@@ -29,42 +29,48 @@ def dress(marks: Marks, places: Mapping[str, int], labels: Sequence[str]) -> lis
     requests = [
         *_freeze(marks),
         *(note(marks.sheet, place, NOTES[role]) for role, place in ours.items() if not marks.notes.get(place)),
-        *(_protection(marks.sheet, role, place) for role, place in ours.items() if not protected(marks, role)),
+        *(_protection(marks.sheet, role, place) for role, place in ours.items() if not has_protection(marks, role)),
         *(_below(marks, places, ours, labels) if marks.rows > 1 else ()),
     ]
-    return guarded(marks.sheet, places, requests)
+    return only_if_in_place(marks.sheet, places, requests)
 
 
-def _below(marks: Marks, places: Mapping[str, int], ours: Mapping[str, int], labels: Sequence[str]) -> Iterator[Json]:
+def _below(
+    marks: TabMetadata, places: Mapping[str, int], ours: Mapping[str, int], labels: Sequence[str]
+) -> Iterator[Json]:
     """Requests for what is missing below the header."""
     for role in COLOURED:
-        if role in ours and not coloured(marks, ours[role]):
-            yield _colours(marks.sheet, ours[role])
+        if role in ours and not has_color_scale(marks, ours[role]):
+            yield _color_scale(marks.sheet, ours[role])
     for look in LOOKS:
         yield from _view(marks, look, places)
-    if any(marks.runs("none")):
-        yield from offer(marks, places["label"], labels, "none", "ours")
+    if any(marks.dropdown_runs("none")):
+        yield from dropdown(marks, places["label"], labels, "none", "ours")
 
 
-def guarded(sheet: int, places: Mapping[str, int], requests: Sequence[Json]) -> list[Json]:
+def only_if_in_place(sheet: int, places: Mapping[str, int], requests: Sequence[Json]) -> list[Json]:
     """Requests that are all refused when one of these columns has moved."""
-    return [*(each for role, at in places.items() for each in guard(sheet, role, at)), *requests] if requests else []
+    return (
+        [*(each for role, at in places.items() for each in assert_column_at(sheet, role, at)), *requests]
+        if requests
+        else []
+    )
 
 
-def offer(marks: Marks, column: int, labels: Sequence[str], *where: Offer) -> list[Json]:
+def dropdown(marks: TabMetadata, column: int, labels: Sequence[str], *where: DropdownOwner) -> list[Json]:
     """A drop-down of labels, where people may type others too, for rows as in `Marks.runs`.
 
     Without labels, and with more of them than it holds, ours is taken away.
     """
-    values = [{"userEnteredValue": label} for label in choices(labels)]
+    values = [{"userEnteredValue": label} for label in pickable_labels(labels)]
     if not values:
-        return [validation(marks.sheet, column, run, None) for run in marks.runs("ours")]
+        return [validation(marks.sheet, column, run, None) for run in marks.dropdown_runs("ours")]
     condition = {"type": "ONE_OF_LIST", "values": values}
     rule = {"condition": condition, "inputMessage": HINT, "strict": False, "showCustomUi": True}
-    return [validation(marks.sheet, column, run, rule) for run in marks.runs(*where)]
+    return [validation(marks.sheet, column, run, rule) for run in marks.dropdown_runs(*where)]
 
 
-def choices(labels: Sequence[str]) -> list[str]:
+def pickable_labels(labels: Sequence[str]) -> list[str]:
     """The labels that stay what they are when they are picked: a drop-down types them, and 007 would become 7.
 
     None at all where they are more than it holds.
@@ -77,12 +83,12 @@ def choices(labels: Sequence[str]) -> list[str]:
     return kept if len(kept) <= MOST_CHOICES else []
 
 
-def _freeze(marks: Marks) -> Iterator[Json]:
+def _freeze(marks: TabMetadata) -> Iterator[Json]:
     if not marks.frozen and marks.rows > 1:
-        yield frozen(marks.sheet, 1)
+        yield freeze_rows(marks.sheet, 1)
 
 
-def frozen(sheet: int, rows: int) -> Json:
+def freeze_rows(sheet: int, rows: int) -> Json:
     """Keep so many rows in sight."""
     properties = {"sheetId": sheet, "gridProperties": {"frozenRowCount": rows}}
     return {"updateSheetProperties": {"properties": properties, "fields": "gridProperties.frozenRowCount"}}
@@ -94,7 +100,7 @@ def note(sheet: int, column: int, words: str) -> Json:
     return {"updateCells": {"rows": [{"values": [{"note": words}]}], "fields": "note", "start": start}}
 
 
-def protected(marks: Marks, role: str) -> bool:
+def has_protection(marks: TabMetadata, role: str) -> bool:
     """Whether there is a warning of ours before edits of a column."""
     return id_of(marks.sheet, role) in marks.protected
 
@@ -105,7 +111,7 @@ def _protection(sheet: int, role: str, column: int) -> Json:
     return {"addProtectedRange": {"protectedRange": {**protected, "range": _range(sheet, column)}}}
 
 
-def coloured(marks: Marks, column: int) -> bool:
+def has_color_scale(marks: TabMetadata, column: int) -> bool:
     """Whether a column has a colour scale, of ours or another."""
     return any("gradientRule" in rule and covers(rule, column) for rule in marks.rules)
 
@@ -116,11 +122,11 @@ def covers(rule: Json, column: int) -> bool:
     return any(start <= column < end for start, end in spans)
 
 
-def _colours(sheet: int, column: int) -> Json:
+def _color_scale(sheet: int, column: int) -> Json:
     return {"addConditionalFormatRule": {"rule": {"ranges": [_range(sheet, column, 1)], "gradientRule": GRADIENT}}}
 
 
-def _view(marks: Marks, look: Look, places: Mapping[str, int]) -> Iterator[Json]:
+def _view(marks: TabMetadata, look: FilterView, places: Mapping[str, int]) -> Iterator[Json]:
     """A view that is missing, or one that new rows and columns have outgrown."""
     if not look.needs <= set(places):
         return
@@ -139,7 +145,7 @@ def _view(marks: Marks, look: Look, places: Mapping[str, int]) -> Iterator[Json]
         yield {"updateFilterView": {"filter": view, "fields": "range"}}
 
 
-def _order(look: Look, places: Mapping[str, int]) -> Json:
+def _order(look: FilterView, places: Mapping[str, int]) -> Json:
     if not look.sort:
         return {}
     order = "DESCENDING" if look.descending else "ASCENDING"
@@ -158,7 +164,7 @@ def _range(sheet: int, column: int, first: int = 0) -> Json:
     return {"sheetId": sheet, **rows, "startColumnIndex": column, "endColumnIndex": column + 1}
 
 
-def preview(marks: Marks, places: Mapping[str, int], width: int) -> list[Json]:
+def preview(marks: TabMetadata, places: Mapping[str, int], width: int) -> list[Json]:
     """A new column right of everything that shows the image of each row, by one formula in its header.
 
     One formula for all rows: new rows have their picture at once, and sorting moves nothing. Semicolons separate
@@ -174,6 +180,6 @@ def preview(marks: Marks, places: Mapping[str, int], width: int) -> list[Json]:
         {"insertDimension": {"range": where, "inheritFromBefore": width > 0}},
         cleared(marks.sheet, "Column", width, 1, LEFT),
         {"updateCells": {"rows": cells, "fields": "userEnteredValue", "start": start}},
-        *born(marks.sheet, PREVIEW, width),
+        *mark_created(marks.sheet, PREVIEW, width),
     ]
-    return guarded(marks.sheet, places, requests)
+    return only_if_in_place(marks.sheet, places, requests)

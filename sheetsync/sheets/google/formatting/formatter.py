@@ -11,31 +11,37 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from sheetsync.common.atomic import write_text
-from sheetsync.common.text import shown
+from sheetsync.common.atomic import write_atomic
+from sheetsync.common.text import shorten
 from sheetsync.common.types import Json
 from sheetsync.errors import SheetChanged, SheetError
-from sheetsync.rows.header import Columns, column_letter, layout
+from sheetsync.rows.header import ColumnHeaders, column_letter, find_columns
 from sheetsync.rows.schema import SCORE_COLUMNS
 from sheetsync.rows.table import AddColumns, Book, Change, Table
-from sheetsync.sheets.google.formatting.add import choices, dress, guarded, offer, preview
-from sheetsync.sheets.google.formatting.remove import is_ours, listing, made, undress
+from sheetsync.sheets.google.formatting.add import (
+    dropdown,
+    missing_requests,
+    only_if_in_place,
+    pickable_labels,
+    preview,
+)
+from sheetsync.sheets.google.formatting.remove import created_columns, describe_ours, is_ours, removal_requests
 from sheetsync.sheets.google.formatting.styles import NOTES, PREVIEW
 from sheetsync.sheets.google.metadata import (
     FIELDS,
     NOTED,
-    Marks,
-    Offer,
-    Record,
+    DropdownOwner,
+    FormattingRecord,
+    TabMetadata,
     anchor,
     id_of,
     keep_record,
-    notes,
-    parse,
+    parse_metadata,
+    parse_notes,
     plain,
     unanchor,
 )
-from sheetsync.sheets.google.response import SCORES_TAB, Grid, quoted
+from sheetsync.sheets.google.response import SCORES_TAB, Grid, quote_title
 from sheetsync.sheets.google.sheet import GoogleSheet
 
 T = TypeVar("T")
@@ -43,58 +49,58 @@ TRIES = 12
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class FormattedSheet:
     """The sheet at one moment: its cells, its marks, and its columns by role."""
 
     book: Book
-    marks: Marks
+    marks: TabMetadata
     places: Mapping[str, int]
 
 
 @dataclass(frozen=True, slots=True)
-class Leaving:
+class Removable:
     """What undressing takes away whole: columns by role, and the tab of scores."""
 
     columns: tuple[str, ...]
     tab: Grid | None
 
 
-class Dresser:
+class Formatter:
     """Works on the tab of rows of a sheet, whose columns are called as `columns` says.
 
     `memory` is a file with the labels that were offered last; where it is missing, nothing was dressed from here.
     """
 
-    def __init__(self, sheet: GoogleSheet, columns: Columns, memory: Path):
+    def __init__(self, sheet: GoogleSheet, columns: ColumnHeaders, memory: Path):
         self._sheet, self._columns, self._memory = sheet, columns, memory
 
-    def dress(self, labels: Sequence[str], *, with_preview: bool = False) -> list[str]:
+    def add(self, labels: Sequence[str], *, with_preview: bool = False) -> list[str]:
         """Add what is missing; gives what of the sheet is ours now. Raises `SheetError`."""
 
         def step() -> list[str] | None:
-            seen = self._look()
+            seen = self._read()
             wanted = self._record(seen, labels, with_preview=with_preview)
             if wanted != seen.marks.record:
                 self._send([keep_record(seen.marks, wanted)])
             elif missing := self._missing(seen):
                 self._sheet.write(seen.book, missing)
-            elif requests := self._anchors(seen.marks, seen.places) or self._dressing(seen, labels, with_preview):
+            elif requests := self._anchors(seen.marks, seen.places) or self._additions(seen, labels, with_preview):
                 self._send(requests)
             else:
-                return self._listing(seen, made(seen.marks, seen.places), self._our_scores(seen))
+                return self._listing(seen, created_columns(seen.marks, seen.places), self._our_scores(seen))
             return None
 
         said = self._until_done(step)
         if self._remembered() != [*labels]:
-            self._offer(labels)
+            self._set_dropdown(labels)
         return said
 
-    def keep_up(self, labels: Sequence[str]) -> None:
+    def update_dropdown(self, labels: Sequence[str]) -> None:
         """Bring the drop-down of a dressed sheet, read before, up to date; no call when it is. Raises `SheetError`."""
         if self._remembered() not in (None, [*labels]):
-            self._offer(labels)
+            self._set_dropdown(labels)
 
-    def _offer(self, labels: Sequence[str]) -> None:
+    def _set_dropdown(self, labels: Sequence[str]) -> None:
         """Offer these labels, unless people have taken the drop-down away."""
 
         def step() -> bool | None:
@@ -105,81 +111,81 @@ class Dresser:
             if requests := self._anchors(marks, column):
                 self._send(requests)
                 return None
-            fresh: tuple[Offer, ...] = () if record.dropdown else ("none",)  # later, who has none took it away
-            requests = offer(marks, column["label"], labels, "ours", *fresh)
+            fresh: tuple[DropdownOwner, ...] = () if record.dropdown else ("none",)  # later, who has none took it away
+            requests = dropdown(marks, column["label"], labels, "ours", *fresh)
             if requests:
-                record |= Record(dropdown=True)
-                self._send(guarded(marks.sheet, column, [*requests, keep_record(marks, record)]))
+                record |= FormattingRecord(dropdown=True)
+                self._send(only_if_in_place(marks.sheet, column, [*requests, keep_record(marks, record)]))
             return True
 
         self._until_done(step)
-        write_text(self._memory, "".join(f"{label}\n" for label in labels))
+        write_atomic(self._memory, "".join(f"{label}\n" for label in labels))
 
     def _remembered(self) -> list[str] | None:
         return self._memory.read_text(encoding="utf-8").splitlines() if self._memory.exists() else None
 
-    def undress(self) -> list[str]:
+    def remove(self) -> list[str]:
         """Take away what is ours; gives what that was, and what stays. Raises `SheetError`."""
         said: list[str] = []
 
         def step() -> list[str] | None:
-            seen = self._look()
+            seen = self._read()
             if seen.marks.record is None:
                 self._memory.unlink(missing_ok=True)
                 return said
             if anchors := self._anchors(seen.marks, seen.places):
                 self._send(anchors)
                 return None
-            leaving = self._leaving(seen)
-            said[:] = self._parting(seen, leaving)
+            leaving = self._removable(seen)
+            said[:] = self._removals(seen, leaving)
             tab = leaving.tab.sheet if leaving.tab else None
-            self._send(undress(seen.marks, seen.places, leaving.columns, tab))
+            self._send(removal_requests(seen.marks, seen.places, leaving.columns, tab))
             return None
 
         return self._until_done(step)
 
     # --- looking ----------------------------------------------------------------------------------
 
-    def _look(self) -> Seen:
+    def _read(self) -> FormattedSheet:
         book = self._sheet.read()
-        return Seen(book, *self._marks())
+        return FormattedSheet(book, *self._marks())
 
-    def _marks(self) -> tuple[Marks, dict[str, int]]:
+    def _marks(self) -> tuple[TabMetadata, dict[str, int]]:
         """The marks and columns of the tab as it was read last, by one call."""
         grid = self._sheet.grids()["rows"]
-        label = layout(grid.table, self._columns).label
-        title, letters = quoted(grid.title), column_letter(label)
+        label = find_columns(grid.table, self._columns).label
+        title, letters = quote_title(grid.title), column_letter(label)
         ranges = [f"{title}!1:1", f"{title}!{letters}:{letters}"]
-        marks = parse(self._sheet.spreadsheet.get(fields=FIELDS, ranges=ranges))
+        marks = parse_metadata(self._sheet.spreadsheet.get(fields=FIELDS, ranges=ranges))
         places = self._places(marks.header)
         if places["label"] != label:
             raise SheetChanged(f"the columns of {self._sheet.name} moved just now: read it again")
         return marks, places
 
     def _places(self, header: tuple[str, ...]) -> dict[str, int]:
-        where = layout(Table(header), self._columns)
+        where = find_columns(Table(header), self._columns)
         names = [name.strip().casefold() for name in header]
         preview_at = {PREVIEW: names.index(PREVIEW)} if PREVIEW in names else {}
         return {"image": where.image, "label": where.label, **where.machine, **preview_at}
 
-    def _record(self, seen: Seen, labels: Sequence[str], *, with_preview: bool) -> Record:
+    def _record(self, seen: FormattedSheet, labels: Sequence[str], *, with_preview: bool) -> FormattingRecord:
         """What there was of ours, and what will be made."""
         headers = {**self._columns.machine, **({PREVIEW: PREVIEW} if with_preview else {})}
-        coming = Record(
+        coming = FormattingRecord(
             tuple(plain(header) for role, header in headers.items() if role not in seen.places),
             scores="scores" not in self._sheet.grids(),
             frozen=not seen.marks.frozen and seen.marks.rows > 1,
-            dropdown=bool(choices(labels)) and any(seen.marks.runs("none")),
+            dropdown=bool(pickable_labels(labels)) and any(seen.marks.dropdown_runs("none")),
         )
-        return (seen.marks.record or Record()) | coming
+        return (seen.marks.record or FormattingRecord()) | coming
 
-    def _missing(self, seen: Seen) -> list[Change]:
+    def _missing(self, seen: FormattedSheet) -> list[Change]:
         rows = tuple(header for role, header in self._columns.machine.items() if role not in seen.places)
         scores = () if "scores" in self._sheet.grids() else SCORE_COLUMNS
         found = (AddColumns("rows", rows), AddColumns("scores", scores))
         return [change for change in found if change.names]
 
-    def _anchors(self, marks: Marks, places: Mapping[str, int]) -> list[Json]:
+    def _anchors(self, marks: TabMetadata, places: Mapping[str, int]) -> list[Json]:
         """What brings the anchor of every column to where the column is. Of no consequence where it is wrong."""
         requests = []
         for role, place in places.items():
@@ -189,46 +195,48 @@ class Dresser:
                 requests.append(anchor(marks.sheet, role, place))
         return requests
 
-    def _dressing(self, seen: Seen, labels: Sequence[str], with_preview: bool) -> list[Json]:
+    def _additions(self, seen: FormattedSheet, labels: Sequence[str], with_preview: bool) -> list[Json]:
         if with_preview and PREVIEW not in seen.places:
             return preview(seen.marks, seen.places, self._sheet.grids()["rows"].width)
-        return dress(seen.marks, seen.places, labels)
+        return missing_requests(seen.marks, seen.places, labels)
 
     # --- what of it is ours -----------------------------------------------------------------------
 
-    def _listing(self, seen: Seen, columns: Collection[str], tab: Grid | None) -> list[str]:
-        return listing(seen.marks, seen.places, columns) + ([f"the tab {shown(tab.title, 80)}"] if tab else [])
+    def _listing(self, seen: FormattedSheet, columns: Collection[str], tab: Grid | None) -> list[str]:
+        return describe_ours(seen.marks, seen.places, columns) + ([f"the tab {shorten(tab.title, 80)}"] if tab else [])
 
-    def _our_scores(self, seen: Seen) -> Grid | None:
+    def _our_scores(self, seen: FormattedSheet) -> Grid | None:
         """The tab of scores, if we made it."""
         tab = self._sheet.grids().get("scores")
         made_here = seen.marks.record is not None and seen.marks.record.scores
         return tab if tab and made_here and tab.sheet == id_of(seen.marks.sheet, SCORES_TAB) else None
 
-    def _leaving(self, seen: Seen) -> Leaving:
+    def _removable(self, seen: FormattedSheet) -> Removable:
         """What undressing takes away: what we made, where nothing of people's stands in it."""
-        columns, tab = made(seen.marks, seen.places), self._our_scores(seen)
-        title = quoted(self._sheet.grids()["rows"].title)
+        columns, tab = created_columns(seen.marks, seen.places), self._our_scores(seen)
+        title = quote_title(self._sheet.grids()["rows"].title)
         ranges = [f"{title}!{letters}:{letters}" for letters in map(column_letter, columns.values())]
-        ranges += [quoted(tab.title)] if tab else []
-        found = notes(self._sheet.spreadsheet.get(fields=NOTED, ranges=ranges)) if ranges else {}
+        ranges += [quote_title(tab.title)] if tab else []
+        found = parse_notes(self._sheet.spreadsheet.get(fields=NOTED, ranges=ranges)) if ranges else {}
         noted = dict(zip(columns, found.get(seen.marks.sheet, ()), strict=False))
         bare = not seen.book.scores.rows and set(seen.book.scores.header) <= set(SCORE_COLUMNS)
-        return Leaving(
+        return Removable(
             tuple(role for role in columns if not noted.get(role, set()) - {NOTES.get(role)}),
             tab if tab and bare and not any(found.get(tab.sheet, ())) else None,
         )
 
-    def _parting(self, seen: Seen, leaving: Leaving) -> list[str]:
+    def _removals(self, seen: FormattedSheet, leaving: Removable) -> list[str]:
         """What goes, and what of ours stays, in words."""
         gone = {plain(seen.marks.header[seen.places[role]]) for role in leaving.columns}
         there = {plain(name) for name in seen.marks.header}
-        stays = [name for name in (seen.marks.record or Record()).columns if name in there - gone]
+        stays = [name for name in (seen.marks.record or FormattingRecord()).columns if name in there - gone]
         said = [f"removed: {each}" for each in self._listing(seen, leaving.columns, leaving.tab)]
-        said += [f"kept: the column {shown(name, 80)}, for it is people's, or holds notes of theirs" for name in stays]
+        said += [
+            f"kept: the column {shorten(name, 80)}, for it is people's, or holds notes of theirs" for name in stays
+        ]
         tab = self._our_scores(seen)
         kept = tab and not leaving.tab
-        return said + ([f"kept: the tab {shown(tab.title, 80)}, for something stands in it"] if tab and kept else [])
+        return said + ([f"kept: the tab {shorten(tab.title, 80)}, for something stands in it"] if tab and kept else [])
 
     # --- doing ------------------------------------------------------------------------------------
 

@@ -4,30 +4,39 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
 
-from sheetsync.common.text import shown
+from sheetsync.common.text import shorten
 from sheetsync.common.types import Json
-from sheetsync.sheets.google.formatting.add import covers, frozen, guarded, note, protected, validation
+from sheetsync.sheets.google.formatting.add import (
+    covers,
+    freeze_rows,
+    has_protection,
+    note,
+    only_if_in_place,
+    validation,
+)
 from sheetsync.sheets.google.formatting.styles import COLOURED, GRADIENT, LOOKS, NOTES, PREVIEW
-from sheetsync.sheets.google.metadata import Marks, Record, forget_record, id_of, plain, unanchor
+from sheetsync.sheets.google.metadata import FormattingRecord, TabMetadata, forget_record, id_of, plain, unanchor
 
 
-def made(marks: Marks, places: Mapping[str, int]) -> dict[str, int]:
+def created_columns(marks: TabMetadata, places: Mapping[str, int]) -> dict[str, int]:
     """The columns that init made, and that are still what they were: neither renamed nor made anew by people."""
     ours = {role: at for role, at in places.items() if role in NOTES or role == PREVIEW}
-    wanted = (marks.record or Record()).columns
+    wanted = (marks.record or FormattingRecord()).columns
     return {
         role: at
         for role, at in ours.items()
-        if plain(marks.header[at]) in wanted and marks.born(marks.header[at]) == at
+        if plain(marks.header[at]) in wanted and marks.made_column(marks.header[at]) == at
     }
 
 
-def undress(marks: Marks, places: Mapping[str, int], gone: Collection[str], scores: int | None) -> list[Json]:
+def removal_requests(
+    marks: TabMetadata, places: Mapping[str, int], gone: Collection[str], scores: int | None
+) -> list[Json]:
     """Requests that take away what is ours, and nothing else; the columns of the roles `gone` and all in them.
 
     `scores` is the tab to remove, None = none.
     """
-    record = marks.record or Record()
+    record = marks.record or FormattingRecord()
     kept = {role: at for role, at in places.items() if role not in gone}
     leaving = [places[role] for role in gone]
     requests = [
@@ -38,30 +47,30 @@ def undress(marks: Marks, places: Mapping[str, int], gone: Collection[str], scor
             for at in _our_rules(marks, [kept[role] for role in COLOURED if role in kept])
         ),
         *(note(marks.sheet, at, "") for role, at in kept.items() if _our_note(marks, role, at)),
-        *(validation(marks.sheet, places["label"], run, None) for run in marks.runs("ours")),
-        *([frozen(marks.sheet, 0)] if record.frozen and marks.frozen == 1 else []),
+        *(validation(marks.sheet, places["label"], run, None) for run in marks.dropdown_runs("ours")),
+        *([freeze_rows(marks.sheet, 0)] if record.frozen and marks.frozen == 1 else []),
         *(unanchor(marks.sheet, role) for role in places),
         *({"deleteNamedRange": {"namedRangeId": each}} for each in _names(marks, leaving, scores)),
         *(_without_column(marks.sheet, at) for at in sorted(leaving, reverse=True)),
         *([{"deleteSheet": {"sheetId": scores}}] if scores is not None else []),
         *([forget_record(marks)] if marks.record else []),
     ]
-    return guarded(marks.sheet, places, requests)
+    return only_if_in_place(marks.sheet, places, requests)
 
 
-def _our_views(marks: Marks) -> list[int]:
+def _our_views(marks: TabMetadata) -> list[int]:
     return [each for look in LOOKS if (each := id_of(marks.sheet, look.title)) in marks.views]
 
 
-def _our_protections(marks: Marks) -> list[str]:
-    return [role for role in NOTES if protected(marks, role)]
+def _our_protections(marks: TabMetadata) -> list[str]:
+    return [role for role in NOTES if has_protection(marks, role)]
 
 
-def _our_note(marks: Marks, role: str, column: int) -> bool:
+def _our_note(marks: TabMetadata, role: str, column: int) -> bool:
     return role in NOTES and marks.notes.get(column) == NOTES[role]
 
 
-def _our_rules(marks: Marks, columns: Collection[int]) -> list[int]:
+def _our_rules(marks: TabMetadata, columns: Collection[int]) -> list[int]:
     """The numbers of our colour scales on some columns, the last first."""
     found = (at for at, rule in enumerate(marks.rules) if is_ours(rule) and any(covers(rule, c) for c in columns))
     return sorted(found, reverse=True)
@@ -79,7 +88,7 @@ def _same_point(one: Json, other: Json) -> bool:
     return one.get("value") == other["value"] and all(near)
 
 
-def _names(marks: Marks, columns: Collection[int], scores: int | None) -> Iterator[str]:
+def _names(marks: TabMetadata, columns: Collection[int], scores: int | None) -> Iterator[str]:
     """The names by which we write, of columns and of a tab that go."""
     for each in marks.names:
         sheet, column = (each.get("range", {}).get(part, 0) for part in ("sheetId", "startColumnIndex"))
@@ -93,17 +102,17 @@ def _without_column(sheet: int, column: int) -> Json:
     return {"deleteDimension": {"range": where}}
 
 
-def listing(marks: Marks, places: Mapping[str, int], columns: Collection[str]) -> list[str]:
+def describe_ours(marks: TabMetadata, places: Mapping[str, int], columns: Collection[str]) -> list[str]:
     """What of a tab is ours, in words; of the columns these roles."""
-    record = marks.record or Record()
-    called = {role: shown(marks.header[at], 80) for role, at in places.items()}
+    record = marks.record or FormattingRecord()
+    called = {role: shorten(marks.header[at], 80) for role, at in places.items()}
     found = {
         "columns": [called[role] for role in places if role in columns],
         "notes on the headers of": [called[role] for role, at in places.items() if _our_note(marks, role, at)],
         "a warning before edits in": [called.get(role, role) for role in _our_protections(marks)],
         "colour scales on": [called[role] for role in COLOURED if role in places and _our_rules(marks, [places[role]])],
         "filter views": [f"“{look.title}”" for look in LOOKS if id_of(marks.sheet, look.title) in marks.views],
-        "a drop-down of labels in": [called["label"]] if "ours" in marks.offers else [],
+        "a drop-down of labels in": [called["label"]] if "ours" in marks.dropdowns else [],
         "the freezing of the": ["header"] if record.frozen and marks.frozen == 1 else [],
     }
     return [f"{what} {', '.join(names)}" for what, names in found.items() if names]

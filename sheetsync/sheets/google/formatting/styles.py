@@ -26,7 +26,7 @@ _UNSET = {"condition": {"type": "BLANK"}}
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
+class FilterView:
     """A filter view: which rows it shows, by column, and in which order. Sorting in one disturbs nobody."""
 
     title: str
@@ -40,16 +40,16 @@ class Look:
 
 
 LOOKS = (
-    Look("Look here first", {"review_rank": _SET}, "review_rank"),
-    Look("Least confident", {"confidence": _SET}, "confidence"),
-    Look(
+    FilterView("Look here first", {"review_rank": _SET}, "review_rank"),
+    FilterView("Least confident", {"confidence": _SET}, "confidence"),
+    FilterView(
         "Suspected labels",
         {"review": {"condition": {"type": "TEXT_CONTAINS", "values": [{"userEnteredValue": "looks like"}]}}},
         "label_quality",
     ),
-    Look("Unlike their class", {"outlier": _SET}, "outlier", descending=True),
-    Look("New since last run", {"image": _SET, "status": _UNSET}),
-    Look("Errors", {"status": {"hiddenValues": [OK, PROVISIONAL, ""]}}, "status"),
+    FilterView("Unlike their class", {"outlier": _SET}, "outlier", descending=True),
+    FilterView("New since last run", {"image": _SET, "status": _UNSET}),
+    FilterView("Errors", {"status": {"hiddenValues": [OK, PROVISIONAL, ""]}}, "status"),
 )
 
 
