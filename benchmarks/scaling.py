@@ -47,7 +47,7 @@ class Writes(ProcessTrainer):
     def train(self, revision: str, progress: Progress, seed: int = 0) -> RunInfo:  # noqa: ARG002
         """Says of each image what its digest says."""
         started = time.monotonic()
-        folder = self.state / "runs" / f"{revision}-{self.choices()['digest'][:8]}"
+        folder = self.state.runs / f"{revision}-{self.choices()['digest'][:8]}"
         folder.mkdir(parents=True)
         with (folder / "predictions.csv").open("w", encoding="utf-8", newline="") as file:
             table = csv.writer(file)

@@ -18,12 +18,12 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from sheetsync.images.fetch.drive_token import AccountDriveToken
-from sheetsync.sheets.google.address import GOOGLE_SHEET, SIGN_IN_FILE, trusted_endpoint
+from sheetsync.common.state_folder import STATE, StateFolder
+from sheetsync.sheets.google.address import GOOGLE_SHEET, trusted_endpoint
 
 
 def open_pass(project: Project, progress: Progress) -> Pass:
     """A pass over a project, with its real sheet, network and trainer. Raises `SheetsyncError`."""
-    import gc
     import time
 
     from sheetsync.images.fetch.sources import fetcher_for
@@ -31,8 +31,6 @@ def open_pass(project: Project, progress: Progress) -> Pass:
     from sheetsync.sync.environment import Environment
     from sheetsync.sync.pipeline import Pass
 
-    # Values of 100,000 rows and hardly a cycle among them: looking for these after every 700 takes half of a pass.
-    gc.set_threshold(100_000, 50, 100)
     sheet = open_sheet(project.settings.sheet, project.root, **project.settings.google.model_dump())
     google = project.settings.google
     robot, endpoint = drive_access(
@@ -56,7 +54,7 @@ def read_history(project: Project, progress: Progress, *, rescore: bool) -> Hist
     from sheetsync.project.lock import project_lock
 
     with project_lock(project.state):
-        today = Mirror(project.dataset, ImageStore(project.state / "objects")).scan()
+        today = Mirror(project.dataset, ImageStore(project.state.objects)).scan()
         return rescored_history(_trainer(project), project.settings.recipe, today, progress)
 
 
@@ -80,4 +78,4 @@ def drive_access(address: str, base: Path, *, credentials: str, endpoint: str) -
         return None, trusted_endpoint(endpoint)
     from sheetsync.images.fetch.drive_token import AccountDriveToken
 
-    return AccountDriveToken(base / credentials, base / SIGN_IN_FILE), trusted_endpoint(endpoint)
+    return AccountDriveToken(base / credentials, StateFolder(base / STATE).google_token), trusted_endpoint(endpoint)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc as garbage
+import logging
 import os
 import signal
 import sys
@@ -60,7 +62,6 @@ def init(
             show_default=False,
         ),
     ] = "",
-    also: Annotated[str, typer.Option("--sheet", metavar="SHEET", help="The same, as an option.")] = "",
     folder: Folder = Path(),
     preview: Annotated[
         bool, typer.Option("--preview", help="In a Google Sheet: a column that shows the image of each row.")
@@ -78,12 +79,10 @@ def init(
     """
     from sheetsync.project.init import find_project, format_sheet, next_steps, remove_formatting
 
-    if sheet and also and sheet != also:
-        raise typer.BadParameter("give one sheet, as SHEET or with --sheet")
     if undo:
-        lines = remove_formatting(folder, sheet or also)
+        lines = remove_formatting(folder, sheet)
     else:
-        for line in find_project(folder, sheet or also):
+        for line in find_project(folder, sheet):
             typer.echo(line)
         lines = [*format_sheet(folder, preview=preview), next_steps(folder)]
     for line in lines:
@@ -105,12 +104,13 @@ def login(
     On a machine without a browser: sign in on another one, and copy that file.
     """
     from sheetsync.auth.login import sign_in
+    from sheetsync.common.state_folder import STATE, StateFolder
     from sheetsync.project.config import CONFIG, GoogleSettings
-    from sheetsync.sheets.google.address import SIGN_IN_FILE
 
     google = _project(folder).settings.google if (folder / CONFIG).exists() else GoogleSettings()
-    sign_in(folder / google.credentials, folder / SIGN_IN_FILE, _ask_to_open, browser=not no_browser)
-    typer.echo(f"signed in, and kept in {folder / SIGN_IN_FILE}")
+    kept = StateFolder(folder / STATE).google_token
+    sign_in(folder / google.credentials, kept, _ask_to_open, browser=not no_browser)
+    typer.echo(f"signed in, and kept in {kept}")
 
 
 @app.command()
@@ -119,9 +119,9 @@ def plan(folder: Folder = Path()) -> None:
     from rich.console import Console
 
     from sheetsync.api import open_pass
-    from sheetsync.cli.output import show_plan
+    from sheetsync.cli.output import show_preview
 
-    show_plan(Console(soft_wrap=True), *open_pass(_project(folder), lambda *_: None).preview())
+    show_preview(Console(soft_wrap=True), open_pass(_project(folder), lambda *_: None).preview())
 
 
 @app.command()
@@ -156,7 +156,6 @@ def watch(
 
     A pass that fails is logged, and the next one comes as planned.
     """
-    import logging
     from threading import Event
 
     from sheetsync.api import open_pass
@@ -238,6 +237,8 @@ def doctor(
     from sheetsync.cli.output import show_findings
     from sheetsync.doctor.checks import examine, this_machine
 
+    logging.getLogger("sheetsync").setLevel(logging.ERROR)  # warnings on the way are among the findings
+
     well = show_findings(Console(soft_wrap=True), examine(folder, this_machine()), as_json=json)
     _end(0 if well else 1)
 
@@ -277,6 +278,8 @@ def _stop(*_: object) -> NoReturn:
 
 def main() -> None:
     """Run the command line; a `SheetsyncError` is one sentence and exit code 1."""
+    # Values of 100,000 rows hold hardly a cycle: to look for cycles every 700 objects takes half of a pass.
+    garbage.set_threshold(100_000, 50, 100)
     for each in (signal.SIGINT, signal.SIGTERM):
         signal.signal(each, _stop)
     try:

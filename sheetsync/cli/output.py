@@ -12,9 +12,9 @@ from rich.text import Text
 
 from sheetsync.common.finding import Finding
 from sheetsync.common.text import shorten
-from sheetsync.dataset.records import Plan
 from sheetsync.project.gc import Garbage
-from sheetsync.rows.records import Row, Snapshot
+from sheetsync.rows.records import Row
+from sheetsync.sync.pipeline import Preview
 from sheetsync.sync.report import Report
 from sheetsync.sync.summary import URL_SHOWN, issue_lines, problem_lines, score_words, step_words, training_words
 from sheetsync.versions.records import Accuracy, History, Version
@@ -23,20 +23,23 @@ STYLES = {"problem": "bold red", "note": "yellow", "skipped": "dim"}  # of the d
 SHOWN = 12  # lines of a kind before the rest is only counted
 
 
-def show_plan(console: Console, snapshot: Snapshot, plan: Plan, waiting: int, refusal: str) -> None:
-    """Say what a pass would do to the dataset, how many images wait for their next try, or why it would not."""
+def show_preview(console: Console, preview: Preview) -> None:
+    """Print what a pass would do to the dataset, how many images wait for their next try, and why it would stop."""
+    plan = preview.plan
     _show_some(console, [f"delete    {delete.entry.path}" for delete in plan.deletes])
     _show_some(console, [f"move      {move.source.path} -> {move.target.path}" for move in plan.moves])
     rows = sorted((each.row for each in plan.downloads), key=lambda row: row.number)
     _show_some(console, [f"download  {_row_words(row)}" for row in rows])
-    _show_some(console, issue_lines(snapshot.issues))
+    _show_some(console, issue_lines(preview.snapshot.issues))
     counts = (len(plan.downloads), len(plan.moves), len(plan.deletes))
     again = f", {len(plan.refreshes)} to ask whether they changed" if plan.refreshes else ""
     console.print("{} to download, {} to move, {} to delete{}".format(*counts, again), highlight=False)
-    if waiting:
-        console.print(f"{waiting} that failed before wait: `sheetsync sync --retry` asks at once", highlight=False)
-    if refusal:
-        console.print(f"but a sync would stop: {refusal}", highlight=False, markup=False)
+    if preview.waiting:
+        console.print(
+            f"{preview.waiting} that failed before wait: `sheetsync sync --retry` asks at once", highlight=False
+        )
+    if preview.refusal:
+        console.print(f"but a sync would stop: {preview.refusal}", highlight=False, markup=False)
 
 
 def _row_words(row: Row) -> str:

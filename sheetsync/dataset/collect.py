@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Collection, Iterable
 from contextlib import closing
 from dataclasses import dataclass, field, replace
@@ -20,19 +19,32 @@ from sheetsync.rows.records import Snapshot
 
 
 @dataclass(frozen=True, slots=True)
+class UpdateCounts:
+    """Number of images that an update downloaded, took from the store, moved, deleted, asked about, found changed."""
+
+    downloaded: int = 0
+    restored: int = 0
+    moved: int = 0
+    deleted: int = 0
+    asked: int = 0
+    changed: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class DatasetState:
     """What the mirror holds now, what it lacks, and when images changed under their address (seconds since 1970)."""
 
     failures: tuple[Failure, ...]
     manifest: Manifest
     changed_at: dict[str, int] = field(default_factory=dict)
+    counts: UpdateCounts = UpdateCounts()
 
 
 @dataclass(frozen=True, slots=True)
 class Collector:
     """Makes the mirror say what the rows say. `refresh`: seconds after which an address is asked again, None = never.
 
-    `now` gives seconds since 1970; `done` counts what was done.
+    `now` gives seconds since 1970.
     """
 
     mirror: Mirror
@@ -42,7 +54,6 @@ class Collector:
     refresh: float | None
     now: Callable[[], float]
     progress: Progress
-    done: Counter[str]
 
     def plan(self, snapshot: Snapshot, manifest: Manifest) -> Plan:
         """What there is to do."""
@@ -64,11 +75,15 @@ class Collector:
             check_not_emptied(plan, manifest, len(snapshot.rows))
         self.mirror.store.remove_temporary()
         self.mirror.apply(plan)
-        self.done.update(moved=len(plan.moves), deleted=len(plan.deletes))
-        failures = sorted(self._fetch(plan, snapshot, retry), key=lambda failure: failure.key)
-        return DatasetState(tuple(failures), manifest if plan == Plan() else self.mirror.scan(), self._changed())
+        failures, fetched = self._fetch(plan, snapshot, retry)
+        return DatasetState(
+            tuple(sorted(failures, key=lambda failure: failure.key)),
+            manifest if plan == Plan() else self.mirror.scan(),
+            self._changed(),
+            replace(fetched, moved=len(plan.moves), deleted=len(plan.deletes)),
+        )
 
-    def _fetch(self, plan: Plan, snapshot: Snapshot, retry: bool) -> list[Failure]:
+    def _fetch(self, plan: Plan, snapshot: Snapshot, retry: bool) -> tuple[list[Failure], UpdateCounts]:
         now = int(self.now())
         restored, missing = split_cached(plan.downloads, self.mirror.store)
         wanted = [*missing, *plan.refreshes]
@@ -76,25 +91,29 @@ class Collector:
         early = {failure.key for failure in waiting}
         due = [each for each in wanted if each.row.key not in early]
         with closing(download(due, self.mirror.store, self.fetch, self.limits, now)) as fetched:
-            failures = self._receive(snapshot, plan.refreshes, chain(restored, fetched), len(restored) + len(due))
-        self.done.update(restored=len(restored), downloaded=-len(restored))
-        return self._tries.record([*waiting, *failures], int(self.now()))  # so that a long pass shortens no pause
+            results = self._receive(snapshot, plan.refreshes, chain(restored, fetched), len(restored) + len(due))
+        failures = [result for result in results if isinstance(result, Failure)]
+        records = {result.key: result for result in results if isinstance(result, FetchRecord)}
+        known = {each.row.key: each.known for each in plan.refreshes}
+        asked = {key: before for key, before in known.items() if before is not None and key in records}
+        counts = UpdateCounts(
+            downloaded=len(records) - len(asked) - len(restored),
+            restored=len(restored),
+            asked=len(asked),
+            changed=sum(records[key].digest != before.digest for key, before in asked.items()),
+        )
+        # The time is asked again, so that a long pass shortens no pause.
+        return self._tries.record([*waiting, *failures], int(self.now())), counts
 
     def _receive(
         self, snapshot: Snapshot, refreshes: Collection[Download], results: Iterable[FetchRecord | Failure], total: int
-    ) -> list[Failure]:
-        failures = []
+    ) -> list[FetchRecord | Failure]:
+        received = []
         known = {each.row.key: each.known for each in refreshes}
-        received = self.mirror.receive(snapshot.rows, results, self.shares, known)
-        for done, result in enumerate(received, start=1):
+        for done, result in enumerate(self.mirror.receive(snapshot.rows, results, self.shares, known), start=1):
             self.progress("download", done, total, "")
-            if isinstance(result, Failure):
-                failures.append(result)
-            else:
-                before = known.get(result.key)
-                self.done["downloaded" if before is None else "asked"] += 1
-                self.done["changed"] += before is not None and before.digest != result.digest
-        return failures
+            received.append(result)
+        return received
 
     def _stale(self, manifest: Manifest) -> dict[str, FetchRecord]:
         """What to ask for again, and what is known of it."""
@@ -117,4 +136,4 @@ class Collector:
 
     @property
     def _tries(self) -> RetrySchedule:
-        return RetrySchedule(self.mirror.store.root / "failed.json")
+        return RetrySchedule(self.mirror.store.failed)

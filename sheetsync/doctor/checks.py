@@ -5,17 +5,17 @@ A problem ends no other check but those that need what is missing, none waits wi
 
 from __future__ import annotations
 
-import logging
 import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from threading import Thread
 from typing import Any, Protocol, TypeVar
 
-from sheetsync.common.finding import Answer, Finding
+from sheetsync.common.finding import Finding, note, ok
+from sheetsync.common.state_folder import STATE, StateFolder
 from sheetsync.dataset.mirror import Mirror
 from sheetsync.doctor import machine
 from sheetsync.doctor.google import Probe, open_probe
@@ -54,15 +54,13 @@ class Surroundings:
     device: Callable[[], Mapping[str, Any]]
     free: Callable[[Path], int]
     environ: Mapping[str, str]
-    weights: Callable[[Project], Answer] = lambda project: inspect_weights(project.recipe, project.weights)
+    weights: Callable[[Project], Finding] = lambda project: inspect_weights(project.recipe, project.weights)
     link: Callable[[Path, Path], None] = os.link
     patience: float = PATIENCE
 
 
 def this_machine() -> Surroundings:
     """The real surroundings."""
-    # What is warned of on the way is among the findings.
-    logging.getLogger("sheetsync").setLevel(logging.ERROR)
     return Surroundings(
         trainer=lambda project: ProcessTrainer(project.dataset, project.recipe, project.state),
         device=inspect_device,
@@ -76,7 +74,7 @@ class Check:
     """One thing to look at, what must be well before, and how many times the usual patience it is worth."""
 
     name: str
-    look: Callable[[], Answer]
+    look: Callable[[], Finding]
     needs: tuple[str, ...] = ()
     times: int = 1
 
@@ -109,7 +107,7 @@ def run_check(check: Check, patience: float) -> Finding:
     """Make one check."""
     seconds = check.times * patience
     try:
-        return Finding(check.name, *with_timeout(seconds, check.look))
+        return replace(with_timeout(seconds, check.look), name=check.name)
     except CheckTimeout:
         return Finding(check.name, "problem", f"not done within {seconds:g} seconds", "see what is slow, and try again")
     except SheetsyncError as error:
@@ -172,11 +170,11 @@ class Examination:
             self.probe.close()
 
     def _machine(self) -> Iterator[Check]:
-        world, state = self.world, self.root / ".sheetsync"
-        store, dataset = state / "objects", self.project.dataset if self.project else self.root
+        world, state = self.world, StateFolder(self.root / STATE)
+        store, dataset = state.objects, self.project.dataset if self.project else self.root
         yield Check("device", lambda: machine.device(world.device()), times=3)
         yield Check("folder", lambda: machine.folder(self.root, store, dataset))
-        yield Check("space", lambda: machine.space(state, store, dataset, world.free), ("folder",))
+        yield Check("space", lambda: machine.space(state, dataset, world.free), ("folder",))
         yield Check("links", lambda: machine.links(store, dataset, world.link), ("folder",))
         yield Check("lock", lambda: machine.lock(state))
 
@@ -194,25 +192,25 @@ class Examination:
 
     # --- the project ------------------------------------------------------------------------------
 
-    def _configuration(self) -> Answer:
+    def _configuration(self) -> Finding:
         project = load_project(self.root)
         google = project.settings.google.model_dump()
         self.probe = open_probe(project.settings.sheet, project.root, patience=self.world.patience, **google)
         self.project = project
-        return "ok", f"{project.root / CONFIG} is valid", ""
+        return ok(f"{project.root / CONFIG} is valid")
 
-    def _recipe(self) -> Answer:
+    def _recipe(self) -> Finding:
         self.recipe = self.world.trainer(self._known).choices()
         words = f"{self.recipe['name']}: {self.recipe['network']}, {self.recipe['epochs']} epochs"
-        return "ok", f"{words}, at most {self.recipe['max_images']} images", ""
+        return ok(f"{words}, at most {self.recipe['max_images']} images")
 
-    def _weights(self) -> Answer:
+    def _weights(self) -> Finding:
         return self.world.weights(self._known)
 
-    def _dataset(self) -> Answer:
+    def _dataset(self) -> Finding:
         dataset = self._known.dataset
-        count = len(Mirror(dataset, ImageStore(self._known.state / "objects")).scan())
-        return "ok", f"{dataset}: {count} images", ""
+        count = len(Mirror(dataset, ImageStore(self._known.state.objects)).scan())
+        return ok(f"{dataset}: {count} images")
 
     @property
     def _known(self) -> Project:
@@ -226,34 +224,34 @@ class Examination:
 
     # --- the sheet --------------------------------------------------------------------------------
 
-    def _read_file(self) -> Answer:
+    def _read_file(self) -> Finding:
         sheet = open_sheet(self._known.settings.sheet, self.root)
         self._read(sheet)
         machine.try_to_write(Path(os.path.realpath(sheet.name)).parent)
-        return "ok", f"{sheet.name} can be read and written", ""
+        return ok(f"{sheet.name} can be read and written")
 
-    def _read(self, sheet: Sheet) -> Answer:
+    def _read(self, sheet: Sheet) -> Finding:
         self.sheet, self.book = sheet, sheet.read()
-        return "ok", f"{sheet.name} can be read", ""
+        return ok(f"{sheet.name} can be read")
 
-    def _header(self) -> Answer:
+    def _header(self) -> Finding:
         found = find_columns(self.rows, self._known.columns)
         places = {"image": found.image, "label": found.label, "split": found.split} | dict(found.tags)
         words = [f"{name} in {column_letter(place)}" for name, place in places.items() if place is not None]
         without = "" if found.split is not None else "; no column split: it is chosen from the image"
-        return "ok", ", ".join(words) + without, ""
+        return ok(", ".join(words) + without)
 
-    def _columns(self) -> Answer:
+    def _columns(self) -> Finding:
         columns = self._known.columns
         assert self.sheet is not None  # noqa: S101  # there is a header
         check_ownership(self.rows, columns, our_columns(self._known.state, self.sheet, self.book))
         found = find_columns(self.rows, columns).machine
         missing = [header for name, header in columns.machine.items() if name not in found]
         if not missing:
-            return "ok", "all of sheetsync's columns are there", ""
-        return "ok", f"the first sync adds at the right: {', '.join(missing)}", ""
+            return ok("all of sheetsync's columns are there")
+        return ok(f"the first sync adds at the right: {', '.join(missing)}")
 
-    def _rows(self) -> Answer:
+    def _rows(self) -> Finding:
         snapshot = parse_rows(self.rows, self._known.columns, local=self._known.local)
         usable = {row.key for row in snapshot.rows}
         count = sum(key in usable for key in snapshot.keys.values())
@@ -261,6 +259,6 @@ class Examination:
         warnings = len(snapshot.issues) - len(wrong)
         said = f"{len(self.rows.rows)} rows, {count} usable, {len(wrong)} not; {warnings} warnings"
         if not snapshot.issues and count:
-            return "ok", said, ""
+            return ok(said)
         first = f"; the first: row {snapshot.issues[0].number}, {snapshot.issues[0].problem}" if snapshot.issues else ""
-        return "note", said + first, "`sheetsync plan` lists them" if snapshot.issues else "fill in images and labels"
+        return note(said + first, "`sheetsync plan` lists them" if snapshot.issues else "fill in images and labels")

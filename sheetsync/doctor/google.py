@@ -17,12 +17,13 @@ from gspread.exceptions import APIError
 from sheetsync.auth.credentials import other_scopes
 from sheetsync.auth.key_file import redact
 from sheetsync.auth.tokens import TokenRequest
-from sheetsync.common.finding import Answer
+from sheetsync.common.finding import Finding, note, ok, problem
+from sheetsync.common.state_folder import STATE, StateFolder
 from sheetsync.common.text import join_names, shorten
 from sheetsync.common.types import Json
 from sheetsync.errors import SheetChanged, SheetError
 from sheetsync.sheets.base import Sheet
-from sheetsync.sheets.google.address import GOOGLE_SHEET, SIGN_IN_FILE, spreadsheet_and_gid, trusted_endpoint
+from sheetsync.sheets.google.address import GOOGLE_SHEET, spreadsheet_and_gid, trusted_endpoint
 from sheetsync.sheets.google.client import BUDGET, Client, EndpointAdapter, shorten_reply
 from sheetsync.sheets.google.sheet import GoogleSheet
 from sheetsync.sheets.google.spreadsheet import Spreadsheet, a1_range, parsing
@@ -93,15 +94,15 @@ class Probe:
 
     # --- who we are -------------------------------------------------------------------------------
 
-    def credentials(self) -> Answer:
+    def credentials(self) -> Finding:
         """Find the credentials; says whose they are, and with whom the sheet is to be shared."""
         self._credentials = self._load()
         self._open_client()
         source = str(self._key) if self._key.exists() else "this machine (Application Default Credentials)"
         said = f"{self._kind()} from {source}; share the sheet, as Editor, with {self._who}"
         if self._key.exists() and self._key.stat().st_mode & 0o077:
-            return "note", f"{said}; others on this machine can read the file", f"chmod 600 {self._key}"
-        return "ok", said, ""
+            return note(f"{said}; others on this machine can read the file", f"chmod 600 {self._key}")
+        return ok(said)
 
     def _open_client(self) -> None:
         quarter = self._patience / 4
@@ -118,48 +119,48 @@ class Probe:
     def _who(self) -> str:
         return self._client.who
 
-    def token(self) -> Answer:
+    def token(self) -> Finding:
         """Get an access token."""
         ask = partial(TokenRequest(self._tokens), timeout=self._patience / 2)
         try:
             self._credentials.refresh(ask)
         except TransportError as error:
-            return "problem", f"who gives out access tokens does not answer ({_cause(error)})", _network()
+            return problem(f"who gives out access tokens does not answer ({_cause(error)})", _network())
         except GoogleAuthError as error:
             return _no_token(error)
-        return "ok", f"Google accepts the credentials, for spreadsheets {other_scopes(self._credentials)}", ""
+        return ok(f"Google accepts the credentials, for spreadsheets {other_scopes(self._credentials)}")
 
     # --- what we may ------------------------------------------------------------------------------
 
-    def api(self) -> Answer:
+    def api(self) -> Finding:
         """Ask for the tabs. A refusal that is about this spreadsheet alone is kept for `reading`."""
         try:
             self._tabs = self._spreadsheet.get(fields=FIELDS).get("sheets", [])
         except SheetError as error:
             refusal = _refusal(error)
             if refusal is None:
-                return "problem", str(error), _network()
+                return problem(str(error), _network())
             if (words := _of_the_api(refusal)) is not None:
                 return words
             self._refusal = refusal
-        return "ok", "the Google Sheets API is enabled, and answers", ""
+        return ok("the Google Sheets API is enabled, and answers")
 
-    def reading(self) -> Answer:
+    def reading(self) -> Finding:
         """Whether the spreadsheet may be read."""
         if self._refusal is None:
-            return "ok", f"{self._who} may read the spreadsheet", ""
+            return ok(f"{self._who} may read the spreadsheet")
         status, words = self._refusal.response.status_code, _words(self._refusal)
         if status == 403:
-            return "problem", f"{self._who} may not open {self._spreadsheet.name}", self._share()
+            return problem(f"{self._who} may not open {self._spreadsheet.name}", self._share())
         if status == 404:
             todo = "look at `sheet` in sheetsync.toml: it must be what the browser shows where you see the rows"
-            return "problem", f"there is no spreadsheet {self._spreadsheet.name}, or it is in the bin", todo
+            return problem(f"there is no spreadsheet {self._spreadsheet.name}, or it is in the bin", todo)
         if "not supported for this document" in words:
             todo = "open it there, File > Save as Google Sheets, and put the new address into sheetsync.toml"
-            return "problem", f"{self._spreadsheet.name} is a file of another program (such as .xlsx)", todo
-        return "problem", f"Google answers {status}: {words}", _later()
+            return problem(f"{self._spreadsheet.name} is a file of another program (such as .xlsx)", todo)
+        return problem(f"Google answers {status}: {words}", _later())
 
-    def writing(self) -> Answer:
+    def writing(self) -> Finding:
         """Whether it may be written: makes a mark that nobody sees and takes it away, in a step that is all or none."""
         mark = secrets.randbelow(2**31 - 1) + 1
         made = {"metadataId": mark, "metadataKey": "sheetsync_doctor", "visibility": "DOCUMENT"}
@@ -169,15 +170,15 @@ class Probe:
             self._spreadsheet.batch([{"createDeveloperMetadata": create}, {"deleteDeveloperMetadata": delete}])
         except SheetError as error:
             return self._not_written(error)
-        return "ok", f"{self._who} may write (tried with a mark that came and went in one step)", ""
+        return ok(f"{self._who} may write (tried with a mark that came and went in one step)")
 
-    def _not_written(self, error: SheetError) -> Answer:
+    def _not_written(self, error: SheetError) -> Finding:
         refusal = _refusal(error)
         if refusal is not None and refusal.response.status_code == 403:
-            return "problem", f"{self._who} may look at the spreadsheet, and not write", self._share()
+            return problem(f"{self._who} may look at the spreadsheet, and not write", self._share())
         if refusal is not None:
-            return "problem", f"Google does not let it be written: {_words(refusal)}", _later()
-        return "problem", str(error), "run `sheetsync doctor` again" if isinstance(error, SheetChanged) else _network()
+            return problem(f"Google does not let it be written: {_words(refusal)}", _later())
+        return problem(str(error), "run `sheetsync doctor` again" if isinstance(error, SheetChanged) else _network())
 
     def _share(self) -> str:
         return f"in the sheet: Share, add {self._who}, as Editor"
@@ -185,27 +186,27 @@ class Probe:
     # --- where it goes ----------------------------------------------------------------------------
 
     @parsing()
-    def tabs(self) -> Answer:
+    def tabs(self) -> Finding:
         """Whether the tab of the rows is there, and may be edited, and where the scores go."""
         titles = {tab["properties"].get("sheetId", 0): str(tab["properties"].get("title")) for tab in self._grids()}
         gid = next(iter(titles), None) if self._place.gid is None else self._place.gid
         if gid is None or gid not in titles:
             todo = "open the tab that holds the rows, and put the address shown there into sheetsync.toml"
-            return "problem", f"there is no tab with gid={gid} (tabs: {', '.join(map(_title, titles.values()))})", todo
+            return problem(f"there is no tab with gid={gid} (tabs: {', '.join(map(_title, titles.values()))})", todo)
         if titles[gid] == self._place.scores:
             todo = "name another tab in sheetsync.toml: [google] scores"
-            return "problem", f"the scores would go to the tab of the rows, '{_title(self._place.scores)}'", todo
+            return problem(f"the scores would go to the tab of the rows, '{_title(self._place.scores)}'", todo)
         todo = f"in the sheet: Data > Protect sheets and ranges, and let {self._who} edit"
         protected = list(self._protected())
         whole = {titles[tab] for tab, cells in protected if not cells}
         if locked := whole & {titles[gid], self._place.scores}:
-            return "problem", f"the tab '{_title(min(locked))}' is protected from {self._who}", f"{todo} it"
+            return problem(f"the tab '{_title(min(locked))}' is protected from {self._who}", f"{todo} it")
         scores = "is there" if self._place.scores in titles.values() else "is made by the first sync"
         said = f"rows in '{_title(titles[gid])}'; scores in '{_title(self._place.scores)}', which {scores}"
         if parts := [cells for tab, cells in protected if tab == gid]:
             said += f"; cells of the rows are protected from {self._who}: {join_names(parts, ', ')}"
-            return "note", said, f"{todo} those among them that are in sheetsync's columns or the one of labels"
-        return "ok", said, ""
+            return note(said, f"{todo} those among them that are in sheetsync's columns or the one of labels")
+        return ok(said)
 
     def _grids(self) -> list[Json]:
         return [tab for tab in self._tabs if tab["properties"].get("sheetType", "GRID") == "GRID"]
@@ -217,7 +218,7 @@ class Probe:
                 if not each.get("requestingUserCanEdit") and not each.get("warningOnly"):
                     yield tab["properties"].get("sheetId", 0), a1_range(each.get("range", {}))
 
-    def quota(self) -> Answer:
+    def quota(self) -> Finding:
         """What is known of the quota. Google tells nobody what is left of it."""
         calls = self._client.calls
         said = (
@@ -225,9 +226,9 @@ class Probe:
             f"sheetsync keeps to {BUDGET}"
         )
         if 429 not in self._statuses:
-            return "ok", said, ""
+            return ok(said)
         todo = "something else uses this account or project: give sheetsync a service account of its own, or wait"
-        return "problem", f"Google refused a call as one too many; {said}", todo
+        return problem(f"Google refused a call as one too many; {said}", todo)
 
 
 # --- what refusals mean ---------------------------------------------------------------------------
@@ -246,7 +247,7 @@ def _title(given: str) -> str:
     return shorten(given, 80)
 
 
-def _of_the_api(error: APIError) -> Answer | None:
+def _of_the_api(error: APIError) -> Finding | None:
     """What is wrong before any spreadsheet is looked at; None when the refusal is about the spreadsheet."""
     status, words = error.response.status_code, _words(error)
     with parsing():
@@ -255,29 +256,29 @@ def _of_the_api(error: APIError) -> Answer | None:
     if reason == "SERVICE_DISABLED" or "has not been used in project" in words:
         return _disabled(details[0] if details else {}, words)
     if reason == "ACCESS_TOKEN_SCOPE_INSUFFICIENT":
-        return "problem", "these credentials carry no right to spreadsheets", REFUSED_TOKENS[3][2]
+        return problem("these credentials carry no right to spreadsheets", REFUSED_TOKENS[3][2])
     if status == 401:
-        return "problem", f"Google does not take the access token: {words}", "make a new key, or sign in again"
+        return problem(f"Google does not take the access token: {words}", "make a new key, or sign in again")
     if status == 403 and reason:
-        return "problem", f"Google refuses ({reason}): {words}", f"look at your project at {CONSOLE}"
+        return problem(f"Google refuses ({reason}): {words}", f"look at your project at {CONSOLE}")
     return None
 
 
-def _disabled(detail: Json, words: str) -> Answer:
+def _disabled(detail: Json, words: str) -> Finding:
     consumer = str(detail.get("metadata", {}).get("consumer", ""))
     found = re.search(r"(?:projects/|project )([\w-]+)", f"{consumer} {words}")
     project = found[1] if found else ""
     page = f"{CONSOLE}/apis/library/sheets.googleapis.com" + (f"?project={project}" if project else "")
     said = f"the Google Sheets API is not enabled in the project {project} of these credentials".replace("  ", " ")
-    return "problem", said, f"press Enable at {page}, and wait a few minutes"
+    return problem(said, f"press Enable at {page}, and wait a few minutes")
 
 
-def _no_token(error: GoogleAuthError) -> Answer:
+def _no_token(error: GoogleAuthError) -> Finding:
     words = redact(error.args[0] if error.args else error)
     for sign, said, todo in REFUSED_TOKENS:
         if sign in words.casefold():
-            return "problem", f"{said} (Google says: {words})", todo
-    return "problem", f"Google does not accept the credentials: {words}", "make a new key, or sign in again"
+            return problem(f"{said} (Google says: {words})", todo)
+    return problem(f"Google does not accept the credentials: {words}", "make a new key, or sign in again")
 
 
 def _cause(error: BaseException) -> str:
@@ -313,4 +314,4 @@ def open_probe(
 
     place = SheetAddress(*spreadsheet_and_gid(google), scores, trusted_endpoint(endpoint))
     key = base / credentials
-    return Probe(place, key, lambda: load_credentials(key, base / SIGN_IN_FILE), patience)
+    return Probe(place, key, lambda: load_credentials(key, StateFolder(base / STATE).google_token), patience)

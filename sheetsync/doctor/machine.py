@@ -12,34 +12,31 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from sheetsync.common.atomic import TEMPORARY
-from sheetsync.common.finding import Answer, FindingState
+from sheetsync.common.finding import Finding, FindingState, note, ok, problem
+from sheetsync.common.state_folder import StateFolder
 
 LITTLE = 10**9  # bytes of disk that a pass may need in any case
 PROXIES = ("http_proxy", "https_proxy", "all_proxy")
 
 
-def device(found: Mapping[str, Any]) -> Answer:
+def device(found: Mapping[str, Any]) -> Finding:
     """Say what training runs on; `found` as `training/device.py` tells it."""
     torch, gpu = f"PyTorch {found['torch']}", found["gpu"]
     if gpu is None:
         why = f" ({found['said']})" if found["said"] else ""
-        return "note", f"{torch}, no GPU that it can use{why}: training runs on {found['cores']} cores", ""
+        return note(f"{torch}, no GPU that it can use{why}: training runs on {found['cores']} cores")
     if "error" in gpu:
-        return (
-            "problem",
-            f"{torch} cannot use the GPU: {gpu['error']}",
-            "see with `nvidia-smi` who or what is in the way",
-        )
-    return "ok", f"{torch} on {gpu['name']}, {_size(gpu['free'])} of {_size(gpu['total'])} free", ""
+        return problem(f"{torch} cannot use the GPU: {gpu['error']}", "see with `nvidia-smi` who or what is in the way")
+    return ok(f"{torch} on {gpu['name']}, {_size(gpu['free'])} of {_size(gpu['total'])} free")
 
 
-def folder(root: Path, *places: Path) -> Answer:
+def folder(root: Path, *places: Path) -> Finding:
     """Whether the project can be written, and `places` in it, which may still have to be made. Raises `OSError`."""
     if not root.is_dir():
-        return "problem", f"there is no folder {root}", "name the folder with sheetsync.toml: --project DIR"
+        return problem(f"there is no folder {root}", "name the folder with sheetsync.toml: --project DIR")
     for place in sorted({root, *map(_nearest, places)}):
         try_to_write(place)
-    return "ok", f"{root} can be written", ""
+    return ok(f"{root} can be written")
 
 
 def try_to_write(place: Path) -> None:
@@ -51,17 +48,17 @@ def try_to_write(place: Path) -> None:
         raise OSError(error.errno, f"cannot be written ({error.strerror})", str(place)) from error
 
 
-def space(state: Path, store: Path, dataset: Path, free: Callable[[Path], int]) -> Answer:
+def space(state: StateFolder, dataset: Path, free: Callable[[Path], int]) -> Finding:
     """Whether there is room where images and runs are kept, and in the dataset."""
-    left, taken = min(map(free, {_nearest(store), _nearest(dataset)})), _taken(state)
+    left, taken = min(map(free, {_nearest(state.objects), _nearest(dataset)})), _taken(state.root)
     said = f"{_size(left)} free; images and runs take {_size(taken)} so far"
     if left >= max(LITTLE, taken):
-        return "ok", said, ""
+        return ok(said)
     weight: FindingState = "problem" if left < LITTLE else "note"  # a large project can go on growing slowly for long
-    return weight, f"little room: {said}", "free some, or move the project to a larger disk"
+    return Finding("", weight, f"little room: {said}", "free some, or move the project to a larger disk")
 
 
-def links(store: Path, dataset: Path, link: Callable[[Path, Path], None]) -> Answer:
+def links(store: Path, dataset: Path, link: Callable[[Path, Path], None]) -> Finding:
     """Whether the dataset can be hard links to the images kept in `store`."""
     here, there = _nearest(store), _nearest(dataset)
     copy = there / f"{TEMPORARY}{token_hex(8)}"  # a name that is swept away, should somebody end this right here
@@ -69,33 +66,32 @@ def links(store: Path, dataset: Path, link: Callable[[Path, Path], None]) -> Ans
         try:
             link(Path(file.name), copy)
         except OSError:
-            return "note", f"no hard links from {here} to {there}: every image takes its space twice", ""
+            return note(f"no hard links from {here} to {there}: every image takes its space twice")
         finally:
             copy.unlink(missing_ok=True)
-    return "ok", "the dataset can be hard links, so that every image takes its space once", ""
+    return ok("the dataset can be hard links, so that every image takes its space once")
 
 
-def lock(state: Path) -> Answer:
+def lock(state: StateFolder) -> Finding:
     """Whether another sheetsync is at work. One that begins in this very moment may be told to wait."""
-    file = state / "lock"
     try:
-        if file.exists():
-            with FileLock(file, timeout=0):
+        if state.lock.exists():
+            with FileLock(state.lock, timeout=0):
                 pass
     except Timeout:
-        return "note", "another sheetsync is at work here just now: some of this may change meanwhile", ""
-    return "ok", "no other sheetsync is at work here", ""
+        return note("another sheetsync is at work here just now: some of this may change meanwhile")
+    return ok("no other sheetsync is at work here")
 
 
-def proxy(environ: Mapping[str, str]) -> Answer:
+def proxy(environ: Mapping[str, str]) -> Finding:
     """Which variables name a proxy; never what they hold, for that can be a password."""
     names = sorted(name for name, value in environ.items() if name.casefold() in PROXIES and value)
     if not names:
-        return "ok", "none is set", ""
+        return ok("none is set")
     said = (
         f"images are fetched through the proxy in {', '.join(names)}; private names that only it knows are not refused"
     )
-    return "note", said, "let that proxy refuse them, or let nobody edit the sheet who must not see what it can reach"
+    return note(said, "let that proxy refuse them, or let nobody edit the sheet who must not see what it can reach")
 
 
 def _nearest(path: Path) -> Path:

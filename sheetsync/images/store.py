@@ -48,6 +48,11 @@ class ImageStore:
         """What every address gave."""
         return FetchLog(self.root / "arrivals.tsv")
 
+    @property
+    def failed(self) -> Path:
+        """The file of downloads that failed, for a `RetrySchedule`."""
+        return self.root / "failed.json"
+
     def path(self, digest: str, suffix: str) -> Path:
         """Where bytes are kept as they came."""
         return self.root / digest[:2] / f"{digest}{suffix}"

@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 
+from sheetsync.common.state_folder import STATE, StateFolder
 from sheetsync.dataset.plan import SplitFractions
 from sheetsync.errors import ConfigError
 from sheetsync.images.fetch.base import Limits
@@ -147,9 +148,9 @@ class Project:
     settings: Settings
 
     @property
-    def state(self) -> Path:
+    def state(self) -> StateFolder:
         """Where sheetsync keeps images, runs and revisions."""
-        return self.root / ".sheetsync"
+        return StateFolder(self.root / STATE)
 
     @property
     def dataset(self) -> Path:
@@ -254,5 +255,5 @@ def _check_dataset_folder(path: Path, settings: Settings) -> None:
     dataset = (path.parent / settings.dataset).resolve()
     if dataset == path.parent or not dataset.is_relative_to(path.parent):
         raise ConfigError(f"{path}: 'dataset' = {settings.dataset!r}: must be a folder inside the project's")
-    if dataset.is_relative_to(path.parent / ".sheetsync"):
-        raise ConfigError(f"{path}: 'dataset' = {settings.dataset!r}: .sheetsync is sheetsync's own")
+    if dataset.is_relative_to(path.parent / STATE):
+        raise ConfigError(f"{path}: 'dataset' = {settings.dataset!r}: {STATE} is sheetsync's own")

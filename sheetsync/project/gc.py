@@ -16,6 +16,7 @@ from pathlib import Path
 
 from sheetsync.common.atomic import TEMPORARY
 from sheetsync.common.progress import Progress
+from sheetsync.common.state_folder import StateFolder
 from sheetsync.dataset.mirror import Mirror
 from sheetsync.dataset.records import Manifest
 from sheetsync.dataset.revision import parse_revision
@@ -27,8 +28,6 @@ from sheetsync.trainer.records import RunInfo
 STAGE = "gc"
 EVERY = 200  # objects from one word of progress to the next
 OBJECT = re.compile(r"(?P<digest>[0-9a-f]{32})(?P<shown>\.shown)?\.[a-z]+")
-ANSWERS = ("predictions", "rescored")  # folders with a file a run
-WRITTEN = ("", "objects", "revisions", "columns", "offered", *ANSWERS)  # folders in which files are written by renaming
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +63,7 @@ class Collector:
     Whoever uses it holds the lock of the project (`service.locked`).
     """
 
-    state: Path
+    state: StateFolder
     dataset: Path
 
     def collect(self, runs: Iterable[RunInfo], progress: Progress, *, last: int, cache: bool, delete: bool) -> Garbage:
@@ -101,9 +100,8 @@ class Collector:
         return shown | given | set(held)
 
     def _revisions(self, runs: list[RunInfo], last: int) -> Iterator[Path]:
-        folder = self.state / "revisions"
         names = {revision for run in runs for revision in _last(lineage(run, runs), last)}
-        return (file for file in folder.glob("[!.]*.tsv") if not last or file.stem in names)
+        return (file for file in self.state.revisions.glob("[!.]*.tsv") if not last or file.stem in names)
 
     def _sort(self, needed: Set[str], progress: Progress) -> tuple[list[Path], list[Path], int]:
         """The objects that nobody needs, the broken ones of the others, and how many images stay."""
@@ -120,24 +118,20 @@ class Collector:
 
     def _temporary(self) -> Iterator[Path]:
         """Files only: a folder of such a name among the runs is a training that goes on."""
-        for folder in WRITTEN:
-            yield from (
-                Path(each)
-                for each in _listed(self.state / folder)
-                if each.name.startswith(TEMPORARY) and _is_file(each)
-            )
+        for folder in self.state.written():
+            yield from (Path(each) for each in _listed(folder) if each.name.startswith(TEMPORARY) and _is_file(each))
 
     def _answers(self, runs: Set[str]) -> Iterator[Path]:
-        for folder in ANSWERS:
-            yield from (path for path in _files(self.state / folder) if path.suffix == ".csv" and path.stem not in runs)
+        for folder in self.state.per_run():
+            yield from (path for path in _files(folder) if path.suffix == ".csv" and path.stem not in runs)
 
     @property
     def _cache(self) -> Path:
-        return self.state / "runs" / ".cache"
+        return self.state.cache
 
     @property
     def _objects(self) -> ImageStore:
-        return ImageStore(self.state / "objects")
+        return ImageStore(self.state.objects)
 
 
 def _last(lineage: list[RunInfo], last: int) -> list[str]:

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from sheetsync.common.state_folder import StateFolder
 from sheetsync.errors import Busy
 
 
 @contextmanager
-def project_lock(state: Path) -> Iterator[None]:
+def project_lock(state: StateFolder) -> Iterator[None]:
     """One pass at a time in a project. Raises `Busy`."""
-    state.mkdir(parents=True, exist_ok=True)
+    state.root.mkdir(parents=True, exist_ok=True)
     try:
-        with FileLock(state / "lock", timeout=0):
+        with FileLock(state.lock, timeout=0):
             yield
     except Timeout:
-        raise Busy(f"another sheetsync is at work in {state.parent}: wait for it, or stop it") from None
+        raise Busy(f"another sheetsync is at work in {state.root.parent}: wait for it, or stop it") from None

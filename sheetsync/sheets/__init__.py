@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import hashlib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from sheetsync.common.state_folder import STATE, StateFolder
 from sheetsync.errors import SheetError
 from sheetsync.sheets.base import Sheet
 from sheetsync.sheets.csv.sheet import CsvSheet
-from sheetsync.sheets.google.address import GOOGLE_SHEET, SIGN_IN_FILE, spreadsheet_and_gid, trusted_endpoint
+from sheetsync.sheets.google.address import GOOGLE_SHEET, spreadsheet_and_gid, trusted_endpoint
 
 if TYPE_CHECKING:
     from sheetsync.rows.header import ColumnHeaders
@@ -29,7 +29,7 @@ def open_sheet(
     another server of the same protocol (see `trusted_endpoint`); the sign-in is kept in `base`. Raises `SheetError`.
     """
     if google := GOOGLE_SHEET.fullmatch(address):
-        access = base / credentials, base / SIGN_IN_FILE
+        access = base / credentials, StateFolder(base / STATE).google_token
         return _google(*spreadsheet_and_gid(google), access, scores, endpoint)
     if address.lower().startswith(("http://", "https://")):
         raise SheetError(
@@ -55,7 +55,7 @@ def _google(spreadsheet: str, gid: int | None, access: tuple[Path, Path], scores
     return GoogleSheet(client, spreadsheet, gid, scores)
 
 
-def formatter_of(sheet: Sheet, columns: ColumnHeaders, state: Path) -> Formatter | None:
+def formatter_of(sheet: Sheet, columns: ColumnHeaders, state: StateFolder) -> Formatter | None:
     """What dresses a Google Sheet for the people in it; None for a sheet that cannot be dressed."""
     if isinstance(sheet, CsvSheet):  # and spare it what follows
         return None
@@ -64,5 +64,4 @@ def formatter_of(sheet: Sheet, columns: ColumnHeaders, state: Path) -> Formatter
 
     if not isinstance(sheet, GoogleSheet):
         return None
-    name = hashlib.sha256(sheet.identity.encode()).hexdigest()[:16]
-    return Formatter(sheet, columns, state / "offered" / f"{name}.txt")
+    return Formatter(sheet, columns, state.offered(sheet.identity))

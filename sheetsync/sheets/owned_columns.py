@@ -2,25 +2,20 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Collection
 from pathlib import Path
 
+from sheetsync.common.state_folder import StateFolder
 from sheetsync.rows.ownership import owned_headers
 from sheetsync.rows.table import Book
 from sheetsync.sheets import Sheet
 
 
-def our_columns(state: Path, sheet: Sheet, book: Book) -> Collection[str]:
+def our_columns(state: StateFolder, sheet: Sheet, book: Book) -> Collection[str]:
     """Headers of columns that we made or filled in this sheet; another of such a name may be the team's own."""
-    return owned_headers(book, read_remembered(columns_file(state, sheet)))
+    return owned_headers(book, read_remembered(state.columns(sheet.identity)))
 
 
 def read_remembered(kept: Path) -> set[str]:
-    """The headers in a file that `columns_file` names; none where it is missing."""
+    """The headers in a file of such headers; none where it is missing."""
     return set(kept.read_text(encoding="utf-8").split("\n")) - {""} if kept.exists() else set()
-
-
-def columns_file(state: Path, sheet: Sheet) -> Path:
-    """Where the headers of the columns that are ours in a sheet are kept."""
-    return state / "columns" / f"{hashlib.sha256(sheet.identity.encode()).hexdigest()[:16]}.txt"

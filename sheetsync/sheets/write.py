@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 
 from sheetsync.errors import SheetChanged, SheetError
@@ -12,8 +12,12 @@ from sheetsync.sheets import Sheet
 MAX_ATTEMPTS = 10  # how often a sheet that people keep changing is read again before giving up
 
 
-def write_back(sheet: Sheet, wanted: Callable[[Book], tuple[Change, ...]]) -> int:
-    """Write until a fresh reading shows nothing left to write; gives the number of cells written.
+def write_back(
+    sheet: Sheet,
+    plan: Callable[[Book], tuple[Change, ...]],
+    before_write: Callable[[Book, Sequence[Change]], None] = lambda *_: None,
+) -> tuple[int, Book]:
+    """Write until a fresh reading shows nothing left to write; returns the number of cells written, and that reading.
 
     Rows may move between any two calls, so what to write is planned from a reading made right before the
     write, and the next reading shows what it hit. Raises `SheetError` when people keep changing the sheet.
@@ -22,9 +26,10 @@ def write_back(sheet: Sheet, wanted: Callable[[Book], tuple[Change, ...]]) -> in
     for _ in range(MAX_ATTEMPTS):
         with suppress(SheetChanged):
             book = sheet.read()
-            changes = wanted(book)
+            changes = plan(book)
             if not changes:
-                return cells
+                return cells, book
+            before_write(book, changes)
             sheet.write(book, changes)
             cells += sum(map(_cells, changes))
     raise SheetError(f"{sheet.name} kept changing while results were written: run `sheetsync sync` again")

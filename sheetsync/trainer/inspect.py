@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from sheetsync.common.finding import Answer
+from sheetsync.common.finding import Finding
 from sheetsync.errors import TrainingError
 from sheetsync.trainer.subprocesses import exit_reason, run_quiet
 
@@ -27,7 +27,7 @@ def inspect_device(seconds: float = DEVICE_SECONDS) -> Mapping[str, Any]:
     return found
 
 
-def inspect_weights(recipe: str, given: str, seconds: float = DEVICE_SECONDS) -> Answer:
+def inspect_weights(recipe: str, given: str, seconds: float = DEVICE_SECONDS) -> Finding:
     """What a training would find of the weights that a recipe starts from, and what to do about it; fetches nothing.
 
     `given` as in `ProcessTrainer`. Raises `TrainingError` where nothing can be said.
@@ -35,7 +35,7 @@ def inspect_weights(recipe: str, given: str, seconds: float = DEVICE_SECONDS) ->
     try:
         done = run_quiet("training.weights", recipe, *weights_options(given), seconds=seconds)
         found = json.loads(done.stdout) if not done.returncode else {}
-        return found["state"], found["said"], found["todo"]
+        return Finding("weights", found["state"], found["said"], found["todo"])
     except TimeoutError as error:
         raise TrainingError(f"not looked at within {seconds:g} s: try again, the disk may be slow") from error
     except (ValueError, KeyError) as error:

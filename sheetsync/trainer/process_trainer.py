@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from sheetsync.common.progress import Progress
+from sheetsync.common.state_folder import StateFolder
 from sheetsync.dataset.records import Manifest
 from sheetsync.errors import ConfigError, TrainingError
 from sheetsync.rows.schema import UNLABELLED
@@ -35,7 +36,7 @@ class ProcessTrainer:
 
     dataset: Path
     recipe: str
-    state: Path
+    state: StateFolder
     weights: str = ""
 
     def check(self) -> None:
@@ -88,7 +89,7 @@ class ProcessTrainer:
 
     def predict_provisionally(self, manifest: Manifest, progress: Progress) -> list[Prediction]:
         """What can be said of every image of the mirror at once, out of sample. Raises `TrainingError`."""
-        out = self.state / "provisional.csv"
+        out = self.state.provisional
         options = (
             "--recipe",
             self.recipe,
@@ -145,14 +146,14 @@ class ProcessTrainer:
         return path
 
     def _later(self, run: RunInfo) -> Path:
-        return self.state / "predictions" / f"{run.id}.csv"
+        return self.state.predictions(run.id)
 
     def _asked(self, run: RunInfo) -> Path:
-        return self.state / "rescored" / f"{run.id}.csv"
+        return self.state.rescored(run.id)
 
     @property
     def _runs(self) -> Path:
-        return self.state / "runs"
+        return self.state.runs
 
     def _read(self, folder: Path) -> RunInfo:
         try:

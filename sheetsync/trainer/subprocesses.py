@@ -9,11 +9,11 @@ import subprocess
 import sys
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
-from pathlib import Path
 from shutil import disk_usage
 from typing import Any
 
 from sheetsync.common.progress import Progress
+from sheetsync.common.state_folder import StateFolder
 from sheetsync.errors import TrainingError
 
 STREAMING = {
@@ -24,12 +24,12 @@ STREAMING = {
 STOP_SECONDS = 3.0  # for a training to tidy up; then it is killed
 
 
-def run_streaming(state: Path, module: str, *options: str, progress: Progress) -> None:
+def run_streaming(state: StateFolder, module: str, *options: str, progress: Progress) -> None:
     """Run a program to its end and pass on what it tells; its full words go to a log in `state`.
 
     What `progress` raises ends it. Raises `TrainingError` when it fails.
     """
-    log = state / f"{module.rpartition('.')[2]}.log"
+    log = state.log(module.rpartition(".")[2])
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}  # it ends when stdin closes
     command = _command(module, *options, "--json", "--with-parent")
     with (
@@ -48,7 +48,7 @@ def run_streaming(state: Path, module: str, *options: str, progress: Progress) -
             raise
         if process.wait():
             errors.seek(0)
-            said = errors.read() or ("" if disk_usage(state).free else os.strerror(errno.ENOSPC))  # no room for words
+            said = errors.read() or ("" if disk_usage(state.root).free else os.strerror(errno.ENOSPC))  # disk full
             words = exit_reason(process.returncode, said)
             raise TrainingError(f"{STREAMING[module]} failed: {words} (its full words are in {log})")
 

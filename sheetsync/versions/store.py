@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from sheetsync.common.atomic import write_atomic
+from sheetsync.common.state_folder import StateFolder
 from sheetsync.dataset.records import Entry, Manifest
 from sheetsync.dataset.revision import parse_revision, revision, revision_text
 from sheetsync.errors import TrainingError
@@ -42,7 +43,7 @@ class LoadedRun:
 class Versions:
     """What is kept of the versions in `state`, the project's .sheetsync, and the trainer that knows the runs."""
 
-    state: Path
+    state: StateFolder
     trainer: Trainer
 
     def save_revision(self, manifest: Manifest) -> str:
@@ -80,7 +81,7 @@ class Versions:
         return parse_revision(kept.read_text(encoding="utf-8")) if kept.exists() else Manifest()
 
     def _file(self, revision: str) -> Path:
-        return self.state / "revisions" / f"{revision}.tsv"
+        return self.state.revision(revision)
 
 
 def make_step(

@@ -28,7 +28,6 @@ from sheetsync.auth.credentials import load_credentials, other_scopes
 from sheetsync.auth.key_file import SCOPE
 from sheetsync.auth.login import sign_in
 from sheetsync.errors import SheetError
-from sheetsync.sheets.google.address import SIGN_IN_FILE
 from sheetsync.sheets.google.client import Client
 from sheetsync.sheets.google.sheet import GoogleSheet
 from tests.helpers.googleserver import Fault, GoogleServer, clients, faults
@@ -42,6 +41,8 @@ ALONE = {  # no credentials of this machine's; oauthlib insists on https, which 
     "NO_GCE_CHECK": "true",
     "OAUTHLIB_INSECURE_TRANSPORT": "1",
 }
+
+TOKEN = ".sheetsync/google-token.json"
 
 
 @pytest.fixture
@@ -115,7 +116,7 @@ def signing_in(folder: Path, open_it: Callable[[str], object] | None = None) -> 
         threads[0].start()
 
     try:
-        sign_in(folder / "credentials.json", folder / SIGN_IN_FILE, tell, browser=False)
+        sign_in(folder / "credentials.json", folder / TOKEN, tell, browser=False)
     finally:
         for thread in threads:
             thread.join(PATIENCE)
@@ -129,7 +130,7 @@ def visit(address: str) -> None:
 @contextmanager
 def opened(google: GoogleServer, key: Path, book: str, **options: Any) -> Iterator[GoogleSheet]:
     """A sheet by what is in a key file; the project is its folder."""
-    made = Client(load_credentials(key, key.parent / SIGN_IN_FILE), sleep=lambda _: None, **options)
+    made = Client(load_credentials(key, key.parent / TOKEN), sleep=lambda _: None, **options)
     clients.rewriting(made.session, google.url)
     clients.rewriting(made._tokens, google.url)  # Google's library sends users to Google, whatever their file says
     try:
@@ -154,8 +155,8 @@ def test_the_whole_way_of_a_user_at_the_command_line(google: GoogleServer, tmp_p
     client_file(google, tmp_path)
     done, address = at_the_browser(tmp_path)  # before there is a sheetsync.toml
     assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout.splitlines()[-1] == f"signed in, and kept in {SIGN_IN_FILE}"
-    assert mode(tmp_path / SIGN_IN_FILE) == 0o600
+    assert done.stdout.splitlines()[-1] == f"signed in, and kept in {TOKEN}"
+    assert mode(tmp_path / TOKEN) == 0o600
     book = shared(google)
     project(google, tmp_path, book)
     for command in ("init", "plan"):
@@ -207,7 +208,7 @@ def test_who_refuses_at_the_consent_screen_is_not_signed_in(google: GoogleServer
     google.people.person.refuses = True
     with pytest.raises(SheetError, match=r"did not sign you in \(access_denied\): run `sheetsync login` again"):
         signing_in(tmp_path)
-    assert not (tmp_path / SIGN_IN_FILE).exists()
+    assert not (tmp_path / TOKEN).exists()
 
 
 def test_who_unticks_the_box_is_not_signed_in(google: GoogleServer, tmp_path: Path, alone: None) -> None:
@@ -215,7 +216,7 @@ def test_who_unticks_the_box_is_not_signed_in(google: GoogleServer, tmp_path: Pa
     google.people.person.unticks = ("https://www.googleapis.com/auth/spreadsheets",)
     with pytest.raises(SheetError, match="no right to your spreadsheets: run `sheetsync login` again and tick the box"):
         signing_in(tmp_path)
-    assert not (tmp_path / SIGN_IN_FILE).exists()
+    assert not (tmp_path / TOKEN).exists()
 
 
 def test_an_answer_that_nobody_asked_for_signs_nobody_in(google: GoogleServer, tmp_path: Path, alone: None) -> None:
@@ -229,7 +230,7 @@ def test_an_answer_that_nobody_asked_for_signs_nobody_in(google: GoogleServer, t
 
     with pytest.raises(SheetError, match="mismatching_state"):
         signing_in(tmp_path, forged)
-    assert not (tmp_path / SIGN_IN_FILE).exists()
+    assert not (tmp_path / TOKEN).exists()
     assert google.token_requests == 0
 
 
@@ -269,7 +270,7 @@ def test_trouble_while_signing_in_is_told_and_bounded(
         signing_in(tmp_path)
     assert google.people.codes
     assert told([shown(caught.value)], every_secret(google)) == []
-    assert not (tmp_path / SIGN_IN_FILE).exists()
+    assert not (tmp_path / TOKEN).exists()
 
 
 def web_client(google: GoogleServer, folder: Path) -> None:
@@ -303,7 +304,7 @@ def test_login_says_which_file_it_needs(
 
 def test_a_web_client_reads_no_sheet(google: GoogleServer, tmp_path: Path) -> None:
     with pytest.raises(SheetError, match="make one of type “Desktop app”"):
-        load_credentials(client_file(google, tmp_path, "web"), tmp_path / SIGN_IN_FILE)
+        load_credentials(client_file(google, tmp_path, "web"), tmp_path / TOKEN)
 
 
 # --- the stored sign-in ---------------------------------------------------------------------------
@@ -319,19 +320,19 @@ def signed_in(google: GoogleServer, folder: Path, **changes: Any) -> tuple[Path,
         "refresh_token": google.people.refresh_token(client, USER, frozenset(scopes)),
         "scopes": scopes,
     }
-    (folder / SIGN_IN_FILE).parent.mkdir(exist_ok=True)
-    (folder / SIGN_IN_FILE).write_text(json.dumps(stored | changes))
-    (folder / SIGN_IN_FILE).chmod(0o600)
+    (folder / TOKEN).parent.mkdir(exist_ok=True)
+    (folder / TOKEN).write_text(json.dumps(stored | changes))
+    (folder / TOKEN).chmod(0o600)
     return key, shared(google)
 
 
 def test_what_login_stores_is_what_is_read(google: GoogleServer, tmp_path: Path, alone: None) -> None:
     key = client_file(google, tmp_path)
     signing_in(tmp_path)
-    stored = json.loads((tmp_path / SIGN_IN_FILE).read_text())
+    stored = json.loads((tmp_path / TOKEN).read_text())
     assert header(google, key, shared(google)) == HEADER
     _, _ = signed_in(google, tmp_path)
-    assert stored.keys() == json.loads((tmp_path / SIGN_IN_FILE).read_text()).keys()
+    assert stored.keys() == json.loads((tmp_path / TOKEN).read_text()).keys()
 
 
 def test_a_sign_in_that_was_withdrawn_asks_for_another(google: GoogleServer, tmp_path: Path) -> None:
@@ -377,7 +378,7 @@ def test_an_access_token_of_fewer_rights_is_noticed(google: GoogleServer, tmp_pa
 @pytest.mark.parametrize("content", ["", "[]", "{", '{"refresh_token": "TOPSECRET"}', '{"client_id": null}'])
 def test_a_stored_sign_in_that_is_none_asks_for_another(google: GoogleServer, tmp_path: Path, content: str) -> None:
     key, book = signed_in(google, tmp_path)
-    (tmp_path / SIGN_IN_FILE).write_text(content)
+    (tmp_path / TOKEN).write_text(content)
     with pytest.raises(SheetError, match="run `sheetsync login` again") as caught:
         header(google, key, book)
     assert "TOPSECRET" not in shown(caught.value)
@@ -396,11 +397,11 @@ def test_a_refresh_token_that_is_replaced_is_not_lost(google: GoogleServer, tmp_
     tokens = set()
     for _ in range(3):
         assert header(google, key, book) == HEADER
-        tokens.add(json.loads((tmp_path / SIGN_IN_FILE).read_text())["refresh_token"])
+        tokens.add(json.loads((tmp_path / TOKEN).read_text())["refresh_token"])
     assert len(tokens) == 3
     assert tokens & google.people.lasting.keys() == set(google.people.lasting)
-    assert mode(tmp_path / SIGN_IN_FILE) == 0o600
-    assert [path.name for path in (tmp_path / SIGN_IN_FILE).parent.iterdir()] == [Path(SIGN_IN_FILE).name]
+    assert mode(tmp_path / TOKEN) == 0o600
+    assert [path.name for path in (tmp_path / TOKEN).parent.iterdir()] == [Path(TOKEN).name]
 
 
 def test_an_access_token_that_expires_is_renewed(google: GoogleServer, tmp_path: Path) -> None:
@@ -476,7 +477,7 @@ def test_a_key_file_that_is_none_is_told_and_not_its_content(google: GoogleServe
     hidden = every_secret(google, key)
     key.write_text(spoil(json.loads(key.read_text())))
     with pytest.raises(SheetError, match=words) as caught:
-        load_credentials(key, tmp_path / SIGN_IN_FILE)
+        load_credentials(key, tmp_path / TOKEN)
     assert str(key) in str(caught.value)
     assert told([shown(caught.value)], hidden) == []
 
@@ -485,27 +486,26 @@ def test_bytes_that_are_no_text_and_a_folder_are_no_key_file(tmp_path: Path) -> 
     (tmp_path / "bytes.json").write_bytes(b"\xff\xfe{")
     for name, words in (("bytes.json", "or a part of one"), (".", "Is a directory")):
         with pytest.raises(SheetError, match=words):
-            load_credentials(tmp_path / name, tmp_path / SIGN_IN_FILE)
+            load_credentials(tmp_path / name, tmp_path / TOKEN)
 
 
 def test_files_that_others_can_read_get_a_warning(
     google: GoogleServer, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     key, _ = signed_in(google, tmp_path)
-    load_credentials(key, tmp_path / SIGN_IN_FILE)
+    load_credentials(key, tmp_path / TOKEN)
     assert caplog.messages == []
-    for path in (key, tmp_path / SIGN_IN_FILE):
+    for path in (key, tmp_path / TOKEN):
         path.chmod(0o640)
-    load_credentials(key, tmp_path / SIGN_IN_FILE)
-    assert [words.rpartition("chmod 600 ")[2] for words in caplog.messages] == [str(key), str(tmp_path / SIGN_IN_FILE)]
+    load_credentials(key, tmp_path / TOKEN)
+    assert [words.rpartition("chmod 600 ")[2] for words in caplog.messages] == [str(key), str(tmp_path / TOKEN)]
 
 
 def test_what_credentials_open_is_said_as_far_as_it_is_known(google: GoogleServer, tmp_path: Path) -> None:
     key, _ = signed_in(google, tmp_path)
-    assert other_scopes(load_credentials(key, tmp_path / SIGN_IN_FILE)) == "and nothing else"
+    assert other_scopes(load_credentials(key, tmp_path / TOKEN)) == "and nothing else"
     assert (
-        other_scopes(load_credentials(google.key_file(tmp_path / "key.json"), tmp_path / SIGN_IN_FILE))
-        == "and nothing else"
+        other_scopes(load_credentials(google.key_file(tmp_path / "key.json"), tmp_path / TOKEN)) == "and nothing else"
     )
     assert "perhaps for more" in other_scopes(compute_engine.Credentials())  # type: ignore[no-untyped-call]
     assert "perhaps for more" in other_scopes(Credentials("token"))  # type: ignore[no-untyped-call]
@@ -551,7 +551,7 @@ def test_credentials_of_the_machine_that_are_none(
         (tmp_path / "given.json").write_text(content)
     monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(tmp_path / "given.json"))
     with pytest.raises(SheetError, match=r"given\.json, which GOOGLE_APPLICATION_CREDENTIALS names, is none"):
-        load_credentials(tmp_path / "none.json", tmp_path / SIGN_IN_FILE)
+        load_credentials(tmp_path / "none.json", tmp_path / TOKEN)
 
 
 # --- no secret is ever told -----------------------------------------------------------------------
@@ -620,7 +620,7 @@ def test_trouble_with_tokens_is_bounded_told_and_without_a_secret(
     caplog.set_level(logging.DEBUG, "sheetsync")
     if kind == "user":
         key, book = signed_in(google, tmp_path)
-        files: tuple[Path, ...] = (key, tmp_path / SIGN_IN_FILE)
+        files: tuple[Path, ...] = (key, tmp_path / TOKEN)
     else:
         key, book = google.key_file(tmp_path / "credentials.json"), google.create("Images", [HEADER])
         files = (key,)
@@ -679,7 +679,7 @@ def test_no_secret_leaves_the_command_line(
     assert done.returncode == (1 if words else 0), done.stderr
     assert words in done.stderr
     hidden |= every_secret(google)
-    assert told([done.stdout, done.stderr, *written(tmp_path, key, tmp_path / SIGN_IN_FILE)], hidden) == []
+    assert told([done.stdout, done.stderr, *written(tmp_path, key, tmp_path / TOKEN)], hidden) == []
     assert told(written(tmp_path), hidden) != []  # the search itself finds what there is
 
 

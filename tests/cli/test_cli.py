@@ -165,7 +165,6 @@ def test_help_waits_for_no_heavy_import() -> None:
     [
         ["snyc"],
         ["sync", "--jsno"],
-        ["init", "labels.csv", "--sheet", "other.csv"],
         ["watch", "--every", "0"],
         ["watch", "--every", "often"],
         ["watch", "--every", "nan"],
@@ -287,7 +286,7 @@ def test_init_makes_a_project_and_says_what_is_next(tmp_path: Path) -> None:
     assert f"next: sheetsync plan --project {tmp_path / 'new'}" in said
     assert "0 to download" in ok("plan", "--project", tmp_path / "new")
     assert "is there already" in ok("init", "--project", tmp_path / "new")
-    assert "is there already" in ok("init", "--sheet", "labels.csv", "--project", tmp_path / "new")
+    assert "is there already" in ok("init", "labels.csv", "--project", tmp_path / "new")
     other = sheetsync("init", "other.csv", "--project", tmp_path / "new")
     assert other.returncode == 1
     assert "for the sheet labels.csv" in other.stderr

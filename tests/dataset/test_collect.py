@@ -38,7 +38,7 @@ def test_a_pass_that_is_stopped_leaves_nothing_half_when_its_lock_is_free(tmp_pa
     sheet = MemorySheet(table(*[[url, "i"] for url in web]))
     ready = a_pass(project(tmp_path), sheet, web, QuickTrainer())
     with pytest.raises(KeyboardInterrupt) as held:
-        replace(ready, world=replace(ready.environment, progress=stop)).run()
+        replace(ready, environment=replace(ready.environment, progress=stop)).run()
     assert held.tb is not None
     assert list(objects.glob(".tmp-*")) == []
     assert len(list(objects.rglob("*.png"))) <= BATCH

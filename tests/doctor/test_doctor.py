@@ -18,10 +18,10 @@ from filelock import FileLock
 
 from sheetsync.auth.key_file import SCOPE
 from sheetsync.auth.user_token import store
-from sheetsync.common.finding import Finding
+from sheetsync.common.finding import Finding, note, ok
+from sheetsync.common.state_folder import STATE, StateFolder
 from sheetsync.doctor.checks import CheckTimeout, Surroundings, examine, this_machine, with_timeout
 from sheetsync.errors import TrainingError
-from sheetsync.sheets.google.address import SIGN_IN_FILE
 from sheetsync.trainer.inspect import inspect_device, inspect_weights
 from sheetsync.trainer.process_trainer import ProcessTrainer
 from tests.cli.test_cli import until
@@ -44,7 +44,7 @@ ROWS = [["image", "label", "split"], ["http://x/1.png", "i", ""], ["http://x/2.p
 def look(folder: Path, **world: Any) -> dict[str, Finding]:
     """What the doctor finds, on a machine that has no GPU and much room."""
     given: dict[str, Any] = {"device": lambda: CPU, "free": lambda _: 10**12, "environ": {}}
-    given |= {"weights": lambda _: ("ok", "there", "")} | world
+    given |= {"weights": lambda _: ok("there")} | world
     surroundings = Surroundings(lambda project: ProcessTrainer(project.dataset, project.recipe, project.state), **given)
     return {finding.name: finding for finding in examine(folder, surroundings)}
 
@@ -235,7 +235,7 @@ def test_pytorch_is_asked_in_a_process_of_its_own_and_not_for_ever() -> None:
 
 
 def test_what_is_missing_of_the_weights_is_said_with_what_to_do_about_it(csv: Path) -> None:
-    found = look(csv, weights=lambda _: ("note", "it will be fetched", "without a network: put it there"))["weights"]
+    found = look(csv, weights=lambda _: note("it will be fetched", "without a network: put it there"))["weights"]
     assert found == Finding("weights", "note", "it will be fetched", "without a network: put it there")
 
 
@@ -295,9 +295,9 @@ def test_a_proxy_is_a_note_without_its_password(csv: Path) -> None:
 
 def test_what_does_not_end_is_left_behind(csv: Path) -> None:
     stop = Event()
-    found = look(csv, device=stop.wait, patience=0.5)
+    found = look(csv, device=stop.wait, patience=2)
     stop.set()
-    assert found["device"].said == "not done within 1.5 seconds"
+    assert found["device"].said == "not done within 6 seconds"
     assert names(found, "problem") == ["device"]
 
 
@@ -348,7 +348,7 @@ class Sheet:
         client = people.client()
         write_client(self.folder / "credentials.json", client, self.server.url, "installed").chmod(0o600)
         token = people.refresh_token(client["client_id"], OWNER, frozenset([SCOPE]))
-        store(self.folder / SIGN_IN_FILE, client["client_id"], token)
+        store(StateFolder(self.folder / STATE).google_token, client["client_id"], token)
         return token
 
 

@@ -94,7 +94,7 @@ class QuickTrainer:
         self.finished[name] = RunInfo(f"{revision}-quick{more}", revision, self.recipe, metrics, {"seed": 7 + seed})
         return self.finished[name]
 
-    def provisional(self, manifest: Manifest, progress: Progress) -> list[Prediction]:
+    def predict_provisionally(self, manifest: Manifest, progress: Progress) -> list[Prediction]:
         if not self.backbone:
             raise TrainingError("no backbone")
         self.foretold.append(revision(manifest))
@@ -105,7 +105,7 @@ class QuickTrainer:
         self.said[run.id] = {entry.digest: each.label for entry, each in zip(manifest, said, strict=True)}
         return said
 
-    def judged(self, run: RunInfo) -> dict[str, str]:
+    def out_of_sample_labels(self, run: RunInfo) -> dict[str, str]:
         return self.said.get(run.id, {})
 
 

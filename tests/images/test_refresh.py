@@ -118,7 +118,7 @@ def test_what_changed_is_told_though_a_pass_was_stopped_before_that_was_noted(sc
     where = project(scene.root, download=DownloadSettings(refresh="daily"))
     stopped = a_pass(where, scene.sheet, scene.web, scene.trainer, 1000 + DAY)
     with pytest.raises(KeyboardInterrupt):
-        replace(stopped, world=replace(stopped.environment, progress=stop)).run()
+        replace(stopped, environment=replace(stopped.environment, progress=stop)).run()
     assert [content in scene.web.values() for content in scene.held()].count(True) == 1
     scene.sync(now=1060 + DAY)
     assert scene.held() == sorted(scene.web.values())

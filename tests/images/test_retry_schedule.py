@@ -150,7 +150,7 @@ def test_a_pause_begins_when_all_was_asked_however_long_that_took(tmp_path: Path
     where = project(tmp_path, download=DownloadSettings(allow_private=True))
     ready = a_pass(where, MemorySheet(table([url, ""])), fetcher_for(tmp_path, where.limits), QuickTrainer())
     world = replace(ready.environment, now=lambda: 5000.0 if web.asked else 1000.0)
-    (failure,) = replace(ready, world=world).run().failures
+    (failure,) = replace(ready, environment=world).run().failures
     assert (failure.last, failure.until) == (5000, 5600)
 
 

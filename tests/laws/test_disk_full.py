@@ -75,7 +75,7 @@ def test_a_pass_that_runs_out_of_room_anywhere_breaks_nothing_and_the_next_one_g
     ]
     contents = set(web.values())
     assert {content for path, content in tree(where.dataset).items() if path.endswith(".png")} <= contents
-    objects = ImageStore(where.state / "objects")
+    objects = ImageStore(where.state.objects)
     assert all(objects.is_intact(arrival) for arrival in objects.fetch_log.latest().values())
     filler.unlink()
     for thread in (each for each in threading.enumerate() if each.name == "download"):

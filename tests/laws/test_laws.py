@@ -509,7 +509,7 @@ def test_a_sheet_that_takes_no_provisional_predictions_stops_no_training(tmp_pat
 
     sheet.before = refuse
     made = a_pass(project(tmp_path), sheet, Web(GOOD), trainer)
-    replace(made, world=replace(made.environment, progress=lambda *said: told.append(said))).run()
+    replace(made, environment=replace(made.environment, progress=lambda *said: told.append(said))).run()
     assert ("provisional", 0, 0, "none before the full training: the server is not to be reached") in told
     assert "provisional" not in str([cells["status"] for cells in machine_cells(sheet.book().rows)])
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from sheetsync.common.state_folder import StateFolder
 from sheetsync.dataset.plan import SplitFractions
 from sheetsync.doctor.google import open_probe
 from sheetsync.errors import ConfigError, SheetError
@@ -128,7 +129,7 @@ def test_what_is_written_arrives_where_it_is_used(tmp_path: Path) -> None:
     assert (limits.workers, limits.read_seconds, limits.total_seconds, limits.attempts) == (3, 4, 5, 6)
     assert (limits.max_bytes, limits.max_pixels, limits.allow_private) == (500_000, 2_000_000, True)
     assert (project.image_folder, project.settings.download.buckets) == (tmp_path / "pics", ("s3://mine/a",))
-    assert (project.dataset, project.state) == (tmp_path / "dataset", tmp_path / ".sheetsync")
+    assert (project.dataset, project.state) == (tmp_path / "dataset", StateFolder(tmp_path / ".sheetsync"))
 
 
 def test_a_recipe_is_a_file_of_the_project_or_a_name(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from sheetsync.common.state_folder import StateFolder
 from sheetsync.images.store import ImageStore
 from sheetsync.project.gc import Collector, FileGroup
 from sheetsync.sheets.memory import MemorySheet
@@ -37,7 +38,7 @@ class Place:
 
     def collect(self, *, last: int = 0, cache: bool = False, delete: bool = True):
         told: list[tuple[int, int]] = []
-        store = Collector(self.state, self.root / "dataset")
+        store = Collector(StateFolder(self.state), self.root / "dataset")
         waste = store.collect(
             self.trainer.runs(), lambda _, *done: told.append(done[:2]), last=last, cache=cache, delete=delete
         )
@@ -163,8 +164,9 @@ def test_a_file_that_is_no_object_of_ours_stays(place: Place) -> None:
 def test_no_file_and_no_address_that_is_needed_is_lost_where_it_is_killed(place: Place) -> None:
     """Kill -9 at many moments; the next time finds the rest."""
     code = (
-        "import sys; from pathlib import Path; from sheetsync.gc import Store\n"
-        "store = Store(Path(sys.argv[1]), Path(sys.argv[2])); print(flush=True)\n"
+        "import sys; from pathlib import Path\n"
+        "from sheetsync.common.state_folder import StateFolder; from sheetsync.project.gc import Collector\n"
+        "store = Collector(StateFolder(Path(sys.argv[1])), Path(sys.argv[2])); print(flush=True)\n"
         "store.collect([], lambda *_: None, last=1, cache=True, delete=True)"
     )
     for each in range(8):

@@ -581,7 +581,7 @@ def test_init_dresses_and_undresses_from_the_command_line(google: GoogleServer, 
         address = f"https://docs.google.com/spreadsheets/d/{scene.id}/edit#gid=0"
         toml = f"sheet = {json.dumps(address)}\n[google]\nendpoint = {json.dumps(google.url)}\n"
         (tmp_path / "sheetsync.toml").write_text(toml)
-        said = init(tmp_path, "--sheet", address)
+        said = init(tmp_path, address)
         assert "columns status, prediction" in said
         assert "“Look here first”" in said
         assert "next: sheetsync plan" in said

@@ -50,7 +50,7 @@ class Scene:
         where = project(self.folder, training=training, every_minutes=self.minutes)
         made = a_pass(where, self.sheet, Web(PAGES | {NEW: png(50)}), self.trainer)
         hear = lambda stage, done, total, words: self.told.append(f"{stage}: {words}")  # noqa: E731
-        return replace(made, world=replace(made.environment, progress=hear)).run()
+        return replace(made, environment=replace(made.environment, progress=hear)).run()
 
     def restarts(self) -> list[str]:
         return [words for words in self.told if "the pass begins again" in words]

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from sheetsync.common.state_folder import StateFolder
 from sheetsync.dataset.mirror import Mirror
 from sheetsync.dataset.plan import SplitFractions
 from sheetsync.dataset.records import Entry, Manifest
@@ -54,7 +55,9 @@ def fill(folder: Path, rows: list[Row]) -> Manifest:
 
 def trainer(folder: Path, recipe: str = "tiny.json") -> ProcessTrainer:
     (folder / "state").mkdir(parents=True, exist_ok=True)
-    return ProcessTrainer(folder / "dataset", str(folder / recipe) if "." in recipe else recipe, folder / "state")
+    return ProcessTrainer(
+        folder / "dataset", str(folder / recipe) if "." in recipe else recipe, StateFolder(folder / "state")
+    )
 
 
 class Trained:
@@ -84,7 +87,9 @@ def test_a_run_is_found_by_what_the_model_saw_and_by_its_recipe(trained: Trained
     assert (trained.run.revision, trained.run.recipe) == (trained.revision, "tiny")
     assert trained.trainer.find("0" * 16) is None
     tiny_recipe(tmp_path / "tiny.json", batch=32, epochs=3)
-    other = ProcessTrainer(trained.folder / "dataset", str(tmp_path / "tiny.json"), trained.folder / "state")
+    other = ProcessTrainer(
+        trained.folder / "dataset", str(tmp_path / "tiny.json"), StateFolder(trained.folder / "state")
+    )
     assert other.find(trained.revision) is None
     assert other.runs() == [trained.run]
 
@@ -132,7 +137,7 @@ def test_an_image_that_every_model_learned_from_has_none(trained: Trained, tmp_p
         table = csv.DictWriter(file, list(lines[0]))
         table.writeheader()
         table.writerows(lines)
-    copied = ProcessTrainer(trained.folder / "dataset", trained.trainer.recipe, tmp_path / "state")
+    copied = ProcessTrainer(trained.folder / "dataset", trained.trainer.recipe, StateFolder(tmp_path / "state"))
     said = copied.predictions(trained.run, trained.manifest, silent)
     assert {each.key for each in said} == {each.key for each in ROWS} - {entry.key}
 
@@ -149,7 +154,7 @@ def test_images_without_a_label_that_come_later_are_predicted_once(trained: Trai
 
 
 def test_a_broken_run_says_which_folder_to_delete(trained: Trained, tmp_path: Path) -> None:
-    broken = ProcessTrainer(trained.folder / "dataset", trained.trainer.recipe, tmp_path)
+    broken = ProcessTrainer(trained.folder / "dataset", trained.trainer.recipe, StateFolder(tmp_path))
     folder = tmp_path / "runs" / trained.run.id
     folder.mkdir(parents=True)
     (folder / "metrics.json").write_text('{"val": ')
@@ -159,7 +164,7 @@ def test_a_broken_run_says_which_folder_to_delete(trained: Trained, tmp_path: Pa
 
 
 def test_a_run_without_its_predictions_is_an_error_and_empties_no_column(trained: Trained, tmp_path: Path) -> None:
-    half = ProcessTrainer(trained.folder / "dataset", trained.trainer.recipe, tmp_path)
+    half = ProcessTrainer(trained.folder / "dataset", trained.trainer.recipe, StateFolder(tmp_path))
     with pytest.raises(TrainingError, match=r"has no predictions\.csv: delete this folder"):
         half.predictions(trained.run, Manifest(), silent)
 
@@ -174,7 +179,7 @@ def test_a_half_made_run_is_no_run(tmp_path: Path) -> None:
 
 def test_another_seed_is_a_run_of_its_own_beside_that_of_the_recipe(trained: Trained, tmp_path: Path) -> None:
     shutil.copytree(trained.folder / "state", tmp_path / "state")
-    copied = ProcessTrainer(trained.folder / "dataset", trained.trainer.recipe, tmp_path / "state")
+    copied = ProcessTrainer(trained.folder / "dataset", trained.trainer.recipe, StateFolder(tmp_path / "state"))
     other = copied.train(trained.revision, silent, 2)
     assert (other.revision, other.choices["seed"]) == (trained.revision, trained.run.choices["seed"] + 2)
     assert copied.find(trained.revision) == trained.run
@@ -190,13 +195,13 @@ def test_weights_that_are_not_there_are_named_by_the_training_that_looks_for_the
     fill(tmp_path, ROWS)
     (tmp_path / "state").mkdir(exist_ok=True)
     recipe = next(name for name, each in RECIPES.items() if each.weights)
-    asked = ProcessTrainer(tmp_path / "dataset", recipe, tmp_path / "state", str(tmp_path / "net.pth"))
+    asked = ProcessTrainer(tmp_path / "dataset", recipe, StateFolder(tmp_path / "state"), str(tmp_path / "net.pth"))
     with pytest.raises(TrainingError, match=str(tmp_path / "net.pth")):
         asked.train("0" * 16, silent)
 
 
 def test_a_quick_answer_is_out_of_sample_for_every_image_and_needs_no_run(trained: Trained, tmp_path: Path) -> None:
-    asked = ProcessTrainer(trained.folder / "dataset", trained.trainer.recipe, tmp_path)
+    asked = ProcessTrainer(trained.folder / "dataset", trained.trainer.recipe, StateFolder(tmp_path))
     said = asked.predict_provisionally(trained.manifest, silent)
     assert {each.key for each in said} == {entry.key for entry in trained.manifest}
     labels = {entry.key: entry.label for entry in trained.manifest}

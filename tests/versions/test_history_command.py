@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from sheetsync.common.state_folder import StateFolder
 from sheetsync.dataset.records import Entry, Manifest
 from sheetsync.dataset.revision import revision
 from sheetsync.errors import ConfigError, TrainingError
@@ -86,7 +87,7 @@ class Learner(QuickTrainer):
     lessons: list[dict[int, str]] = field(default_factory=list)
     broken: set[str] = field(default_factory=set)
 
-    def judged(self, run: RunInfo) -> dict[str, str]:
+    def out_of_sample_labels(self, run: RunInfo) -> dict[str, str]:
         if run.revision in self.broken:
             raise TrainingError(f"the run of {run.revision} is broken: delete it")
         return {digest(number): label for number, label in self.lessons[self.trained.index(run.revision)].items()}
@@ -181,13 +182,13 @@ class Runs:
         self.state = folder / ".sheetsync"
         self.recipe = folder / "mine.json"
         self.recipe.write_text(json.dumps({"name": "mine", "epochs": 3, "seed": 0}))
-        self.trainer = ProcessTrainer(folder / "dataset", str(self.recipe), self.state)
+        self.trainer = ProcessTrainer(folder / "dataset", str(self.recipe), StateFolder(self.state))
         self.count = 0
 
     def add(self, lines: Mapping[Entry, str], recipe: str = "aaaaaaaa", **fields: Any) -> Path:
         """A run on these images, entry -> predicted label, finished a minute after the one before."""
         self.count += 1
-        name = Versions(self.state, self.trainer).save_revision(Manifest(tuple(lines)))
+        name = Versions(StateFolder(self.state), self.trainer).save_revision(Manifest(tuple(lines)))
         folder = self.state / "runs" / f"{name}-{recipe}"
         folder.mkdir(parents=True)
         val = [(entry, said) for entry, said in lines.items() if entry.split == "val"]
@@ -255,9 +256,9 @@ def test_the_name_of_a_built_in_recipe_is_that_of_its_last_run(runs: Runs, tmp_p
     runs.add(saying(ten(), 1))
     runs.add(saying([*ten(), image(20, "ii", "train")]), "bbbbbbbb", epochs=9)
     runs.add(saying([*ten(), image(21, "ii", "train")]), "cccccccc", name="other")
-    named = ProcessTrainer(tmp_path / "dataset", "mine", runs.state)
+    named = ProcessTrainer(tmp_path / "dataset", "mine", StateFolder(runs.state))
     assert [run.id.rpartition("-")[2] for run in named.runs_of_recipe()] == ["bbbbbbbb"]
-    assert ProcessTrainer(tmp_path / "dataset", "unheard-of", runs.state).runs_of_recipe() == []
+    assert ProcessTrainer(tmp_path / "dataset", "unheard-of", StateFolder(runs.state)).runs_of_recipe() == []
 
 
 @pytest.mark.parametrize("called", ["mine", "mine@1"])
@@ -270,7 +271,7 @@ def test_further_seeds_are_no_versions_and_no_other_recipes(runs: Runs, tmp_path
     assert [(version.name, version.score["seeds"]) for version in found.versions] == [("v1", 2), ("v2", 1)]
     assert (found.versions[0].score["val_mean"], found.others) == (pytest.approx(0.7), 0)
     assert score_words(found.versions[0].score) == "0.700 ± 0.141 (2 seeds)"
-    named = ProcessTrainer(tmp_path / "dataset", "mine", runs.state)
+    named = ProcessTrainer(tmp_path / "dataset", "mine", StateFolder(runs.state))
     assert [version.name for version in history(named, "mine").versions] == ["v1", "v2"]
 
 
@@ -518,7 +519,7 @@ def test_a_model_is_asked_about_no_image_that_its_run_knows(two: tuple[Path, lis
 
 
 def test_a_rescore_waits_for_no_pass(two: tuple[Path, list[str]]) -> None:
-    with project_lock(two[0] / ".sheetsync"):
+    with project_lock(StateFolder(two[0] / ".sheetsync")):
         done = sheetsync("history", "--rescore", cwd=two[0])
         assert (done.returncode, done.stdout) == (1, "")
         assert "another sheetsync is at work" in done.stderr

@@ -13,9 +13,6 @@ if TYPE_CHECKING:
     pass
 
 
-SIGN_IN_FILE = ".sheetsync/google-token.json"  # who signed in to Google, seen from the project's folder
-
-
 GOOGLE_SHEET = re.compile(
     r"https://docs\.google\.com/spreadsheets/(?:u/\d+/)?d/([A-Za-z0-9_-]+)(?:.*?[#?&]gid=(\d+))?.*"
 )
