@@ -11,7 +11,7 @@ def retry_after(said: str, date: str) -> float | None:
 
     `date` is the answer's own: by the server's clock, for ours may be wrong.
 
-    >>> wait_asked("Wed, 25 Nov 2026 10:00:30 GMT", "Wed, 25 Nov 2026 10:00:00 GMT")
+    >>> retry_after("Wed, 25 Nov 2026 10:00:30 GMT", "Wed, 25 Nov 2026 10:00:00 GMT")
     30.0
     """
     said = said.strip()

@@ -21,7 +21,7 @@ def shorten(given: str, most: int) -> str:
 def join_names(names: Collection[str], between: str) -> str:
     """Names in order, as many as a sentence can bear.
 
-    >>> listed("edcba", ", "), listed("gfedcba", ", ")
+    >>> join_names("edcba", ", "), join_names("gfedcba", ", ")
     ('a, b, c, d, e', 'a, b, c, d, e and 2 more')
     """
     first, more = sorted(names)[:MOST_LISTED], len(names) - MOST_LISTED

@@ -37,7 +37,7 @@ class Entry(NamedTuple):
     def from_path(cls, path: str) -> Entry | None:
         """The inverse of `path`; None for a file that no entry has.
 
-        >>> Entry.at("train/iv/notes.txt") is None
+        >>> Entry.from_path("train/iv/notes.txt") is None
         True
         """
         place, _, name = path.rpartition("/")

@@ -22,7 +22,7 @@ DEVICE = re.compile(r"(?:con|prn|aux|nul|conin\$|conout\$|(?:com|lpt)[0-9¹²³]
 def folder_name(label: str, twin: int = 0) -> str:
     """The name of the folder of a label; `label_of` is its inverse. Each bit of `twin` escapes one character more.
 
-    >>> folder("50%"), folder("a/b"), folder("Con.1"), folder(".."), folder("cat", 0b101)
+    >>> folder_name("50%"), folder_name("a/b"), folder_name("Con.1"), folder_name(".."), folder_name("cat", 0b101)
     ('50%', 'a%2Fb', '%43on.1', '%2E%2E', '%63a%74')
     """
     places = {match.start() for match in NEVER.finditer(label)}
@@ -47,7 +47,7 @@ def disambiguate(labels: Iterable[str]) -> dict[str, str]:
 
     The first of them in order keeps the folder of its own. Depends on the set of labels only.
 
-    >>> twins(["cat", "Cat", "dog"])
+    >>> disambiguate(["cat", "Cat", "dog"])
     {'cat': '%63at'}
     """
     taken: set[str] = set()

@@ -33,7 +33,7 @@ class FingerprintFile:
 def fingerprint(facts: Iterable[object]) -> str:
     """64 hex characters that differ where facts do, or the version of sheetsync. `repr` shows all of a fact.
 
-    >>> mark([1, "a"]) == mark([1, "a"]), mark([1, "a"]) == mark(["1", "a"])
+    >>> fingerprint([1, "a"]) == fingerprint([1, "a"]), fingerprint([1, "a"]) == fingerprint(["1", "a"])
     (True, False)
     """
     found = hashlib.sha256(__version__.encode())

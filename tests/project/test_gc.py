@@ -192,6 +192,16 @@ def test_no_file_and_no_address_that_is_needed_is_lost_where_it_is_killed(place:
 # --- the command ----------------------------------------------------------------------------------
 
 
+def test_gc_knows_every_folder_in_which_a_pass_writes(tmp_path: Path) -> None:
+    """A folder that it does not know is one whose left-over files stay for ever."""
+    folder = real_project(tmp_path, pictures(tmp_path))
+    ok("sync", "-p", folder)
+    state = StateFolder(folder / ".sheetsync")
+    files = [path for path in state.root.rglob("*") if path.is_file() and state.runs not in path.parents]
+    folders = {path.parent.parent if path.parent.parent == state.objects else path.parent for path in files}
+    assert {state.root, state.objects, state.revisions} <= folders <= set(state.written())
+
+
 def test_the_command_says_first_and_does_it_when_told(tmp_path: Path) -> None:
     folder = real_project(tmp_path, pictures(tmp_path))
     ok("sync", "-p", folder)

@@ -75,7 +75,7 @@ def pickable_labels(labels: Sequence[str]) -> list[str]:
 
     None at all where they are more than it holds.
 
-    >>> choices(["iv", "7", "007", "=1+1", "1.50", "May 5", "may", "class 3"])
+    >>> pickable_labels(["iv", "7", "007", "=1+1", "1.50", "May 5", "may", "class 3"])
     ['iv', '7', 'may', 'class 3']
     """
     safe = (COUNT.fullmatch(label) or not (label[0] in "=+-@'" or TYPED.search(label)) for label in labels)
