@@ -20,10 +20,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from sheetsync.config import Settings
-from sheetsync.history import SCORE_COLUMNS
-from sheetsync.records import MACHINE_COLUMNS
-from sheetsync.setup import TEMPLATE
+from sheetsync.project.config import Settings
+from sheetsync.project.template import TEMPLATE
+from sheetsync.rows.schema import MACHINE_COLUMNS, SCORE_COLUMNS
 from training.recipe import RECIPES
 
 ROOT = next(folder for folder in Path(__file__).parents if (folder / "pyproject.toml").exists())
