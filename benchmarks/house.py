@@ -1,4 +1,4 @@
-"""How easy it is to find one's way in the code: `python benchmarks/house.py [--list] [CHECKOUT …]`, a column per checkout.
+"""How easy the code is to find one's way in: `python benchmarks/house.py [--list] [CHECKOUT …]`.
 
 Counts over `sheetsync/` and `training/`, from the syntax tree alone:
 

@@ -59,7 +59,7 @@ def read_history(project: Project, progress: Progress, *, rescore: bool) -> Hist
 
 
 def collect_garbage(project: Project, progress: Progress, *, last: int, cache: bool, delete: bool) -> Garbage:
-    """What nothing in a project needs any more; see `gc.Store.collect`. Raises `SheetsyncError`, such as `Busy`."""
+    """Find or delete what a project no longer needs; see `gc.Collector.collect`. Raises `SheetsyncError`."""
     from sheetsync.project.gc import Collector
     from sheetsync.project.lock import project_lock
 

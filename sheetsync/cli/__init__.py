@@ -21,14 +21,14 @@ if TYPE_CHECKING:
 
 
 class Stopped(BaseException):
-    """Ctrl-C or SIGTERM. Not a KeyboardInterrupt, which the command line library would turn into a usage error."""
+    """Ctrl-C or SIGTERM. Not a KeyboardInterrupt, which typer would turn into a usage error."""
 
 
 app = typer.Typer(
     help="Keep an image dataset in a spreadsheet.\n\n"
     "Edit labels in the sheet; sheetsync mirrors it into an ImageFolder, retrains the fixed model when what it "
     "would see has changed, and writes predictions and where to look first back into columns of its own.\n\n"
-    "First time? `sheetsync demo` shows it all in three minutes. Your own: `sheetsync init labels.csv`, then "
+    "First time? `sheetsync demo` shows it all in about two minutes. Your own: `sheetsync init labels.csv`, then "
     "`sheetsync sync`.",
     no_args_is_help=True,
     add_completion=False,
@@ -57,8 +57,8 @@ def init(
         str,
         typer.Argument(
             metavar="[SHEET]",
-            help="The CSV file with your rows, seen from DIR and made with a header if missing, or the address of a "
-            "Google Sheet. It can be left out where sheetsync.toml is there.",
+            help="The CSV file with your rows (a path seen from DIR, created if it is missing), or the address of a "
+            "Google Sheet. Not needed if there is a sheetsync.toml.",
             show_default=False,
         ),
     ] = "",
@@ -67,10 +67,10 @@ def init(
         bool, typer.Option("--preview", help="In a Google Sheet: a column that shows the image of each row.")
     ] = False,
     undo: Annotated[
-        bool, typer.Option("--undo", help="Take out of the Google Sheet what init made, and nothing else.")
+        bool, typer.Option("--undo", help="Remove from the Google Sheet what init added, and nothing else.")
     ] = False,
 ) -> None:
-    """Make a sheetsync.toml for a sheet, and dress a Google Sheet for the people in it.
+    """Write a sheetsync.toml for a sheet, and format a Google Sheet for the people in it.
 
     The sheet needs a column `image` (a URL, or a path beside the CSV) and a column `label`. Everything else is
     yours; sheetsync adds its columns at the right. A Google Sheet also gets a drop-down of labels, colours, notes, a
@@ -98,7 +98,7 @@ def login(
 ) -> None:
     """Sign in to Google as yourself, in place of a service account.
 
-    It takes an OAuth client of type “Desktop app” in the file that sheetsync.toml calls `credentials`, or in
+    It needs an OAuth client of type “Desktop app” in the file that sheetsync.toml calls `credentials`, or in
     `credentials.json`. You allow it in your browser to read and write your spreadsheets, and nothing else. What Google
     answers is kept in `.sheetsync/google-token.json`, for you alone to read, and every command uses it from then on.
     On a machine without a browser: sign in on another one, and copy that file.
@@ -115,7 +115,7 @@ def login(
 
 @app.command()
 def plan(folder: Folder = Path()) -> None:
-    """Show what a sync would do to the dataset, and do nothing."""
+    """Show what a sync would do to the dataset, and do nothing (a dry run)."""
     from rich.console import Console
 
     from sheetsync.api import open_pass
@@ -177,13 +177,15 @@ def watch(
 @app.command()
 def history(
     folder: Folder = Path(),
-    rescore: Annotated[bool, typer.Option("--rescore", help="Judge all on the validation images of today.")] = False,
+    rescore: Annotated[
+        bool, typer.Option("--rescore", help="Score all versions on the validation images of today.")
+    ] = False,
     json: Json = False,
 ) -> None:
     """List the versions of the sheet that were trained on, and how each compares with the one before.
 
-    With --rescore every version is judged on the validation images and labels of today. Models are asked only about
-    images that came after them, and what they say is kept, so the next time is quick.
+    With --rescore every version is scored on the validation images and labels of today. Models predict only images
+    that came after them, and their predictions are kept, so the next time is quick.
     """
     from rich.console import Console
 
@@ -200,15 +202,19 @@ def history(
 @app.command()
 def gc(
     folder: Folder = Path(),
-    delete: Annotated[bool, typer.Option("--delete", help="Remove it; without, only say what would go.")] = False,
+    delete: Annotated[
+        bool, typer.Option("--delete", help="Remove it; without, only list what would be removed.")
+    ] = False,
     keep: Keep = 0,
-    cache: Annotated[bool, typer.Option("--cache", help="Also what training keeps decoded, and makes again.")] = False,
+    cache: Annotated[
+        bool, typer.Option("--cache", help="Also what training has decoded; it decodes it again.")
+    ] = False,
     json: Json = False,
 ) -> None:
-    """Say what nothing needs any more, and how much room it takes; with --delete, remove it.
+    """List images and files that nothing needs any more, and their size; with --delete, remove them.
 
-    Kept are the images in the dataset, those of every version of the sheet, so that it comes back without a download,
-    and all runs. Every image that stays is read once, to find those that a crash of the machine left broken.
+    It keeps the images in the dataset, those of every version of the sheet (so that a version can come back without
+    a download), and all runs. Every image that stays is read once, to find those that a crash left broken.
     """
     from rich.console import Console
 
@@ -227,7 +233,7 @@ def doctor(
     folder: Folder = Path(),
     json: Json = False,
 ) -> None:
-    """Look for what is wrong when it does not work, say what to do about it, and change nothing.
+    """Find out what is wrong when it does not work, say what to do about it, and change nothing.
 
     Checks the configuration, the recipe, disk and GPU, the sheet and its columns; for a Google Sheet also credentials,
     sharing and quota. Exit code 1 when there is a problem.
@@ -287,7 +293,7 @@ def main() -> None:
     except SheetsyncError as error:
         _leave(str(error), 1)
     except Stopped:
-        _leave("stopped; what was fetched is kept, a training goes on next time", 130)
+        _leave("stopped; downloads are kept, and a training continues next time", 130)
     except OSError as error:
         words = disk_problem(error)
         if words is None:
@@ -303,4 +309,4 @@ def _leave(words: str, code: int) -> NoReturn:
 def _end(code: int) -> NoReturn:
     sys.stdout.flush()
     sys.stderr.flush()
-    os._exit(code)  # at once: a download may still wait for a slow server in its thread
+    os._exit(code)  # at once: a thread may still wait for a slow server

@@ -14,7 +14,7 @@ Folder = Annotated[
     ),
 ]
 Shrink = Annotated[
-    bool, typer.Option("--allow-shrink", help="Go on though over half of the images would leave the dataset.")
+    bool, typer.Option("--allow-shrink", help="Continue although over half of the images would leave the dataset.")
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print it as JSON, for programs.")]
 Keep = Annotated[

@@ -1,4 +1,4 @@
-"""What people see while a pass works and when it is done: bars on a terminal, lines in a log."""
+"""Print reports, previews, histories and findings for people, or as JSON for programs."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from sheetsync.sync.report import Report
 from sheetsync.sync.summary import URL_SHOWN, issue_lines, problem_lines, score_words, step_words, training_words
 from sheetsync.versions.records import Accuracy, History, Version
 
-STYLES = {"problem": "bold red", "note": "yellow", "skipped": "dim"}  # of the doctor's findings
-SHOWN = 12  # lines of a kind before the rest is only counted
+STYLES = {"problem": "bold red", "note": "yellow", "skipped": "dim"}  # of findings of the doctor
+SHOWN = 12  # lines of a kind; the rest is only counted
 
 
 def show_preview(console: Console, preview: Preview) -> None:
@@ -47,7 +47,7 @@ def _row_words(row: Row) -> str:
 
 
 def show_report(console: Console, report: Report) -> None:
-    """Say what a pass saw and did."""
+    """Print the report of a pass."""
     counts = ", ".join(f"{count} {split}" for split, count in report.images.items() if count)
     done = {
         "downloaded": report.downloaded,
@@ -67,7 +67,7 @@ def show_report(console: Console, report: Report) -> None:
 
 
 def show_findings(console: Console, findings: Iterable[Finding], *, as_json: bool) -> bool:
-    """Say what the doctor finds, each as soon as it is found, or all as JSON; gives whether there is no problem."""
+    """Print findings as they come, or all as JSON; returns True if there is no problem."""
     found = []
     for finding in findings:
         found.append(finding)
@@ -80,22 +80,22 @@ def show_findings(console: Console, findings: Iterable[Finding], *, as_json: boo
 
 
 def show_garbage(console: Console, waste: Garbage) -> None:
-    """Say what nothing needs any more, or what is gone of it."""
+    """Print what nothing needs any more, or what was removed."""
     kinds = ((waste.images, "image file"), (waste.broken, "broken image file"), (waste.temporary, "left-over file"))
-    parts = [(part, word) for part, word in (*kinds, (waste.answers, "answer file of lost runs")) if part.files]
+    parts = [(part, word) for part, word in (*kinds, (waste.answers, "prediction file of lost runs")) if part.files]
     for part, word in parts:
         many = f"{part.files} {word.replace('file', 'files', 1) if part.files > 1 else word}"
         console.print(f"{many} ({part.bytes / 1e6:.1f} MB)", highlight=False)
     if waste.lines:
-        console.print(f"{waste.lines} lines of the log of addresses", highlight=False)
-    cached = f"{waste.cache.bytes / 1e6:.1f} MB of decoded images, which training makes again when they are missing"
-    console.print(f"{cached}: --cache takes them too", highlight=False)
+        console.print(f"{waste.lines} outdated lines in the log of fetches", highlight=False)
+    cached = f"{waste.cache.bytes / 1e6:.1f} MB of decoded images, which training decodes again when they are missing"
+    console.print(f"{cached}: --cache removes them too", highlight=False)
     what = "removed" if waste.removed else "remove it: `sheetsync gc --delete`, with the same options"
     console.print(f"{waste.kept} images stay; {what if parts or waste.lines else 'nothing to remove'}", highlight=False)
 
 
 def show_json(console: Console, said: Report | History | Garbage) -> None:
-    """Print all that is in it, for programs."""
+    """Print all fields as JSON, for programs."""
     _print_json(console, asdict(said))
 
 
@@ -104,7 +104,7 @@ def _print_json(console: Console, said: Mapping[str, Any]) -> None:
 
 
 def _show_finding(console: Console, finding: Finding) -> None:
-    """One line, and below it what to do."""
+    """Print a finding, and below it what to do."""
     line = Text(f"{finding.state:<8} {finding.name:<14} ", style=STYLES.get(finding.state, ""))
     console.print(line.append(finding.said, style="default"))
     if finding.todo:
@@ -112,7 +112,7 @@ def _show_finding(console: Console, finding: Finding) -> None:
 
 
 def show_history(console: Console, past: History) -> None:
-    """List the versions, the last one at the end."""
+    """Print the versions, the last one at the end."""
     if not past.versions:
         others = f" (runs of other recipes: {past.others})" if past.others else ""
         words = f"nothing was trained with the recipe {past.recipe} yet: `sheetsync sync` does it{others}"
@@ -143,7 +143,7 @@ def _today_words(today: Accuracy, images: int) -> str:
 
 
 def show_problems(console: Console, report: Report) -> None:
-    """List the images that could not be had and the rows with something wrong."""
+    """Print the failed images and the rows with problems."""
     _show_some(console, problem_lines(report), "see the status column")
     if any(failure.until for failure in report.failures):
         words = "what failed is tried again on later passes; `sheetsync sync --retry` asks at once"

@@ -1,4 +1,4 @@
-"""Progress bars on a terminal, lines in a log."""
+"""Progress of a command: bars on a terminal, lines in a log."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ from functools import partial
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
-from sheetsync.common.progress import Progress as Tell
+from sheetsync.common.progress import Progress as ProgressCallback
 from sheetsync.common.progress import ProgressLines
 
 
 @contextmanager
-def show_progress(console: Console) -> Iterator[Tell]:
-    """Give a progress function that shows what it is told on a console."""
+def show_progress(console: Console) -> Iterator[ProgressCallback]:
+    """Yield a progress callback that shows the stages on a console: bars on a terminal, else lines."""
     if not console.is_terminal:
         yield ProgressLines(partial(console.print, highlight=False, markup=False, soft_wrap=True))
         return
     columns = (TextColumn("{task.description:<10}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    said = TextColumn("{task.fields[message]}", markup=False)
-    with Progress(*columns, said, console=console, transient=True) as progress:
+    message = TextColumn("{task.fields[message]}", markup=False)
+    with Progress(*columns, message, console=console, transient=True) as progress:
         yield _Bars(progress)
 
 

@@ -1,4 +1,4 @@
-"""Repeat a pass on a schedule, one at a time, whatever happens to one of them."""
+"""The daemon: run a pass on a schedule, one at a time, and survive the failure of any of them."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ log = logging.getLogger("sheetsync")
 
 
 def watch(one_pass: Callable[[], None], every_minutes: float, stop: Event) -> None:
-    """Run a pass now and then every so many minutes, until `stop` is set.
+    """Run a pass at once and then every so many minutes, until `stop` is set.
 
     A pass that fails is logged and the next one comes as planned; a pass that takes longer than the interval
     delays the next one.
@@ -41,11 +41,11 @@ def _survive(one_pass: Callable[[], None]) -> None:
         if isinstance(error, OSError) and (words := disk_problem(error)):
             log.error("%s", words)  # noqa: TRY400
             return
-        log.exception("this pass failed in a way nobody foresaw; the next one comes as planned")
+        log.exception("this pass failed unexpectedly; the next one comes as planned")
 
 
 def logged(run: Callable[[Progress], Report], known: set[str]) -> None:
-    """Run a pass and log what it did; a problem that `known` holds from an earlier pass is not told again."""
+    """Run a pass and log its report. Problems in `known`, from an earlier pass, are not logged again."""
     report = run(ProgressLines(log.info, LOG_SECONDS))
     problems = set(problem_lines(report))
     for line in sorted(problems - known):

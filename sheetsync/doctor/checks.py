@@ -1,6 +1,6 @@
-"""What to run when it does not work: looks at everything that a pass needs, one thing after the other.
+"""`sheetsync doctor`: check everything that a pass needs, one thing after the other.
 
-A problem ends no other check but those that need what is missing, none waits without end, and none changes anything.
+A problem skips only the checks that depend on it; every check has a timeout, and none changes anything.
 """
 
 from __future__ import annotations
@@ -36,18 +36,18 @@ T = TypeVar("T")
 
 
 class Recipe(Protocol):
-    """What is asked of a trainer here."""
+    """The part of a trainer that the doctor uses."""
 
     def choices(self) -> Mapping[str, Any]:
-        """What the recipe says, field by field. Raises `ConfigError`."""
+        """Return the fields of the recipe. Raises `ConfigError`."""
 
 
 @dataclass(frozen=True)
 class Surroundings:
-    """Everything outside that is looked at, handed in.
+    """Everything outside that the checks look at, handed in.
 
-    `device` says what training would run on (see `retrain.device`), `weights` what it would start from (see
-    `retrain.weights`), `free` gives the bytes left on the disk of a folder, `link` makes a hard link.
+    `device` says what training would run on (`inspect_device`), `weights` what it would start from
+    (`inspect_weights`), `free` gives the bytes left on the disk of a folder, `link` makes a hard link.
     """
 
     trainer: Callable[[Project], Recipe]
@@ -60,7 +60,7 @@ class Surroundings:
 
 
 def this_machine() -> Surroundings:
-    """The real surroundings."""
+    """Return the real surroundings."""
     return Surroundings(
         trainer=lambda project: ProcessTrainer(project.dataset, project.recipe, project.state),
         device=inspect_device,
@@ -71,7 +71,7 @@ def this_machine() -> Surroundings:
 
 @dataclass(frozen=True)
 class Check:
-    """One thing to look at, what must be well before, and how many times the usual patience it is worth."""
+    """A check: its name, the function that makes it, the checks it depends on, its share of the timeout."""
 
     name: str
     look: Callable[[], Finding]
@@ -80,31 +80,31 @@ class Check:
 
 
 class CheckTimeout(Exception):
-    """A check is not done in time."""
+    """A check took longer than its timeout."""
 
 
 def examine(folder: Path, world: Surroundings) -> Iterator[Finding]:
-    """Look at a project; gives a finding as soon as it is made, and raises nothing that the user can mend."""
-    visit = Examination(folder.resolve(), world)
-    cause: dict[str, str] = {}  # what is not well -> the problem behind it
+    """Examine a project; yields each finding as soon as it is made, and raises nothing that the user can mend."""
+    examination = Examination(folder.resolve(), world)
+    cause: dict[str, str] = {}  # failed or skipped check -> the problem behind it
     try:
-        for check in visit.checks():
+        for check in examination.checks():
             behind = next((cause[name] for name in check.needs if name in cause), "")
             finding = skipped_finding(check, behind) if behind else run_check(check, world.patience)
             if finding.state in ("problem", "skipped"):
                 cause[check.name] = behind or check.name
             yield finding
     finally:
-        visit.close()
+        examination.close()
 
 
 def skipped_finding(check: Check, behind: str) -> Finding:
-    """A check that cannot be made."""
+    """Return the finding of a check that cannot be made."""
     return Finding(check.name, "skipped", f"cannot be seen before this is mended: {behind}")
 
 
 def run_check(check: Check, patience: float) -> Finding:
-    """Make one check."""
+    """Make one check; an expected error becomes a problem."""
     seconds = check.times * patience
     try:
         return replace(with_timeout(seconds, check.look), name=check.name)
@@ -124,7 +124,7 @@ def with_timeout(seconds: float, look: Callable[[], T]) -> T:
     def work() -> None:
         try:
             answers.put((look(), None))
-        except BaseException as error:  # noqa: BLE001  # raised below, by who asked
+        except BaseException as error:  # noqa: BLE001  # raised again below, in the caller's thread
             answers.put((None, error))
 
     Thread(target=work, daemon=True).start()
@@ -139,7 +139,7 @@ def with_timeout(seconds: float, look: Callable[[], T]) -> T:
 
 @dataclass
 class Examination:
-    """One look at one project, and what is known of it so far."""
+    """One examination of one project, and what is known of it so far."""
 
     root: Path
     world: Surroundings
@@ -150,7 +150,7 @@ class Examination:
     book: Book = field(default_factory=lambda: Book(Table()))
 
     def checks(self) -> Iterator[Check]:
-        """Every check in order. Which there are depends on what the first of them finds."""
+        """Yield every check in order. Which checks there are depends on what the first ones find."""
         yield Check("configuration", self._configuration)
         yield Check("recipe", self._recipe, ("configuration",))
         yield Check("weights", self._weights, ("recipe",), times=3)
@@ -165,7 +165,7 @@ class Examination:
         yield Check("proxy", lambda: machine.proxy(self.world.environ))
 
     def close(self) -> None:
-        """End all connections."""
+        """Close all connections."""
         if self.probe:
             self.probe.close()
 
@@ -219,7 +219,7 @@ class Examination:
 
     @property
     def rows(self) -> Table:
-        """The rows as they were read."""
+        """The rows that were read."""
         return self.book.rows
 
     # --- the sheet --------------------------------------------------------------------------------

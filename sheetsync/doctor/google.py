@@ -1,4 +1,4 @@
-"""What stands between us and a Google Sheet, asked step by step, for `sheetsync doctor`. Nothing is left behind."""
+"""Checks of the way to a Google Sheet, step by step: credentials, token, API, sharing, tabs, quota."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from sheetsync.sheets.google.spreadsheet import Spreadsheet, a1_range, parsing
 
 FIELDS = "sheets(properties(sheetId,title,sheetType),protectedRanges(range,warningOnly,requestingUserCanEdit))"
 CONSOLE = "https://console.cloud.google.com"
-WORDS = 200  # characters of what others say
+WORDS = 200  # characters of a message of Google's
 REFUSED_TOKENS = (  # what the answer holds -> what it means, what to do; the first one counts
     (
         "short-lived token",
@@ -58,8 +58,8 @@ REFUSED_TOKENS = (  # what the answer holds -> what it means, what to do; the fi
 
 @dataclass(frozen=True, slots=True)
 class SheetAddress:
-    """Where a Google Sheet is: its id, the tab of the rows (None = the first), the title of the scores' tab, and
-    another server, if it is not Google's.
+    """The address of a Google Sheet: its id, the tab of the rows (None = the first), the title of the scores' tab,
+    and another server's address, "" for Google.
     """
 
     identity: str
@@ -69,10 +69,10 @@ class SheetAddress:
 
 
 class Probe:
-    """Steps on the way to one spreadsheet. Each needs those before it, and gives what it found.
+    """Checks on the way to one spreadsheet. Each needs those before it, and returns a finding.
 
     `load` finds the credentials, in the file `key` if that is there; `patience` is in seconds, for one step. A step
-    raises `SheetError` where that says all.
+    raises `SheetError` where its message says all.
     """
 
     def __init__(self, place: SheetAddress, key: Path, load: Callable[[], Any], patience: float):
@@ -92,10 +92,10 @@ class Probe:
         """The sheet itself, over the same connection."""
         return GoogleSheet(self._client, self._place.identity, self._place.gid, self._place.scores)
 
-    # --- who we are -------------------------------------------------------------------------------
+    # --- credentials -------------------------------------------------------------------------------
 
     def credentials(self) -> Finding:
-        """Find the credentials; says whose they are, and with whom the sheet is to be shared."""
+        """Find the credentials; say whose they are, and with whom the sheet must be shared."""
         self._credentials = self._load()
         self._open_client()
         source = str(self._key) if self._key.exists() else "this machine (Application Default Credentials)"
@@ -125,12 +125,12 @@ class Probe:
         try:
             self._credentials.refresh(ask)
         except TransportError as error:
-            return problem(f"who gives out access tokens does not answer ({_cause(error)})", _network())
+            return problem(f"the server of access tokens does not answer ({_cause(error)})", _network())
         except GoogleAuthError as error:
             return _no_token(error)
         return ok(f"Google accepts the credentials, for spreadsheets {other_scopes(self._credentials)}")
 
-    # --- what we may ------------------------------------------------------------------------------
+    # --- permissions ------------------------------------------------------------------------------
 
     def api(self) -> Finding:
         """Ask for the tabs. A refusal that is about this spreadsheet alone is kept for `reading`."""
@@ -146,7 +146,7 @@ class Probe:
         return ok("the Google Sheets API is enabled, and answers")
 
     def reading(self) -> Finding:
-        """Whether the spreadsheet may be read."""
+        """Check that the spreadsheet may be read."""
         if self._refusal is None:
             return ok(f"{self._who} may read the spreadsheet")
         status, words = self._refusal.response.status_code, _words(self._refusal)
@@ -161,7 +161,7 @@ class Probe:
         return problem(f"Google answers {status}: {words}", _later())
 
     def writing(self) -> Finding:
-        """Whether it may be written: makes a mark that nobody sees and takes it away, in a step that is all or none."""
+        """Check that it may be written: create invisible metadata and delete it, in one atomic batch."""
         mark = secrets.randbelow(2**31 - 1) + 1
         made = {"metadataId": mark, "metadataKey": "sheetsync_doctor", "visibility": "DOCUMENT"}
         create = {"developerMetadata": {**made, "location": {"spreadsheet": True}}}
@@ -183,11 +183,11 @@ class Probe:
     def _share(self) -> str:
         return f"in the sheet: Share, add {self._who}, as Editor"
 
-    # --- where it goes ----------------------------------------------------------------------------
+    # --- tabs ----------------------------------------------------------------------------
 
     @parsing()
     def tabs(self) -> Finding:
-        """Whether the tab of the rows is there, and may be edited, and where the scores go."""
+        """Check that the tab of the rows exists and may be edited, and where the scores go."""
         titles = {tab["properties"].get("sheetId", 0): str(tab["properties"].get("title")) for tab in self._grids()}
         gid = next(iter(titles), None) if self._place.gid is None else self._place.gid
         if gid is None or gid not in titles:
@@ -212,14 +212,14 @@ class Probe:
         return [tab for tab in self._tabs if tab["properties"].get("sheetType", "GRID") == "GRID"]
 
     def _protected(self) -> Iterator[tuple[int, str]]:
-        """What is protected, and not from others: the tab, and which cells of it, "" for all."""
+        """Yield what is protected from us: the tab, and which cells of it, "" for all."""
         for tab in self._grids():
             for each in tab.get("protectedRanges", ()):
                 if not each.get("requestingUserCanEdit") and not each.get("warningOnly"):
                     yield tab["properties"].get("sheetId", 0), a1_range(each.get("range", {}))
 
     def quota(self) -> Finding:
-        """What is known of the quota. Google tells nobody what is left of it."""
+        """Check the quota, as far as refusals show it: Google does not say what is left."""
         calls = self._client.calls
         said = (
             f"reads just now: {calls.reads}, writes: {calls.writes}; Google allows an account 60 of each a minute, "
@@ -235,7 +235,7 @@ class Probe:
 
 
 def _refusal(error: SheetError) -> APIError | None:
-    """Google's own answer behind an error, if it gave one."""
+    """Return Google's own response behind an error, if there was one."""
     return error.__cause__ if isinstance(error.__cause__, APIError) else None
 
 
@@ -248,7 +248,7 @@ def _title(given: str) -> str:
 
 
 def _of_the_api(error: APIError) -> Finding | None:
-    """What is wrong before any spreadsheet is looked at; None when the refusal is about the spreadsheet."""
+    """Explain a refusal that concerns every spreadsheet; None when it is about this one."""
     status, words = error.response.status_code, _words(error)
     with parsing():
         details = [each for each in error.error.get("details", ()) if each.get("reason")]
@@ -282,7 +282,7 @@ def _no_token(error: GoogleAuthError) -> Finding:
 
 
 def _cause(error: BaseException) -> str:
-    """Why there was no answer, without the address and whatever else stands in such an error."""
+    """Say why there was no response, without the address and other parts of such an error."""
     inner: Any = error.args[0] if error.args else error
     if isinstance(inner, str):
         return f"an answer that is none, with {inner}"
@@ -306,7 +306,7 @@ def open_probe(
     scores: str = "scores",
     endpoint: str = "",
 ) -> Probe | None:
-    """What asks the way to a Google Sheet step by step, each within `patience` seconds; None for any other address."""
+    """Return a probe of a Google Sheet, each step within `patience` seconds; None for any other address."""
     google = GOOGLE_SHEET.fullmatch(address)
     if google is None:
         return None

@@ -1,4 +1,4 @@
-"""What a pass needs of this machine: a disk, perhaps a GPU, a network. Looks only; each look gives an `Answer`."""
+"""Checks of this machine: GPU, disk, hard links, lock, proxy. Each returns a `Finding` and changes nothing."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from sheetsync.common.atomic import TEMPORARY
 from sheetsync.common.finding import Finding, FindingState, note, ok, problem
 from sheetsync.common.state_folder import StateFolder
 
-LITTLE = 10**9  # bytes of disk that a pass may need in any case
+LITTLE = 10**9  # bytes of disk: with less, a pass may fail
 PROXIES = ("http_proxy", "https_proxy", "all_proxy")
 
 
 def device(found: Mapping[str, Any]) -> Finding:
-    """Say what training runs on; `found` as `training/device.py` tells it."""
+    """Check what training runs on; `found` is the output of `training/device.py`."""
     torch, gpu = f"PyTorch {found['torch']}", found["gpu"]
     if gpu is None:
         why = f" ({found['said']})" if found["said"] else ""
@@ -31,7 +31,7 @@ def device(found: Mapping[str, Any]) -> Finding:
 
 
 def folder(root: Path, *places: Path) -> Finding:
-    """Whether the project can be written, and `places` in it, which may still have to be made. Raises `OSError`."""
+    """Check that the project and `places` in it, which may not exist yet, can be written. Raises `OSError`."""
     if not root.is_dir():
         return problem(f"there is no folder {root}", "name the folder with sheetsync.toml: --project DIR")
     for place in sorted({root, *map(_nearest, places)}):
@@ -40,7 +40,7 @@ def folder(root: Path, *places: Path) -> Finding:
 
 
 def try_to_write(place: Path) -> None:
-    """Raises `OSError`. The file has no name where the system can do that, so not even `kill -9` leaves it there."""
+    """Write to a nameless file in a folder, which not even `kill -9` leaves there. Raises `OSError`."""
     try:
         with tempfile.TemporaryFile(prefix=TEMPORARY, dir=place) as file:
             file.write(b"sheetsync")
@@ -49,19 +49,19 @@ def try_to_write(place: Path) -> None:
 
 
 def space(state: StateFolder, dataset: Path, free: Callable[[Path], int]) -> Finding:
-    """Whether there is room where images and runs are kept, and in the dataset."""
+    """Check the free space where images and runs are kept, and in the dataset."""
     left, taken = min(map(free, {_nearest(state.objects), _nearest(dataset)})), _taken(state.root)
     said = f"{_size(left)} free; images and runs take {_size(taken)} so far"
     if left >= max(LITTLE, taken):
         return ok(said)
-    weight: FindingState = "problem" if left < LITTLE else "note"  # a large project can go on growing slowly for long
+    weight: FindingState = "problem" if left < LITTLE else "note"  # a large project may grow slowly
     return Finding("", weight, f"little room: {said}", "free some, or move the project to a larger disk")
 
 
 def links(store: Path, dataset: Path, link: Callable[[Path, Path], None]) -> Finding:
-    """Whether the dataset can be hard links to the images kept in `store`."""
+    """Check that the dataset can be hard links to the images in `store`."""
     here, there = _nearest(store), _nearest(dataset)
-    copy = there / f"{TEMPORARY}{token_hex(8)}"  # a name that is swept away, should somebody end this right here
+    copy = there / f"{TEMPORARY}{token_hex(8)}"  # a name that a later pass removes, if this is killed here
     with tempfile.NamedTemporaryFile(prefix=TEMPORARY, dir=here) as file:
         try:
             link(Path(file.name), copy)
@@ -73,7 +73,7 @@ def links(store: Path, dataset: Path, link: Callable[[Path, Path], None]) -> Fin
 
 
 def lock(state: StateFolder) -> Finding:
-    """Whether another sheetsync is at work. One that begins in this very moment may be told to wait."""
+    """Check if another sheetsync is at work. A pass that starts during this check may be told to wait."""
     try:
         if state.lock.exists():
             with FileLock(state.lock, timeout=0):
@@ -84,7 +84,7 @@ def lock(state: StateFolder) -> Finding:
 
 
 def proxy(environ: Mapping[str, str]) -> Finding:
-    """Which variables name a proxy; never what they hold, for that can be a password."""
+    """Name the variables that set a proxy, never their values: these can hold a password."""
     names = sorted(name for name, value in environ.items() if name.casefold() in PROXIES and value)
     if not names:
         return ok("none is set")
@@ -95,12 +95,12 @@ def proxy(environ: Mapping[str, str]) -> Finding:
 
 
 def _nearest(path: Path) -> Path:
-    """This folder, or the one in which it would be made."""
+    """Return this folder, or the existing one above it."""
     return path if path.exists() or path == path.parent else _nearest(path.parent)
 
 
 def _taken(place: Path) -> int:
-    """Bytes of all files below a folder."""
+    """Sum the bytes of all files below a folder."""
     files = (Path(where, name) for where, _, names in os.walk(place) for name in names)
     return sum(file.lstat().st_size for file in files)
 

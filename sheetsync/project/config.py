@@ -1,4 +1,4 @@
-"""sheetsync.toml: what a project is, and where its parts are."""
+"""Configuration: sheetsync.toml, checked, and the project that it describes."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ class SplitSettings(_Section):
 
 
 class DownloadSettings(_Section):
-    """[download]: what one image may cost, and where images may be."""
+    """[download]: limits of one image, and where images may be."""
 
     workers: int = Field(default=32, ge=1, le=256)
     per_host: int = Field(default=16, ge=1, le=256)
@@ -154,12 +154,12 @@ class Project:
 
     @property
     def dataset(self) -> Path:
-        """The mirror."""
+        """The dataset folder, an ImageFolder per split."""
         return self.root / self.settings.dataset
 
     @property
     def local(self) -> bool:
-        """Whether images may be paths: where the sheet is a file, or a folder of images is named."""
+        """True if images may be paths: the sheet is a file, or a folder of images is configured."""
         return "://" not in self.settings.sheet or bool(self.settings.download.folder)
 
     @property
@@ -194,13 +194,13 @@ class Project:
 
     @property
     def refresh(self) -> float | None:
-        """Seconds after which an address is asked whether it still gives the same image; None = never."""
+        """Seconds after which an address is asked again if its image has changed; None = never."""
         hours = HOURS[self.settings.download.refresh]
         return None if hours is None else hours * 3600
 
     @property
     def limits(self) -> Limits:
-        """What one image may cost."""
+        """Limits of one download."""
         given = self.settings.download
         return Limits(
             workers=given.workers,
@@ -251,7 +251,7 @@ def _words(error: Any) -> str:
 
 
 def _check_dataset_folder(path: Path, settings: Settings) -> None:
-    """The mirror is kept equal to the sheet, so it must be a folder of its own, inside the project."""
+    """The dataset is kept equal to the sheet, so it must be a folder of its own, inside the project."""
     dataset = (path.parent / settings.dataset).resolve()
     if dataset == path.parent or not dataset.is_relative_to(path.parent):
         raise ConfigError(f"{path}: 'dataset' = {settings.dataset!r}: must be a folder inside the project's")

@@ -1,7 +1,7 @@
-"""What is kept of images that nothing needs any more, and how it goes.
+"""Garbage collection of `.sheetsync`: images and files that nothing needs any more.
 
-Needed is what the mirror shows, what a kept version of the sheet held (so that it can be rebuilt without a download),
-and what the addresses of the mirror gave. Runs and what the versions held are small, and history: they stay.
+Needed are the images in the dataset, those of kept versions of the sheet (which can then be rebuilt without a
+download), and the latest content of each address in the dataset. Runs and revisions are small, and history: they stay.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ from sheetsync.trainer.lineage import lineage
 from sheetsync.trainer.records import RunInfo
 
 STAGE = "gc"
-EVERY = 200  # objects from one word of progress to the next
+EVERY = 200  # objects between two reports of progress
 OBJECT = re.compile(r"(?P<digest>[0-9a-f]{32})(?P<shown>\.shown)?\.[a-z]+")
 
 
 @dataclass(frozen=True, slots=True)
 class FileGroup:
-    """Files of one kind that are not needed. `bytes` is the room that it gives when they go."""
+    """Files of one kind that are not needed, and the bytes of disk that removing them frees."""
 
     files: int = 0
     bytes: int = 0
@@ -40,10 +40,10 @@ class FileGroup:
 
 @dataclass(frozen=True, slots=True)
 class Garbage:
-    """What nothing needs: images, broken ones of those that are needed, files half written, answers of lost runs.
+    """Garbage: unneeded images, broken copies of needed ones, temporary files, predictions of lost runs (`answers`).
 
-    `lines` of the log of addresses count no more. `kept` images stay. `cache` is what training keeps decoded, and makes
-    again when it is missing. `removed` = it is gone now, but for the cache where that was not asked for.
+    `lines` of the log of fetches are outdated. `kept` images stay. `cache` is what training has decoded, and decodes
+    again when it is missing. `removed` = all of it was removed, but for the cache unless that was asked for.
     """
 
     images: FileGroup
@@ -58,45 +58,46 @@ class Garbage:
 
 @dataclass(frozen=True)
 class Collector:
-    """Where images and what was made of them are kept: the .sheetsync of a project, and the dataset in it.
+    """Garbage collector of a project: of its state folder, seen from its dataset.
 
-    Whoever uses it holds the lock of the project (`service.locked`).
+    The caller holds the lock of the project (`project_lock`).
     """
 
     state: StateFolder
     dataset: Path
 
     def collect(self, runs: Iterable[RunInfo], progress: Progress, *, last: int, cache: bool, delete: bool) -> Garbage:
-        """Say what nothing needs, and with `delete` remove it; stopped anywhere, the next time finds the rest.
+        """Find the garbage, and with `delete` remove it; stopped anywhere, the next call finds the rest.
 
-        Of each recipe the `last` versions count as kept, 0 = every version there is a record of. `cache` takes what
-        training keeps decoded too. Every needed image is read once, to see whether it is whole. Raises `MirrorError`.
+        The `last` versions of each recipe are kept, 0 = all versions. `cache` includes what training has decoded.
+        Every needed image is read once, to check its digest. Raises `MirrorError`.
         """
         runs, manifest = list(runs), Mirror(self.dataset, self._objects).scan()
         known = self._objects.fetch_log.latest()
         needed = self._needed(manifest, known, runs, last)
         images, broken, kept = self._sort(needed, progress)
         arrivals = [each for each in known.values() if each.digest in needed]
-        files = (images, broken, list(self._temporary()), list(self._answers({run.id for run in runs})))
+        files = (images, broken, list(self._temporary()), list(self._orphaned_predictions({run.id for run in runs})))
         lines = self._objects.fetch_log.count_lines() - len(arrivals)
-        decoded = list(_files(self._cache))
+        decoded = list(_files(self.state.cache))
         parts = [_part(each) for each in (*files, decoded)]
-        waste = Garbage(parts[0], parts[1], parts[2], parts[3], parts[4], lines, kept)
+        garbage = Garbage(parts[0], parts[1], parts[2], parts[3], parts[4], lines, kept)
         if not delete:
-            return waste
+            return garbage
         if lines:
             self._objects.rewrite_log(arrivals)
         for path in chain(*files):
             path.unlink(missing_ok=True)
         if cache:
-            shutil.rmtree(self._cache, ignore_errors=True)  # it follows no links, and what is left is in nobody's way
-        return replace(waste, removed=True)
+            shutil.rmtree(self.state.cache, ignore_errors=True)  # follows no links; a leftover does no harm
+        return replace(garbage, removed=True)
 
     def _needed(self, manifest: Manifest, known: dict[str, FetchRecord], runs: list[RunInfo], last: int) -> Set[str]:
-        """The digests of the images that stay."""
+        """Return the digests of the images that stay."""
         shown = {entry.digest for entry in manifest}
         given = {known[entry.key].digest for entry in manifest if entry.key in known}
-        held = (entry.digest for file in self._revisions(runs, last) for entry in _read(file))
+        revisions = (parse_revision(file.read_text(encoding="utf-8")) for file in self._revisions(runs, last))
+        held = (entry.digest for revision in revisions for entry in revision)
         return shown | given | set(held)
 
     def _revisions(self, runs: list[RunInfo], last: int) -> Iterator[Path]:
@@ -104,7 +105,7 @@ class Collector:
         return (file for file in self.state.revisions.glob("[!.]*.tsv") if not last or file.stem in names)
 
     def _sort(self, needed: Set[str], progress: Progress) -> tuple[list[Path], list[Path], int]:
-        """The objects that nobody needs, the broken ones of the others, and how many images stay."""
+        """Return the objects that nothing needs, the broken ones among the others, and how many images stay."""
         found = [(path, match) for path in _files(self._objects.root) if (match := OBJECT.fullmatch(path.name))]
         wrong = set()
         for done, (path, match) in enumerate(found, start=1):
@@ -117,17 +118,13 @@ class Collector:
         return images, broken, len({match["digest"] for _, match in found} & needed - wrong)
 
     def _temporary(self) -> Iterator[Path]:
-        """Files only: a folder of such a name among the runs is a training that goes on."""
+        """Yield temporary files; a folder of such a name among the runs is an unfinished training."""
         for folder in self.state.written():
             yield from (Path(each) for each in _listed(folder) if each.name.startswith(TEMPORARY) and _is_file(each))
 
-    def _answers(self, runs: Set[str]) -> Iterator[Path]:
+    def _orphaned_predictions(self, runs: Set[str]) -> Iterator[Path]:
         for folder in self.state.per_run():
             yield from (path for path in _files(folder) if path.suffix == ".csv" and path.stem not in runs)
-
-    @property
-    def _cache(self) -> Path:
-        return self.state.cache
 
     @property
     def _objects(self) -> ImageStore:
@@ -135,16 +132,12 @@ class Collector:
 
 
 def _last(lineage: list[RunInfo], last: int) -> list[str]:
-    """The revisions of the last so many versions of a recipe. Trainings of one version count once."""
+    """Return the revisions of the last versions of a recipe. Trainings of one version count once."""
     return list(dict.fromkeys(run.revision for run in reversed(lineage)))[:last]
 
 
-def _read(file: Path) -> Manifest:
-    return parse_revision(file.read_text(encoding="utf-8"))
-
-
 def _files(folder: Path) -> Iterator[Path]:
-    """Every file below a folder; links lead nowhere."""
+    """Yield every file below a folder, following no links."""
     for each in _listed(folder):
         if each.is_dir(follow_symlinks=False):
             yield from _files(Path(each))
@@ -164,6 +157,6 @@ def _is_file(each: os.DirEntry[str]) -> bool:
 
 
 def _part(files: list[Path]) -> FileGroup:
-    """What another name keeps, such as one in the mirror, gives no room."""
+    """Count files and the bytes they free: a file with another hard link, such as in the dataset, frees none."""
     stats = [file.lstat() for file in files]
     return FileGroup(len(files), sum(stat.st_size for stat in stats if stat.st_nlink == 1))

@@ -1,4 +1,4 @@
-"""Make a project: a sheetsync.toml that explains itself, a sheet if there is none; and dress a Google Sheet."""
+"""`sheetsync init`: write sheetsync.toml, create a missing CSV file, format a Google Sheet for people."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 def make_project(
     folder: Path, sheet: str, *, recipe: str = Settings.model_fields["recipe"].default, private: bool = False
 ) -> list[str]:
-    """Write sheetsync.toml, and the sheet with a header if it is missing; gives lines that say so.
+    """Write sheetsync.toml, and the sheet with a header if it is missing; returns lines that say so.
 
     Raises `ConfigError` when there is a project already, and `SheetError` when the sheet is not usable. A Google Sheet
     that cannot be read yet leaves sheetsync.toml there, for `sheetsync doctor` to say what is missing.
@@ -49,13 +49,13 @@ def make_project(
 
 
 def next_steps(folder: Path) -> str:
-    """What to do when a project is made."""
+    """Name the commands to run after a project was created."""
     where = "" if folder == Path() else f" --project {shlex.quote(str(folder))}"
     return f"next: sheetsync plan{where}, then sheetsync sync{where}"
 
 
 def find_project(folder: Path, sheet: str) -> list[str]:
-    """Make a project for a sheet unless it is there; gives lines that say so. Raises `ConfigError`, `SheetError`.
+    """Create a project for a sheet unless there is one; returns lines that say so. Raises `ConfigError`, `SheetError`.
 
     A `sheet` of "" is the one of the project that is there.
     """
@@ -71,7 +71,7 @@ def find_project(folder: Path, sheet: str) -> list[str]:
 
 
 def format_sheet(folder: Path, *, preview: bool = False) -> list[str]:
-    """Dress the Google Sheet of a project; gives lines that say what in it is sheetsync's. [] for any other sheet.
+    """Format the Google Sheet of a project; returns lines that list what is sheetsync's, [] for any other sheet.
 
     `preview` adds a column of pictures. Raises `SheetsyncError`.
     """
@@ -83,11 +83,11 @@ def format_sheet(folder: Path, *, preview: bool = False) -> list[str]:
         book = sheet.read()
         check_ownership(book.rows, project.columns, our_columns(project.state, sheet, book))
         found = dresser.add(common_labels(parse_rows(book.rows, project.columns)), with_preview=preview)
-    return [f"in {sheet.name} these are sheetsync's (`sheetsync init --undo` takes them away):", *_indented(found)]
+    return [f"in {sheet.name} these are sheetsync's (`sheetsync init --undo` removes them):", *_indented(found)]
 
 
 def remove_formatting(folder: Path, address: str) -> list[str]:
-    """Take away what `add` made; gives lines that say so. Raises `SheetsyncError`.
+    """Remove what `format_sheet` added; returns lines that say so. Raises `SheetsyncError`.
 
     An `address` of "" is the sheet of the project, and no other is touched.
     """
@@ -110,7 +110,7 @@ def _indented(lines: list[str]) -> list[str]:
 
 
 def _open_or_create(opened: Sheet, folder: Path, sheet: str) -> list[str]:
-    """Make a sheet in a file if it is missing, and read it; gives words on it."""
+    """Create a CSV sheet if it is missing, else read it; returns lines that say so."""
     path = folder / sheet
     if not path.exists() and path.suffix == ".csv":
         if Path(sheet).exists():
@@ -121,5 +121,5 @@ def _open_or_create(opened: Sheet, folder: Path, sheet: str) -> list[str]:
 
 
 def _quoted(words: str) -> str:
-    """A TOML basic string."""
+    """Quote a string for TOML."""
     return json.dumps(words, ensure_ascii=False)  # the same, but for characters that no name holds

@@ -13,7 +13,7 @@ from sheetsync.errors import Busy
 
 @contextmanager
 def project_lock(state: StateFolder) -> Iterator[None]:
-    """One pass at a time in a project. Raises `Busy`."""
+    """Hold the lock of a project, so that one pass runs at a time. Raises `Busy`."""
     state.root.mkdir(parents=True, exist_ok=True)
     try:
         with FileLock(state.lock, timeout=0):

@@ -1,17 +1,18 @@
-"""A look at the sheet now and then while a model trains, for people may edit what it learns from."""
+"""Edit watch: poll the sheet while a model trains, to stop a training whose data people have changed."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 
 from sheetsync.common.progress import Progress
 from sheetsync.errors import SheetError, Shrunk
 
-MAX_RESTARTS = 3  # of one pass; then it finishes what it trains, so that a team that never rests gets scores as well
+MAX_RESTARTS = 3  # of one pass; then the training is finished, so that a team that never stops editing gets scores
 
 
 class TrainingDataChanged(Exception):
-    """People changed what the model in training would see."""
+    """People changed what the model in training learns from."""
 
 
 def with_edit_check(
@@ -23,19 +24,13 @@ def with_edit_check(
     """
     last = clock()
 
-    def told(stage: str, done: int, total: int, message: str) -> None:
+    def checked(stage: str, done: int, total: int, message: str) -> None:
         nonlocal last
         progress(stage, done, total, message)
         if clock() - last >= seconds:
-            if _is_changed(changed):
-                raise TrainingDataChanged
+            with suppress(SheetError, Shrunk):
+                if changed():
+                    raise TrainingDataChanged
             last = clock()
 
-    return told
-
-
-def _is_changed(changed: Callable[[], bool]) -> bool:
-    try:
-        return changed()
-    except (SheetError, Shrunk):
-        return False
+    return checked

@@ -1,4 +1,4 @@
-"""What a pass saw when nothing was left to do: whoever sees the same need not look at every image again."""
+"""Fingerprint of the last pass that left nothing to do: an equal one skips reviewing every image."""
 
 from __future__ import annotations
 
@@ -13,25 +13,25 @@ from sheetsync.common.atomic import write_atomic
 
 @dataclass(frozen=True, slots=True)
 class FingerprintFile:
-    """A file with the mark of all that a pass depends on. Without it, a pass looks again."""
+    """A file with the fingerprint of all that a pass depends on. Without it, a pass reviews every image."""
 
     file: Path
 
-    def matches(self, mark: str) -> bool:
-        """Whether this is what was seen the last time."""
+    def matches(self, digest: str) -> bool:
+        """Return True if the last pass saw the same."""
         try:
-            return self.file.read_text(encoding="utf-8") == f"{mark}\n"
+            return self.file.read_text(encoding="utf-8") == f"{digest}\n"
         except (OSError, UnicodeDecodeError):
             return False
 
-    def save(self, mark: str) -> None:
-        """Note that nothing is left to do for what has this mark."""
-        if not self.matches(mark):
-            write_atomic(self.file, f"{mark}\n")
+    def save(self, digest: str) -> None:
+        """Note that nothing is left to do while the fingerprint stays this one."""
+        if not self.matches(digest):
+            write_atomic(self.file, f"{digest}\n")
 
 
 def fingerprint(facts: Iterable[object]) -> str:
-    """64 hex characters that differ where facts do, or the version of sheetsync. `repr` shows all of a fact.
+    """Return the SHA-256, 64 hex characters, of the `repr` of each fact and of the version of sheetsync.
 
     >>> fingerprint([1, "a"]) == fingerprint([1, "a"]), fingerprint([1, "a"]) == fingerprint(["1", "a"])
     (True, False)

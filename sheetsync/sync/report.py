@@ -1,4 +1,4 @@
-"""What one pass saw and did."""
+"""The report of one pass."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from sheetsync.versions.records import Step
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What one pass saw and did; `sheetsync sync --json` prints it.
+    """The report of one pass: what it found and did. `sheetsync sync --json` prints every field.
 
-    `rows` counts rows whose image can be used. `restored` images came from the store without a request; `checked_at`
-    addresses were asked whether they still give the same, and `changed_at` ones did not.
+    `rows` counts rows whose image can be used. `restored` images came from the store without a request; `asked`
+    addresses were asked whether their image has changed, and that of `changed` ones had.
     `cells` counts cells written, those of new columns and rows too. `untrained` says why nothing could be
-    trained, "" when a run stands behind this revision. `version` is the name of this revision, such as v13, and
-    `step` what a pass that trained can say of it and the version before.
+    trained, "" if there is a run of this revision. `version` is the name of this revision, such as v13, and
+    `step` compares it with the version before, in a pass that trained.
     """
 
     sheet: str

@@ -422,7 +422,7 @@ def test_a_sync_that_waits_for_a_server_stops_when_told(
 ) -> None:
     code, out, err = end(stuck[1], sent)
     assert (code, out) == (130, "")
-    assert err.splitlines()[-1] == "sheetsync: stopped; what was fetched is kept, a training goes on next time"
+    assert err.splitlines()[-1] == "sheetsync: stopped; downloads are kept, and a training continues next time"
     assert "Traceback" not in err
 
 
