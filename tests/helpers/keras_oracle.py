@@ -125,11 +125,13 @@ def as_double(model: TruncatedResNet50) -> TruncatedResNet50:
     return model
 
 
-def learn(model: TruncatedResNet50, recipe: Recipe, images: Floats, targets: Ints) -> list[float]:
+def learn(
+    model: TruncatedResNet50, recipe: Recipe, images: Floats, targets: Ints, *, rounded: bool = True
+) -> list[float]:
     """Train on each batch once, in order, by Adam as Keras computes it; the loss of each before it was learned from.
 
     Keras adds epsilon to the root of what PyTorch first divides by 1 - beta2 ** step ("epsilon hat" of Kingma and Ba),
-    and takes the powers of betas that were rounded to float32. All else is the same.
+    and takes the powers of betas that were `rounded` to float32. All else is the same.
     """
     x, y = torch.from_numpy(images).to(model.means.dtype), torch.from_numpy(targets)
     optimiser = torch.optim.Adam(model.parameters(), betas=(recipe.beta1, recipe.beta2))
@@ -137,8 +139,9 @@ def learn(model: TruncatedResNet50, recipe: Recipe, images: Floats, targets: Int
     model.train()
     for step, (some, classes) in enumerate(zip(x.split(recipe.batch), y.split(recipe.batch), strict=True), 1):
         grown1, grown2 = (1 - beta**step for beta in (recipe.beta1, recipe.beta2))
-        rounded1, rounded2 = (1 - float(np.float32(beta)) ** step for beta in (recipe.beta1, recipe.beta2))
-        rate = recipe.learning_rate * (grown1 / rounded1) * math.sqrt(rounded2 / grown2)
+        keras1, keras2 = (1 - float(np.float32(beta)) ** step for beta in (recipe.beta1, recipe.beta2))
+        correction = (grown1 / keras1) * math.sqrt(keras2 / grown2) if rounded else 1.0
+        rate = recipe.learning_rate * correction
         optimiser.param_groups[0].update(lr=rate, eps=recipe.epsilon / math.sqrt(grown2))
         loss = torch.nn.functional.cross_entropy(model(some), classes)
         optimiser.zero_grad()

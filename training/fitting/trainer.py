@@ -163,7 +163,8 @@ class Trainer:
         """Add this share of the gradient of images' mean loss to what is there; gives this share of the loss."""
         with _precision(self.recipe, self.device):
             logits = self.model(_format(images, self.recipe))  # (P, K)
-        loss = nn.functional.cross_entropy(logits.float(), targets) * share
+        full = logits.to(self.model.dense.weight.dtype)  # the weights' precision, where autocast took 16 bits
+        loss = nn.functional.cross_entropy(full, targets) * share
         loss.backward()  # type: ignore[no-untyped-call]
         return loss.detach()
 
