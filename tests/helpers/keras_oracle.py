@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 import numpy as np
 import numpy.typing as npt
 import torch
+from training.trainer import Trainer
 
 from training.data.arrays import Floats, Ints
 from training.networks.resnet50 import IMAGENET_MEANS, TruncatedResNet50
@@ -123,6 +124,14 @@ def as_double(model: TruncatedResNet50) -> TruncatedResNet50:
     """The same model in float64, where rounding hides nothing."""
     model.double().means = torch.tensor(IMAGENET_MEANS, dtype=torch.float64).view(1, 3, 1, 1)
     return model
+
+
+def in_double(trainer: Trainer) -> Trainer:
+    """The same trainer with its model, and what Adam keeps, in float64."""
+    as_double(trainer.model)
+    for state in trainer.optimiser.state.values():
+        state |= {name: value.double() for name, value in state.items() if name != "step"}
+    return trainer
 
 
 def learn(

@@ -18,6 +18,7 @@ from tests.helpers.keras_oracle import (
     as_double,
     draw,
     formula,
+    in_double,
     learn,
     load,
     logits,
@@ -90,14 +91,6 @@ def trained(trainer: Trainer, weights: Weights, count: int) -> list[float]:
     places = np.split(np.arange(RECIPE.batch * count), count)
     batches = enumerate(trainer.feed.batches(places))
     return [float(trainer.step(step, batch, torch.from_numpy(places[step]))) for step, batch in batches]
-
-
-def in_double(trainer: Trainer) -> Trainer:
-    """The same trainer with its model, and what Adam keeps, in float64."""
-    as_double(trainer.model)
-    for state in trainer.optimiser.state.values():
-        state |= {name: value.double() for name, value in state.items() if name != "step"}
-    return trainer
 
 
 @pytest.mark.parametrize("channels_last", [True, False])

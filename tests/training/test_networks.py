@@ -18,7 +18,7 @@ from training.networks.registry import build
 from training.recipe import RECIPES, SMALLEST
 
 PHOTO = RECIPES["resnet50"]
-SMALL = replace(PHOTO, weights="", image_size=40, crop_size=33, batch=8, epochs=2)
+SMALL = replace(PHOTO, weights="", image_size=40, crop_size=33, batch=8, epochs=2, least_steps=0)
 
 
 @pytest.fixture(scope="module")

@@ -15,6 +15,7 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
+from tests.helpers.keras_oracle import in_double
 from tests.helpers.training_tree import (
     TINY,
     command,
@@ -377,7 +378,7 @@ def test_how_small_the_parts_became_is_kept(tmp_path, colours):
 
 
 def test_parts_make_one_step_with_the_mean_gradient_of_the_batch(colours):
-    whole, parts = (Trainer(replace(RECIPE, batch=8), *colours, 3, 0) for _ in range(2))
+    whole, parts = (in_double(Trainer(replace(RECIPE, batch=8), *colours, 3, 0)) for _ in range(2))
     parts.micro_batch = 3
     chosen, batch = torch.arange(8), torch.from_numpy(colours[0][:8]).permute(0, 3, 1, 2)
     grads = []
@@ -388,7 +389,7 @@ def test_parts_make_one_step_with_the_mean_gradient_of_the_batch(colours):
         grads.append([each.grad.clone() for each in whole.model.parameters()])
     parts.step(0, batch, chosen)
     for each, *three in zip(parts.model.parameters(), *grads, strict=True):
-        torch.testing.assert_close(each.grad, sum(three) / 8, rtol=1e-4, atol=1e-6)
+        torch.testing.assert_close(each.grad, sum(three) / 8, rtol=1e-9, atol=1e-12)
     assert {int(state["step"]) for state in parts.optimiser.state.values()} == {1}
 
 
