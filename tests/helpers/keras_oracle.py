@@ -12,9 +12,9 @@ from collections.abc import Callable, Iterator
 import numpy as np
 import numpy.typing as npt
 import torch
-from training.trainer import Trainer
 
 from training.data.arrays import Floats, Ints
+from training.fitting.trainer import Trainer
 from training.networks.resnet50 import IMAGENET_MEANS, TruncatedResNet50
 from training.recipe import Recipe
 
