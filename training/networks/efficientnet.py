@@ -16,7 +16,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.utils.fusion import fuse_conv_bn_eval
-from torchvision.ops import Conv2dNormActivation
 
 from training.networks.base import Network
 
@@ -55,7 +54,7 @@ class InvertedResidual(nn.Module):
         conv = partial(_conv, momentum=momentum)
         self.expand = conv(inputs, wide, 1) if expansion > 1 else nn.Identity()
         self.depthwise = conv(wide, wide, kernel, stride, groups=wide)
-        self.project = conv(wide, outputs, 1, activation=None)
+        self.project = conv(wide, outputs, 1, active=False)
         self.same = stride == 1 and inputs == outputs
 
     def forward(self, x: Tensor) -> Tensor:
@@ -108,14 +107,15 @@ def _conv(
     kernel: int,
     stride: int = 1,
     groups: int = 1,
-    activation: type[nn.Module] | None = nn.ReLU6,
     *,
+    active: bool = True,
     momentum: float,
 ) -> nn.Sequential:
     """A convolution, its normalisation and activation."""
     padding = 0 if stride == 2 else kernel // 2
-    norm = partial(nn.BatchNorm2d, eps=1e-3, momentum=momentum)
-    layer = Conv2dNormActivation(inputs, outputs, kernel, stride, padding, groups, norm, activation)
+    conv = nn.Conv2d(inputs, outputs, kernel, stride, padding, groups=groups, bias=False)
+    norm = nn.BatchNorm2d(outputs, eps=1e-3, momentum=momentum)
+    layer = nn.Sequential(conv, norm, *([nn.ReLU6(inplace=True)] if active else []))
     return nn.Sequential(SamePad2d(kernel), layer) if stride == 2 else layer
 
 

@@ -17,7 +17,6 @@ from collections.abc import Mapping
 from typing import cast
 
 import torch
-import torchvision
 from torch import Tensor, nn
 
 from training.networks.base import Network
@@ -79,11 +78,13 @@ class ResNet50(Network):
     deviations: Tensor
 
     def __init__(self, classes: int, momentum: float) -> None:
+        from torchvision.models import resnet50  # takes as long to import as torch does, and the others need none of it
+
         super().__init__()
         for name, values in zip(("means", "deviations"), IMAGENET, strict=True):
             self.register_buffer(name, torch.tensor(values).view(1, 3, 1, 1), persistent=False)
         with torch.device("meta"):  # no random numbers are drawn only to be thrown away
-            self.body = torchvision.models.resnet50()
+            self.body = resnet50()
         self.body.to_empty(device="cpu")
         self.body.fc = nn.Identity()
         for layer in self.body.modules():
