@@ -52,7 +52,7 @@ def prepare() -> torch.device:
     """Make this process deterministic and single-threaded; gives the device to train on."""
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # or cuBLAS may add in any order
     torch.set_num_threads(1)  # more spin and lose as soon as another process wants a core
-    torch.use_deterministic_algorithms(mode=True)
+    torch.set_deterministic_debug_mode("error")  # as use_deterministic_algorithms, which imports the compiler as well
     deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]  # nothing reads such memory
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False  # fp32 means fp32
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
