@@ -35,7 +35,7 @@ from tests.helpers.googleserver import Fault, GoogleServer, clients, faults
 SHEETSYNC = str(Path(sys.executable).with_name("sheetsync"))
 USER = "ada@example.com"
 HEADER = ("image", "label")
-PATIENCE = 60.0  # seconds until a test gives up; nothing should take so long
+PATIENCE = 300.0  # seconds until a test gives up; nothing should take so long
 ALONE = {  # no credentials of this machine's; oauthlib insists on https, which the server here has not
     "PATH": os.environ["PATH"],
     "NO_GCE_CHECK": "true",

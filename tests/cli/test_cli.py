@@ -23,7 +23,7 @@ from tests.helpers.webserver import WebServer, drip, hang, page, serving, status
 
 SHEETSYNC = str(Path(sys.executable).with_name("sheetsync"))
 COMMANDS = ("init", "login", "plan", "sync", "watch", "history", "gc", "doctor", "demo")
-PATIENCE = 60.0  # seconds until a test gives up; nothing should take so long
+PATIENCE = 300.0  # seconds until a test gives up; nothing should take so long
 
 
 # --- helpers, for test_daemon.py as well ----------------------------------------------------------
