@@ -15,6 +15,7 @@ ROOT = Path(__file__).parent.parent
 SOURCES = sorted((*(ROOT / "sheetsync").rglob("*.py"), *(ROOT / "training").rglob("*.py")))
 
 
+@pytest.mark.long  # mypy, where nothing is cached
 @pytest.mark.parametrize(
     "command", ["mypy", "ruff check", "ruff format --check", "lint-imports"], ids=lambda command: command.split()[0:2]
 )

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+pytestmark = pytest.mark.long
 SHEETSYNC = str(Path(sys.executable).with_name("sheetsync"))
 
 

@@ -111,6 +111,7 @@ def state(folder: Path) -> dict[str, Any]:
     }
 
 
+@pytest.mark.long
 def test_a_killed_sync_ends_in_the_same_state_as_an_undisturbed_one(tmp_path: Path, address: str) -> None:
     start = make(tmp_path / "start", address)
     whole = shutil.copytree(start, tmp_path / "whole")

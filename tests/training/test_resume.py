@@ -257,6 +257,7 @@ def sitting(place, until, sent, to):
         return process.wait(), process.stderr.read()
 
 
+@pytest.mark.long
 def test_a_run_that_is_stopped_in_every_way_ends_like_one_that_was_not(place):
     whole = folder_of(train(place / "data", place / "long.json", place / "whole", "--json", "--workers", 2))
     stopped = "stopped; the same command goes on from there\n"
