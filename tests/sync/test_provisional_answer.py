@@ -2,12 +2,14 @@
 
 import csv
 import json
+import shutil
 import signal
 import subprocess
 import sys
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from tests.helpers.training_tree import furnish, save, square
 from training import weights
@@ -47,6 +49,13 @@ def asked(tmp_path_factory):
     root = furnish(tmp_path_factory.mktemp("asked"))
     (root / "data/train/red/3.png").rename(root / "data/train/blue/wrong.png")
     return root, told(ask(root))
+
+
+@pytest.fixture
+def root(tmp_path, asked):
+    """The tiny dataset again, with the vectors that were made of its images, so that no network has to run again."""
+    shutil.copytree(asked[0] / "runs", tmp_path / "runs")
+    return furnish(tmp_path)
 
 
 def test_every_image_is_judged_and_a_wrong_label_stands_out(asked):
@@ -95,8 +104,10 @@ def test_a_vector_depends_on_nothing_but_its_image(asked):
 
 def test_a_stopped_answer_goes_on_with_the_vectors_it_has(tmp_path):
     root = furnish(tmp_path)
-    for number in range(200):
+    for number in range(embed.GROUP):
         save(root / "data/train/red" / f"more{number}.png", square(1000 + number, 0))
+    for number in range(8):  # the last group, and it is not done as soon as the first, on however many cores
+        save(root / "data/val/red" / f"large{number}.png", Image.new("RGB", (4000, 3000), (200, number, 0)))
     asking = subprocess.Popen(command(root), stdout=subprocess.PIPE, text=True)
     for line in asking.stdout:
         if json.loads(line)["done"] > 0:
@@ -139,8 +150,7 @@ def no_place(root):
         (no_place, "out.csv: cannot be written"),
     ],
 )
-def test_what_is_wrong_is_one_sentence_and_nothing_is_written(tmp_path, spoil, said):
-    root = furnish(tmp_path)
+def test_what_is_wrong_is_one_sentence_and_nothing_is_written(root, spoil, said):
     spoil(root)
     result = ask(root)
     assert result.returncode == 1
@@ -157,15 +167,13 @@ def test_an_unknown_recipe_is_wrong_usage(tmp_path):
     assert "tiny.json: not a recipe that can be read" in result.stderr
 
 
-def test_without_val_there_is_no_accuracy_and_people_read_a_path(tmp_path):
-    root = furnish(tmp_path)
+def test_without_val_there_is_no_accuracy_and_people_read_a_path(root):
     (root / "data/val").rename(root / "val")
     assert ask(root, json_lines=False).stdout == f"{root / 'out.csv'}\n"
     assert told(ask(root))[-1] == {"predictions": str(root / "out.csv")}
 
 
-def test_a_val_image_that_is_a_train_image_is_judged_as_one_that_was_left_out(tmp_path):
-    root = furnish(tmp_path)
+def test_a_val_image_that_is_a_train_image_is_judged_as_one_that_was_left_out(root):
     copy = root / "data/val/blue/copy.png"
     copy.write_bytes((root / "data/train/red/3.png").read_bytes())
     told(ask(root))
