@@ -42,7 +42,7 @@ def small(tmp_path: Path) -> Iterator[Path]:
     folder = tmp_path / "small"
     mounted(folder, "600k")
     yield folder
-    subprocess.run(["umount", str(folder)], check=True)
+    subprocess.run(["umount", "-l", str(folder)], check=True)
 
 
 def fill(folder: Path, left: int) -> Path:
@@ -150,4 +150,4 @@ def test_a_disk_that_is_read_only_is_told(tmp_path: Path) -> None:
         assert "Read-only file system" in done.stderr
         assert "make it writable, or move the project and run it again" in done.stderr
     finally:
-        subprocess.run(["umount", str(folder)], check=True)
+        subprocess.run(["umount", "-l", str(folder)], check=True)
