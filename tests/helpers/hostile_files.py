@@ -1,6 +1,6 @@
-"""Files as strangers have them: whole ones of every kind, broken ones, and ones that are meant to hurt.
+"""Corpus of image files: whole ones of every kind, broken ones, and hostile ones (decompression bombs).
 
-Each with what should come of it: the picture that a plain loader sees in the dataset, or the reason why there is none.
+Each with its expected result: the picture that a plain loader sees in the dataset, or the reason of its refusal.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ SIZE = (32, 48)
 
 @dataclass(frozen=True)
 class Seen:
-    """A picture that arrives. `corners` are the colours of its quarters; `rendered` = it is not the original."""
+    """An expected picture. `corners` are the colours of its quarters; `rendered` is the suffix of a rendering."""
 
     suffix: str
     rendered: str = ""
@@ -38,7 +38,7 @@ Case = tuple[bytes, Seen | str]
 
 
 def scene(*colours: Any, mode: str = "RGB", size: tuple[int, int] = SIZE) -> Image.Image:
-    """A picture of four quarters."""
+    """Return a picture of four quarters."""
     (wide, high), image = size, Image.new(mode, size)
     for number, colour in enumerate(colours):
         left, top = number % 2 * wide // 2, number // 2 * high // 2
@@ -66,7 +66,7 @@ def exif(turned: int) -> Image.Exif:
 
 
 def stored(image: Image.Image, turned: int) -> Image.Image:
-    """A picture as a camera that was held in this way stores it."""
+    """Return a picture as a camera stores it with this EXIF orientation."""
     back = {
         2: Image.Transpose.FLIP_LEFT_RIGHT,
         3: Image.Transpose.ROTATE_180,
@@ -93,7 +93,7 @@ def png(wide: int, high: int, rows: bytes, *more: bytes, depth: int = 8, colour:
 
 
 def even(wide: int, high: int, colour: int, depth: int = 8, value: bytes = b"\0") -> bytes:
-    """A PNG of one colour, however large, in little memory."""
+    """Return a PNG of one colour, however large, in little memory."""
     pack, row = zlib.compressobj(1), b"\0" + value * (wide * depth * {0: 1, 2: 3, 4: 2, 6: 4}[colour] // 8)
     rows = b"".join(pack.compress(row) for _ in range(high)) + pack.flush()
     header = chunk(b"IHDR", struct.pack(">IIBBBBB", wide, high, depth, colour, 0, 0, 0))
@@ -115,14 +115,14 @@ def bmp(wide: int, high: int, data: bytes = b"", packed: int = 0, bits: int = 24
 
 
 def tiff(tags: dict[int, int], data: bytes = bytes(64)) -> bytes:
-    """A TIFF with these tags, each a number of 32 bits; its data comes first."""
+    """Return a TIFF with these tags, each a number of 32 bits; its data comes first."""
     start = 8 + len(data)
     entries = b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in sorted(tags.items()))
     return b"II*\0" + struct.pack("<I", start) + data + struct.pack("<H", len(tags)) + entries + bytes(4)
 
 
-def same_notes(number: int, size: int) -> bytes:
-    """A TIFF of many notes that are all the same bytes of it, so that together they are far more than the file."""
+def shared_tags(number: int, size: int) -> bytes:
+    """Return a TIFF with many tags that all point to the same bytes: together they are far larger than the file."""
     whole = tiff(tiff_tags(8, 8), bytes(size))
     start, entries = size + 8, b"".join(struct.pack("<HHII", 40_000 + each, 7, size, 8) for each in range(number))
     old = struct.unpack("<H", whole[start : start + 2])[0]
@@ -130,7 +130,7 @@ def same_notes(number: int, size: int) -> bytes:
 
 
 def numbers(tag: int, kind: int, count: int, size: int) -> bytes:
-    """A TIFF of which one tag has so many numbers."""
+    """Return a TIFF of which one tag has so many numbers."""
     whole = tiff(tiff_tags(8, 8) | {tag: 8}, bytes(range(1, 101)) * (count * size // 100))
     at = whole.rindex(struct.pack("<HHI", tag, 4, 1))
     return whole[:at] + struct.pack("<HHI", tag, kind, count) + whole[at + 8 :]
@@ -143,18 +143,18 @@ def tiff_tags(width: int, height: int, **more: int) -> dict[int, int]:
 
 
 def jpeg_size(content: bytes, wide: int, high: int) -> bytes:
-    """A JPEG that says it is larger than it is."""
+    """Return a JPEG whose header states another size."""
     at = next(at for at in range(len(content)) if content[at : at + 2] in (b"\xff\xc0", b"\xff\xc2"))
     return content[: at + 5] + struct.pack(">HH", high, wide) + content[at + 9 :]
 
 
-def with_notes(notes: bytes) -> bytes:
+def with_segments(segments: bytes) -> bytes:
     whole = saved(COLOURED, "JPEG")
-    return whole[:2] + notes + whole[2:]
+    return whole[:2] + segments + whole[2:]
 
 
 def many_scans(scans: int) -> bytes:
-    """A progressive JPEG with its last scan repeated: each is a pass over all pixels."""
+    """Return a progressive JPEG with its last scan repeated: each is a pass over all pixels."""
     whole = saved(Image.new("L", (64, 64), 77), "JPEG", progressive=True)
     at = whole.rindex(b"\xff\xda")
     return whole[:at] + whole[at:-2] * scans + b"\xff\xd9"
@@ -166,7 +166,7 @@ def webp_size(content: bytes, wide: int, high: int) -> bytes:
 
 
 def box_size(content: bytes, wide: int, high: int) -> bytes:
-    """An AVIF or HEIC whose container says another size."""
+    """Return an AVIF or HEIC whose container states another size."""
     at = content.index(b"ispe") + 8
     return content[:at] + struct.pack(">II", wide, high) + content[at + 8 :]
 
@@ -183,7 +183,7 @@ def sixteen(*values: int) -> Image.Image:
     return Image.fromarray(np.asarray(scene(*values, mode="I")).astype(np.uint16))
 
 
-# What nothing here can write: 32 x 48 pixels in the four colours, upright only when turned; and one with a hole.
+# Pillow writes no HEIC: 32 x 48 pixels in the four colours, stored rotated; and one with a transparent quarter.
 HEIC = base64.b64decode(
     "AAAAHGZ0eXBoZWl4AAAAAG1pZjFoZWl4bWlhZgAAAcltZXRhAAAAAAAAACFoZGxyAAAAAAAAAABwaWN0AAAAAAAAAAAAAAAAAAAAADRpbG9jAAAA"
     "AERAAAIAAQAAAAAB7QABAAAAAAAAAPIAAgAAAAAC3wABAAAAAAAAAFoAAAA4aWluZgAAAAAAAgAAABVpbmZlAgAAAAABAABodmMxAAAAABVpbmZl"
@@ -216,7 +216,7 @@ HEIC_ALPHA = base64.b64decode(
 
 
 def whole() -> Iterator[tuple[str, Case]]:
-    """Pictures of every kind."""
+    """Yield pictures of every kind."""
     yield "jpeg", (saved(COLOURED, "JPEG", quality=95, subsampling=0), Seen(".jpg", off=4))
     yield "jpeg-grey", (saved(GREY, "JPEG", quality=95), Seen(".jpg", corners=GREYS, off=4))
     yield "jpeg-progressive", (saved(COLOURED, "JPEG", progressive=True, subsampling=0), Seen(".jpg", off=4))
@@ -293,7 +293,7 @@ def whole_tiffs() -> Iterator[tuple[str, Case]]:
 
 
 def turned_ones(turned: int) -> Iterator[tuple[str, Case]]:
-    """What a camera held in this way gives, in every format that can say so."""
+    """Yield a picture with this EXIF orientation, in every format that has one."""
     image, notes = stored(COLOURED, turned), {"exif": exif(turned)}
     yield f"jpeg-{turned}", (saved(image, "JPEG", quality=95, subsampling=0, **notes), seen_turned(".jpg", turned, 4))
     yield f"png-{turned}", (saved(image, "PNG", **notes), seen_turned(".png", turned))
@@ -307,7 +307,7 @@ def seen_turned(suffix: str, turned: int, off: int = 0) -> Seen:
     return Seen(suffix, ".png" if turned > 1 else "", off=off)
 
 
-# --- broken ones, and what is none ----------------------------------------------------------------
+# --- broken ones, and other files -----------------------------------------------------------------
 
 SVG = b'<?xml version="1.0"?>\n<!-- drawn -->\n<!DOCTYPE svg PUBLIC "" "">\n<svg xmlns="http://www.w3.org/2000/svg"/>'
 PAGE = "not an image: the address gives a web page"
@@ -352,7 +352,7 @@ OTHERS: dict[str, Case] = {
 
 
 def broken() -> Iterator[tuple[str, Case]]:
-    """What was whole once."""
+    """Yield pictures that are cut short or damaged."""
     wholes = {
         "jpeg": saved(COLOURED, "JPEG"),
         "png": saved(COLOURED, "PNG"),
@@ -365,7 +365,7 @@ def broken() -> Iterator[tuple[str, Case]]:
     }
     for name, content in wholes.items():
         for percent in (20, 60, 98):
-            if percent < 98 or name not in ("jpeg", "png"):  # these lack a mark of their end, and nothing else
+            if percent < 98 or name not in ("jpeg", "png"):  # these lack their end marker, and nothing else
                 yield f"{name}-cut-{percent}", (content[: len(content) * percent // 100], "broken image: ")
         yield f"{name}-begun", (content[:12], "broken image: ")
     good = wholes["png"]
@@ -396,7 +396,7 @@ def broken() -> Iterator[tuple[str, Case]]:
 
 
 def two_in_one() -> Iterator[tuple[str, Case]]:
-    """What is a picture to some programs, and something else to others."""
+    """Yield polyglots: pictures to some programs, and something else to others."""
     yield "jpeg-and-zip", (saved(COLOURED, "JPEG", quality=95, subsampling=0) + b"PK\3\4archive", Seen(".jpg", off=4))
     yield "png-and-script", (saved(COLOURED, "PNG") + b"<script>alert(1)</script>", Seen(".png"))
     yield "gif-and-script", (b"GIF89a/*" + bytes(9) + b"*/=1;alert(1)", "broken image: ")
@@ -404,13 +404,13 @@ def two_in_one() -> Iterator[tuple[str, Case]]:
     yield "blank-then-png", (b" " + saved(COLOURED, "PNG"), UNKNOWN)
 
 
-# --- meant to hurt --------------------------------------------------------------------------------
+# --- hostile ones ---------------------------------------------------------------------------------
 
 LARGE = "image too large: "
 
 
 def bombs() -> Iterator[tuple[str, Case]]:
-    """Little files that want a lot."""
+    """Yield small files that take much memory or time to decode."""
     yield "png-bomb", (png(60_000, 60_000, b""), LARGE)
     yield "png-over-cap", (png(10_001, 10_000, b""), "image too large: 10001 x 10000 pixels")
     yield "png-2-31", (png(2**31 - 1, 2**31 - 1, b""), LARGE)
@@ -427,9 +427,9 @@ def bombs() -> Iterator[tuple[str, Case]]:
     profile = chunk(b"iCCP", b"a\0\0" + zlib.compress(bytes(50_000_000)))
     yield "png-profile", (png(8, 8, bytes(200), profile), "broken image: ")
     yield "jpeg-bomb", (jpeg_size(saved(COLOURED, "JPEG"), 65_535, 65_535), LARGE)
-    yield "jpeg-scans", (many_scans(2000), "broken image: a JPEG of ")
+    yield "jpeg-scans", (many_scans(2000), "broken image: a JPEG with ")
     part = b"\xff\xe1\0\x0aExif\0\0ab"
-    yield "jpeg-notes", (with_notes(part * 2_000_000), "broken image: a JPEG of 2000000 notes")
+    yield "jpeg-notes", (with_segments(part * 2_000_000), "broken image: a JPEG with 2000000 EXIF blocks")
     yield "jpeg-ink", (jpeg_size(saved(COLOURED.convert("CMYK"), "JPEG", progressive=True), 10_000, 10_000), LARGE)
     yield "gif-bomb", (gif((65_535, 65_535), (8, 8)), LARGE)
     yield "gif-frame-bomb", (gif((8, 8), (65_535, 65_535)), LARGE)
@@ -448,13 +448,13 @@ def bombs() -> Iterator[tuple[str, Case]]:
     yield "tiff-samples", (tiff(tiff_tags(8, 8, samples=60_000)), "broken image: ")
     yield "tiff-rows", (tiff(tiff_tags(8, 8, rows=2**32 - 1)), Seen(".tiff", corners=(0,) * 4, size=(8, 8)))
     yield "tiff-many-tags", (b"II*\0\x08\0\0\0\xff\xff" + struct.pack("<HHII", 700, 7, 2**31, 8) * 5, "broken image: ")
-    yield "tiff-tags-in-one-place", (same_notes(20_000, 1_000_000), Seen(".tiff", corners=(0,) * 4, size=(8, 8)))
+    yield "tiff-tags-in-one-place", (shared_tags(20_000, 1_000_000), Seen(".tiff", corners=(0,) * 4, size=(8, 8)))
     yield "tiff-numbers", (numbers(282, 5, 3_600_000, 8), "broken image: a TIFF with ")  # a resolution
-    notes = numbers(274, 5, 3_600_000, 8)  # turned so many times
+    notes = numbers(274, 5, 3_600_000, 8)  # the orientation
     yield "png-exif-numbers", (png(8, 8, bytes(200), chunk(b"eXIf", notes)), "broken image: 28.8 MB of EXIF")
     parts = (b"Exif\0\0" + notes[at : at + 65_000] for at in range(0, len(notes), 65_000))
     spread = b"".join(b"\xff\xe1" + struct.pack(">H", len(part) + 2) + part for part in parts)
-    yield "jpeg-exif-numbers", (with_notes(spread), "broken image: a JPEG of 444 notes")
+    yield "jpeg-exif-numbers", (with_segments(spread), "broken image: a JPEG with 444 EXIF blocks")
     yield "tiff-depths", (numbers(258, 3, 14_000_000, 2), "broken image: a TIFF with ")
     yield "tiff-circle", (b"II*\0\x08\0\0\0\0\0\x08\0\0\0", "broken image: ")
     yield "avif-bomb", (box_size(saved(COLOURED, "AVIF"), 60_000, 60_000), "broken image: ")

@@ -1,4 +1,4 @@
-"""What a picture looks like, how it is kept, and what the mirror shows of it."""
+"""Decoding and rendering: the original is kept, the dataset shows what people see, and the perceptual hash."""
 
 from __future__ import annotations
 
@@ -24,39 +24,39 @@ from tests.helpers.hostile_files import ALPHA, COLOURED, even, exif, saved, stor
 from tests.helpers.webserver import page, serving
 
 
-def examined(content: bytes) -> Picture:
+def decode_bytes(content: bytes) -> Picture:
     register_decoders()
     return decode(io.BytesIO(content), 10**8)
 
 
 def test_the_original_is_kept_as_it_came_and_the_mirror_shows_the_rendering(tmp_path: Path) -> None:
     content = saved(ALPHA, "PNG")
-    objects, limits = ImageStore(tmp_path / "objects"), Limits(allow_private=True)
-    mirror = Mirror(tmp_path / "dataset", objects)
+    store, limits = ImageStore(tmp_path / "objects"), Limits(allow_private=True)
+    mirror = Mirror(tmp_path / "dataset", store)
     with serving() as web:
         url = web.give("/1", page(content))
         row = Row(2, image_key(url), url, "a", "train")
         wanted = [Download(row)]
         fetch = fetcher_for(tmp_path, limits)
-        (arrival,) = mirror.receive([row], download(wanted, objects, fetch, limits), SplitFractions())
-        assert isinstance(arrival, FetchRecord)
-        assert objects.path(arrival.digest, arrival.original_suffix).read_bytes() == content
+        (record,) = mirror.receive([row], download(wanted, store, fetch, limits), SplitFractions())
+        assert isinstance(record, FetchRecord)
+        assert store.path(record.digest, record.original_suffix).read_bytes() == content
         (shown,) = (tmp_path / "dataset").rglob("*.png")
-        assert shown.samefile(objects.rendered_path(arrival))
+        assert shown.samefile(store.rendered_path(record))
         with Image.open(shown) as image:
             assert (image.mode, image.getpixel((8, 40))) == ("RGB", (255, 255, 255))
-        assert split_cached(wanted, objects) == ([arrival], [])
+        assert split_cached(wanted, store) == ([record], [])
         shown.unlink()
-        assert list(mirror.receive([row], split_cached(wanted, objects)[0], SplitFractions())) == [arrival]
-        assert shown.samefile(objects.rendered_path(arrival))
-        objects.rendered_path(arrival).unlink()
-        assert split_cached(wanted, objects) == ([], wanted)
+        assert list(mirror.receive([row], split_cached(wanted, store)[0], SplitFractions())) == [record]
+        assert shown.samefile(store.rendered_path(record))
+        store.rendered_path(record).unlink()
+        assert split_cached(wanted, store) == ([], wanted)
         assert web.asked == ["/1"]
 
 
 def test_a_rendering_tells_nothing_of_where_it_was_taken() -> None:
     for kind in ("JPEG", "PNG", "WEBP"):
-        shown = examined(saved(stored(COLOURED, 6).resize((480, 320)), kind, exif=exif(6), dpi=(72, 72))).rendered
+        shown = decode_bytes(saved(stored(COLOURED, 6).resize((480, 320)), kind, exif=exif(6), dpi=(72, 72))).rendered
         with Image.open(io.BytesIO(shown)) as image:
             assert not image.getexif()
             assert not set(image.info) & {"exif", "xmp", "icc_profile", "comment"}
@@ -64,9 +64,9 @@ def test_a_rendering_tells_nothing_of_where_it_was_taken() -> None:
 
 def test_photos_stay_small_and_drawings_exact() -> None:
     photo = Image.effect_noise((800, 600), 40).convert("RGB")
-    turned = examined(saved(photo, "JPEG", exif=exif(3)))
+    turned = decode_bytes(saved(photo, "JPEG", exif=exif(3)))
     assert (turned.suffix, turned.rendered_suffix) == (".jpg", ".jpg")
-    drawing = examined(saved(photo, "GIF"))
+    drawing = decode_bytes(saved(photo, "GIF"))
     assert (drawing.suffix, drawing.rendered_suffix) == (".gif", ".png")
 
 
@@ -79,7 +79,7 @@ def test_what_begins_with_its_size_is_known_to_be_modest_or_not(kind: str, mode:
 
 
 def test_who_looks_at_what_does_not_begin_with_its_size_is_safe() -> None:
-    """A thread of its own takes what may be large, and nothing takes long that is no picture."""
+    """A picture of unstated size counts as large, and what is no picture as small."""
     small = Image.new("L", (8, 8))
     inner = saved(small, "JPEG")
     assert not declares_at_most(saved(small, "TIFF"), 10**9)
@@ -96,21 +96,21 @@ def test_the_hash_of_a_small_picture_is_that_of_the_library(kind: str) -> None:
     image = Image.effect_noise((90, 70), 60).convert("RGB")
     content = saved(image, kind)
     plain = Image.open(io.BytesIO(content)).convert("RGB")
-    assert examined(content).phash == str(imagehash.phash(plain))
+    assert decode_bytes(content).phash == str(imagehash.phash(plain))
 
 
 def test_a_picture_looks_alike_in_every_format_and_size() -> None:
     image = Image.effect_noise((9, 7), 90).resize((900, 700), Image.Resampling.BICUBIC).convert("RGB")
     smaller = image.resize((300, 233), Image.Resampling.LANCZOS)
     files = [saved(image, kind) for kind in ("PNG", "JPEG", "WEBP", "GIF", "AVIF")] + [saved(smaller, "JPEG")]
-    looks = [int(examined(content).phash, 16) for content in files]
-    assert max((one ^ looks[0]).bit_count() for one in looks) <= 6
+    hashes = [int(decode_bytes(content).phash, 16) for content in files]
+    assert max((one ^ hashes[0]).bit_count() for one in hashes) <= 6
 
 
 def test_flat_pictures_have_a_hash() -> None:
-    looks = {examined(even(9, 9, 2, value=bytes([value]))).phash for value in range(1, 256)}
-    assert looks == {"8000000000000000"}
-    assert examined(even(9, 9, 2)).phash == "0" * 16
+    hashes = {decode_bytes(even(9, 9, 2, value=bytes([value]))).phash for value in range(1, 256)}
+    assert hashes == {"8000000000000000"}
+    assert decode_bytes(even(9, 9, 2)).phash == "0" * 16
 
 
 def test_heic_without_its_package_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:

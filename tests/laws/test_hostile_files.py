@@ -1,4 +1,4 @@
-"""Whatever bytes an address gives, they become a picture as people see it or a reason, within 1 GB of memory."""
+"""Hostile and odd files: each becomes a picture as people see it or has its reason, within 1 GB of memory."""
 
 from __future__ import annotations
 
@@ -20,28 +20,28 @@ pytestmark = [
     pytest.mark.skipif(sys.platform != "linux", reason="the memory of a process is bounded on Linux alone"),
     pytest.mark.filterwarnings("ignore:Corrupt EXIF", "ignore:Tag data larger"),  # of plain loaders
 ]
-FETCHED = str(Path(__file__).parent.parent / "helpers" / "fetched.py")
+PROGRAM = str(Path(__file__).parent.parent / "helpers" / "download_program.py")
 
 
 def outcomes(folder: Path, urls: list[str], workers: int) -> dict[str, Any]:
-    """What a process of its own makes of these addresses, under a limit of memory."""
-    told, peak = run_limited([FETCHED, str(folder), str(workers)], 1000, given=json.dumps(urls))
+    """Download addresses in a process with a memory limit, and return the result of each."""
+    output, peak = run_limited([PROGRAM, str(folder), str(workers)], 1000, given=json.dumps(urls))
     print(f"{len(urls)} files took {peak:.0f} MB at most")  # noqa: T201  # pytest -s shows it
     assert peak < 1000
-    results: dict[str, Any] = json.loads(told)
+    results: dict[str, Any] = json.loads(output)
     assert len(results) == len(urls)
     return results
 
 
-def told_apart(folder: Path, came: Any, wanted: Seen | str) -> str:
-    """What is wrong with what came of a file; "" = nothing."""
-    if isinstance(wanted, str) or isinstance(came, str):
-        right = isinstance(wanted, str) and isinstance(came, str) and came.startswith(wanted)
-        return "" if right else f"{came} in place of {wanted}"
-    digest, suffix, original, look = came
+def problem_with(folder: Path, result: Any, wanted: Seen | str) -> str:
+    """Return what is wrong with the result of a file; "" = nothing."""
+    if isinstance(wanted, str) or isinstance(result, str):
+        right = isinstance(wanted, str) and isinstance(result, str) and result.startswith(wanted)
+        return "" if right else f"{result} in place of {wanted}"
+    digest, suffix, original, phash = result
     objects = ImageStore(folder / "objects")
-    if (original or suffix, suffix if original else "") != (wanted.suffix, wanted.rendered) or len(look) != 16:
-        return f"{came} in place of {wanted}"
+    if (original or suffix, suffix if original else "") != (wanted.suffix, wanted.rendered) or len(phash) != 16:
+        return f"{result} in place of {wanted}"
     with Image.open(objects.rendered_path(FetchRecord("", digest, suffix, original))) as image:
         if original and (image.mode not in ("RGB", "L") or image.getexif() or set(image.info) - JFIF):
             return f"{image.mode} with {image.info}"
@@ -51,13 +51,13 @@ def told_apart(folder: Path, came: Any, wanted: Seen | str) -> str:
 AT_ONCE = """
 import sys, threading
 from concurrent.futures import ThreadPoolExecutor
-from sheetsync.pictures import examine, prepare
-all_there = threading.Barrier(64)
+from sheetsync.images.decode.decode import decode, register_decoders
+all_started = threading.Barrier(64)
 def suffix(_):
     with open(sys.argv[1], "rb") as file:
-        all_there.wait()
-        return examine(file, 100).suffix
-prepare()
+        all_started.wait()
+        return decode(file, 100).suffix
+register_decoders()
 with ThreadPoolExecutor(64) as pool:
     print({*pool.map(suffix, range(64))})
 """
@@ -66,8 +66,8 @@ with ThreadPoolExecutor(64) as pool:
 def test_files_that_are_large_themselves_are_not_all_in_memory_at_once(tmp_path: Path) -> None:
     picture, path = saved(Image.new("L", (8, 8)), "JPEG"), tmp_path / "long.jpg"
     path.write_bytes(picture[:2] + (b"\xff\xfe\xff\xff" + bytes(65_533)) * 450 + picture[2:])
-    told, peak = run_limited(["-c", AT_ONCE, str(path)], 1000)
-    assert told == "{'.jpg'}"
+    output, peak = run_limited(["-c", AT_ONCE, str(path)], 1000)
+    assert output == "{'.jpg'}"
     assert peak < 700
 
 
@@ -89,10 +89,10 @@ def test_every_file_is_shown_as_people_see_it_or_has_its_reason(tmp_path: Path) 
     assert len(cases) > 150
     with serving() as web:
         urls = {web.give(f"/{name}", page(content)): wanted for name, (content, wanted) in cases.items()}
-        came = outcomes(tmp_path, list(urls), workers=32)
-    wrong = {url.rpartition("/")[2]: told_apart(tmp_path, came[url], wanted) for url, wanted in urls.items()}
-    told = "\n".join(f"{name}: {said}" for name, said in wrong.items() if said)
-    assert told == "", told
+        results = outcomes(tmp_path, list(urls), workers=32)
+    wrong = {url.rpartition("/")[2]: problem_with(tmp_path, results[url], wanted) for url, wanted in urls.items()}
+    report = "\n".join(f"{name}: {problem}" for name, problem in wrong.items() if problem)
+    assert report == "", report
 
 
 def test_neither_names_nor_what_a_server_says_of_the_content_matter(tmp_path: Path) -> None:
@@ -104,12 +104,12 @@ def test_neither_names_nor_what_a_server_says_of_the_content_matter(tmp_path: Pa
             for name, (content, wanted) in cases.items()
             for number, (kind, end) in enumerate(zip(kinds, ("png", "html", "exe", "jpg"), strict=True))
         }
-        came = outcomes(tmp_path, list(urls), workers=4)
-    assert [said for url, wanted in urls.items() if (said := told_apart(tmp_path, came[url], wanted))] == []
+        results = outcomes(tmp_path, list(urls), workers=4)
+    assert [problem for url, wanted in urls.items() if (problem := problem_with(tmp_path, results[url], wanted))] == []
 
 
 def test_pictures_of_100_megapixels_pass_together(tmp_path: Path) -> None:
-    """They are 400 MB each where they are decoded as a whole."""
+    """Each would take 400 MB if it were decoded as a whole."""
     side = 10_000
     grey = Image.new("L", (side, side), 90)
     files = {
@@ -131,10 +131,10 @@ def test_pictures_of_100_megapixels_pass_together(tmp_path: Path) -> None:
     files["turned.jpg"] = (coloured, Seen(".jpg", ".jpg", (90,) * 4, (2500, 2500), off=2))
     for name, (content, _) in files.items():
         (tmp_path / name).write_bytes(content)
-    came = outcomes(tmp_path, list(files), workers=8)
+    results = outcomes(tmp_path, list(files), workers=8)
     Image.MAX_IMAGE_PIXELS, before = None, Image.MAX_IMAGE_PIXELS
     try:
-        said = {name: told_apart(tmp_path, came[name], wanted) for name, (_, wanted) in files.items()}
+        problems = {name: problem_with(tmp_path, results[name], wanted) for name, (_, wanted) in files.items()}
     finally:
         Image.MAX_IMAGE_PIXELS = before
-    assert said == dict.fromkeys(files, "")
+    assert problems == dict.fromkeys(files, "")

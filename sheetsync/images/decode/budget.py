@@ -1,4 +1,4 @@
-"""A budget of memory, and of threads, that all decoding shares."""
+"""Memory budget and decoder slots shared by all threads that decode pictures."""
 
 from __future__ import annotations
 
@@ -8,23 +8,19 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 MEMORY = 750_000_000  # bytes for all pictures that are decoded at the same time
-
-
-DECODER_COUNT = min(8, max(2, os.cpu_count() or 2))  # decoding is work for the processor
-
-
-DECODERS = threading.BoundedSemaphore(DECODER_COUNT)
+DECODER_COUNT = min(8, max(2, os.cpu_count() or 2))  # threads that decode at the same time: it is work for the CPU
+DECODER_SLOTS = threading.BoundedSemaphore(DECODER_COUNT)
 
 
 class MemoryBudget:
-    """Memory that is shared: whoever needs more than is left waits, and the next one behind."""
+    """A memory budget shared by threads: first come, first served, so that small requests starve no large one."""
 
     def __init__(self, size: int):
         self._left, self._changed, self._turn = size, threading.Condition(), threading.Lock()
 
     @contextmanager
     def reserve(self, size: int) -> Iterator[None]:
-        """Hold some of it."""
+        """Wait until `size` bytes are free, and hold them."""
         with self._turn, self._changed:
             self._changed.wait_for(lambda: self._left >= size)
             self._left -= size

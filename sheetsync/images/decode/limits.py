@@ -1,4 +1,4 @@
-"""Limits on what a picture may take to decode (decompression bombs), looked at before it is decoded."""
+"""Limits on what a picture may cost to decode (decompression bombs), checked before it is decoded."""
 
 from __future__ import annotations
 
@@ -12,144 +12,149 @@ from PIL import Image, JpegImagePlugin, TiffImagePlugin
 
 from sheetsync.images.decode.budget import BUDGET, MEMORY
 from sheetsync.images.decode.render import (
-    LARGEST,
-    ORIENTATION,
-    SMALL,
-    looks_alike_to_loaders,
-    orientation,
+    LOSSLESS_PIXELS,
+    MAX_RENDERED_PIXELS,
+    ORIENTATION_TAG,
+    exif_orientation,
+    is_shown_correctly,
     reduction_factor,
 )
 from sheetsync.images.fetch.base import FetchError
 
-LONGEST = 65_535  # pixels a side, JPEG's own bound: rows are buffered
+MAX_SIDE = 65_535  # pixels, JPEG's own limit: rows are buffered
+MAX_SCANS = 64  # of a JPEG: each is a pass over all pixels, and may take no more than a few bytes
+MAX_EXIF_BLOCKS = 64  # of a JPEG: Pillow joins them one by one, each time copying all so far
+MAX_TAG_BYTES = (
+    1 << 20
+)  # of the numbers in the tags of a TIFF, and of an EXIF: as Python objects they take 30 times that
+MAX_RLE_PIXELS = 1 << 22  # of a run-length encoded BMP, which Pillow decodes pixel by pixel in Python
+
+# Bytes per pixel while Pillow decodes, measured; 4 for other formats.
+BYTES_PER_PIXEL = {"WEBP": 16, "AVIF": 16, "HEIF": 12}
+# A file that lies about its size may take this much before that is found out.
+MIN_MEMORY = {"AVIF": MEMORY // 2, "HEIF": MEMORY // 2}
+
+_TIFF_TYPE_BYTES = {3: 2, 4: 4, 5: 8, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8}  # of numeric types
+_JPEG_MARKER = re.compile(rb"\xff[^\x00\xff\xd0-\xd7]")
+
+Result = TypeVar("Result")
 
 
-MOST_SCANS = 64  # of a JPEG: each is a pass over all pixels, and may take no more than a few bytes
-
-
-MOST_NOTES = 64  # of a JPEG: its reader joins them one by one, each time copying all so far
-
-
-MOST_NUMBERS = 1 << 20  # bytes of them beside the pixels of a TIFF, or in an EXIF: objects of 30 times that
-
-
-SLOW_PIXELS = 1 << 22  # of a packed BMP, whose reader goes from pixel to pixel in Python
-
-
-# Bytes a pixel while Pillow decodes, measured. What lies of its size could have taken this much before it is found out.
-NEEDED = {"WEBP": 16, "AVIF": 16, "HEIF": 12}
-
-
-LEAST = {"AVIF": MEMORY // 2, "HEIF": MEMORY // 2}
-
-
-Found = TypeVar("Found")
-
-
-_NUMBER_BYTES = {3: 2, 4: 4, 5: 8, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8}  # of a TIFF, by kind
-
-
-_MARKER = re.compile(rb"\xff[^\x00\xff\xd0-\xd7]")
-
-
-def check_size(wide: int, high: int, max_pixels: int) -> None:
+def check_size(width: int, height: int, max_pixels: int) -> None:
     """Refuse a picture without pixels or with too many. Raises `FetchError`."""
-    if wide < 1 or high < 1:
-        raise FetchError(f"broken image: {wide} x {high} pixels")
-    if wide * high > max_pixels or max(wide, high) > LONGEST:
-        raise FetchError(f"image too large: {wide} x {high} pixels")
+    if width < 1 or height < 1:
+        raise FetchError(f"broken image: {width} x {height} pixels")
+    if width * height > max_pixels or max(width, height) > MAX_SIDE:
+        raise FetchError(f"image too large: {width} x {height} pixels")
 
 
-def _checked_memory(needed: int, name: str) -> int:
+def _check_memory(needed: int, format_name: str) -> int:
     if needed > MEMORY:
-        raise FetchError(f"image too large: its pixels take too much memory as {name}: save it smaller or as PNG")
+        raise FetchError(
+            f"image too large: its pixels take too much memory as {format_name}: save it smaller or as PNG"
+        )
     return needed
 
 
-def read_budgeted(file: IO[bytes], look: Callable[[bytes], Found]) -> Found:
-    """What is found in all bytes of a file, which have their room meanwhile."""
+def read_budgeted(file: IO[bytes], read: Callable[[bytes], Result]) -> Result:
+    """Return `read` of all bytes of a file, which count against the memory budget meanwhile."""
     size = file.seek(0, os.SEEK_END)
     file.seek(0)
     with BUDGET.reserve(min(size, MEMORY)):
-        return look(file.read(size))  # not `read()`, which joins what it had with the rest
+        return read(file.read(size))  # not `file.read()`, which copies what was buffered before
 
 
 def check_jpeg(data: bytes) -> None:
-    """Refuse a JPEG with so many EXIF parts or scans that reading it takes minutes. Raises `FetchError`."""
-    if (notes := data.count(b"Exif\0\0")) > MOST_NOTES:
-        raise FetchError(f"broken image: a JPEG of {notes} notes")
-    if data.count(b"\xff\xda") > MOST_SCANS and (scans := _count_scans(data)) > MOST_SCANS:
-        raise FetchError(f"broken image: a JPEG of {scans} scans")
+    """Refuse a JPEG with so many EXIF blocks or scans that reading it takes minutes. Raises `FetchError`."""
+    if (blocks := data.count(b"Exif\0\0")) > MAX_EXIF_BLOCKS:
+        raise FetchError(f"broken image: a JPEG with {blocks} EXIF blocks")
+    if data.count(b"\xff\xda") > MAX_SCANS and (scans := _count_scans(data)) > MAX_SCANS:
+        raise FetchError(f"broken image: a JPEG with {scans} scans")
 
 
 def _count_scans(data: bytes) -> int:
-    """How often a JPEG goes over its pixels; what follows its end does not count."""
+    """Count the scans of a JPEG up to its end marker: its passes over the pixels."""
     at, scans = 2, 0
-    while (found := _MARKER.search(data, at)) and found[0] != b"\xff\xd9":
-        scans += found[0] == b"\xff\xda"
-        at = found.end() + int.from_bytes(data[found.end() : found.end() + 2])
+    while (marker := _JPEG_MARKER.search(data, at)) and marker[0] != b"\xff\xd9":
+        scans += marker[0] == b"\xff\xda"
+        at = marker.end() + int.from_bytes(data[marker.end() : marker.end() + 2])
     return scans
 
 
-def decode_memory(image: Image.Image, name: str) -> int:
-    """Bytes to decode a picture and to render it. A JPEG is set to be decoded no larger than needed."""
+def decode_memory(image: Image.Image, format_name: str) -> int:
+    """Return the bytes it takes to decode and render a picture; sets a JPEG to be decoded no larger than needed.
+
+    Raises `FetchError` where they are too many.
+    """
     pixels = image.width * image.height
     if isinstance(image, JpegImagePlugin.JpegImageFile):
-        most = SMALL if looks_alike_to_loaders(image, name, orientation(image)) else LARGEST
-        held = _coefficient_memory(image, pixels)
-        smaller = 1 << (reduction_factor(pixels, most) - 1).bit_length()
-        image.draft(None, (max(1, image.width // smaller), max(1, image.height // smaller)))
+        shown_correctly = is_shown_correctly(image, format_name, exif_orientation(image))
+        most = LOSSLESS_PIXELS if shown_correctly else MAX_RENDERED_PIXELS
+        coefficients = _coefficient_memory(image, pixels)
+        scale = 1 << (reduction_factor(pixels, most) - 1).bit_length()
+        image.draft(None, (max(1, image.width // scale), max(1, image.height // scale)))
         pixels = image.width * image.height
-        needed = 4 * pixels + max(0, held - _render_memory(pixels))  # they go before it is rendered
+        needed = 4 * pixels + max(0, coefficients - _render_memory(pixels))  # freed before it is rendered
     elif isinstance(image, TiffImagePlugin.TiffImageFile):
         needed = _tiff_memory(image, pixels)
     else:
-        needed = NEEDED.get(name, 4) * pixels
-    return max(_checked_memory(needed + _render_memory(pixels), name), LEAST.get(name, 0))
+        needed = BYTES_PER_PIXEL.get(format_name, 4) * pixels
+    return max(_check_memory(needed + _render_memory(pixels), format_name), MIN_MEMORY.get(format_name, 0))
 
 
 def _render_memory(pixels: int) -> int:
-    return 10 * min(pixels, LARGEST)
+    return 10 * min(pixels, MAX_RENDERED_PIXELS)
 
 
-def webp_memory(wide: int, high: int, max_pixels: int) -> int:
-    """Bytes to decode and render a WebP of this size. Raises `FetchError` for one that is too large."""
-    check_size(wide, high, max_pixels)
-    return _checked_memory(NEEDED["WEBP"] * wide * high + _render_memory(wide * high), "WebP")
+def webp_memory(width: int, height: int, max_pixels: int) -> int:
+    """Return the bytes it takes to decode and render a WebP of this size. Raises `FetchError` for one too large."""
+    check_size(width, height, max_pixels)
+    pixels = width * height
+    return _check_memory(BYTES_PER_PIXEL["WEBP"] * pixels + _render_memory(pixels), "WebP")
 
 
 def _coefficient_memory(image: JpegImagePlugin.JpegImageFile, pixels: int) -> int:
-    """Bytes of those of a JPEG that are held at full size: all, where it comes in several scans."""
-    # Of smaller ones it is not worth a look.
-    if pixels > LARGEST and image.fp and read_budgeted(image.fp, _count_scans) == 1:
+    """Return the bytes of the coefficients of a JPEG, which are all held where it has several scans (progressive)."""
+    # For smaller ones the scans are not worth counting.
+    if pixels > MAX_RENDERED_PIXELS and image.fp and read_budgeted(image.fp, _count_scans) == 1:
         return 0
     samples = sum(across * down for _, across, down, _ in image.layer)
     return 2 * pixels * samples // max(across * down for _, across, down, _ in image.layer)
 
 
-def check_exif(notes: bytes) -> None:
-    """What is no more than the numbers of a TIFF may be is no more of them, whatever it says."""
-    if len(notes) > MOST_NUMBERS:
-        raise FetchError(f"broken image: {len(notes) / 1e6:.3g} MB of EXIF")
+def check_exif(exif: bytes) -> None:
+    """Refuse an EXIF of too many bytes, which bounds the numbers in its tags. Raises `FetchError`."""
+    if len(exif) > MAX_TAG_BYTES:
+        raise FetchError(f"broken image: {len(exif) / 1e6:.3g} MB of EXIF")
 
 
-def tiff_number_bytes(file: BinaryIO) -> int:
-    """Bytes of all tags that hold numbers: they are read with the first look at a TIFF (TIFF 6.0, section 2)."""
+def check_tiff_tags(file: BinaryIO) -> None:
+    """Refuse a TIFF whose tags hold too many numbers: Pillow parses all when it opens it. Raises `FetchError`."""
+    if (size := _tiff_number_bytes(file)) > MAX_TAG_BYTES:
+        raise FetchError(f"broken image: a TIFF with {size / 1e6:.3g} MB of numbers in its tags")
+
+
+def _tiff_number_bytes(file: BinaryIO) -> int:
+    """Return the bytes of all numeric tags in the first directory of a TIFF or BigTIFF (TIFF 6.0, section 2)."""
     start = file.read(16)
     order, big = "<" if start.startswith(b"II") else ">", 43 in start[2:4]
-    many, entry = (f"{order}Q", f"{order}HHQ8x") if big else (f"{order}H", f"{order}HHI4x")
+    count_format, entry_format = (f"{order}Q", f"{order}HHQ8x") if big else (f"{order}H", f"{order}HHI4x")
     file.seek(*struct.unpack(f"{order}Q" if big else f"{order}I", start[8:] if big else start[4:8]))
-    (left,) = struct.unpack(many, file.read(struct.calcsize(many)))
-    tags = file.read(min(left, 1 << 16) * struct.calcsize(entry))
-    whole = len(tags) // struct.calcsize(entry) * struct.calcsize(entry)
-    return sum(_NUMBER_BYTES.get(kind, 0) * count for _, kind, count in struct.iter_unpack(entry, tags[:whole]))
+    (entries,) = struct.unpack(count_format, file.read(struct.calcsize(count_format)))
+    entry_size = struct.calcsize(entry_format)
+    data = file.read(min(entries, 1 << 16) * entry_size)
+    complete = data[: len(data) // entry_size * entry_size]
+    return sum(_TIFF_TYPE_BYTES.get(kind, 0) * count for _, kind, count in struct.iter_unpack(entry_format, complete))
 
 
 def _tiff_memory(image: TiffImagePlugin.TiffImageFile, pixels: int) -> int:
-    """A strip or tile is decoded as a whole, and may be larger than the picture; a turn needs it twice."""
+    """Return the bytes it takes to decode a TIFF.
+
+    A strip or tile is decoded as a whole, and may be larger than the picture; rotating needs the pixels twice.
+    """
     tags = image.tag_v2
-    wide, high = tags.get(322, image.width), tags.get(323, min(tags.get(278, image.height), image.height))
+    width, height = tags.get(322, image.width), tags.get(323, min(tags.get(278, image.height), image.height))
     depth = tags.get(258, (1,))
     bits: int = sum(depth) if len(depth) > 1 else depth[0] * tags.get(277, 1)
-    held: int = wide * high * max(8, bits) // 8
-    return (8 if tags.get(ORIENTATION, 1) in range(2, 9) else 4) * pixels + held
+    block: int = width * height * max(8, bits) // 8
+    return (8 if tags.get(ORIENTATION_TAG, 1) in range(2, 9) else 4) * pixels + block

@@ -1,6 +1,6 @@
-"""A program: downloads what it is told, and says what came.
+"""Program that downloads the URLs on its input, and prints the result of each.
 
-fetched.py FOLDER WORKERS < list of URLs, JSON > {url: reason | [digest, suffix, original, look], …}
+download_program.py FOLDER WORKERS < list of URLs, JSON > {url: reason | [digest, suffix, original_suffix, phash], …}
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ def main(folder: Path, workers: int) -> None:
     names = {each.row.key: each.row.url for each in wanted}
     results: dict[str, object] = {}
     for each in download(wanted, ImageStore(folder / "objects"), fetcher_for(folder, limits), limits):
-        came = (
+        result = (
             [each.digest, each.suffix, each.original_suffix, each.phash]
             if isinstance(each, FetchRecord)
             else each.reason
         )
-        results[names[each.key]] = came
+        results[names[each.key]] = result
     json.dump(results, sys.stdout)
 
 
