@@ -33,11 +33,13 @@ def open_pass(project: Project, progress: Progress) -> Pass:
 
     sheet = open_sheet(project.settings.sheet, project.root, **project.settings.google.model_dump())
     google = project.settings.google
-    robot, endpoint = drive_access(
+    drive_token, endpoint = drive_access(
         project.settings.sheet, project.root, credentials=google.credentials, endpoint=google.endpoint
     )
     buckets = project.settings.download.buckets
-    fetch = fetcher_for(project.image_folder, project.limits, buckets=buckets, robot=robot, endpoint=endpoint)
+    fetch = fetcher_for(
+        project.image_folder, project.limits, buckets=buckets, drive_token=drive_token, endpoint=endpoint
+    )
     return Pass(project, Environment(sheet, fetch, _trainer(project), time.monotonic, progress, time.time))
 
 

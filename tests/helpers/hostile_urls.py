@@ -1,6 +1,6 @@
-"""Addresses that want to lead where they should not, and servers that answer what they should not.
+"""Corpus of hostile addresses (SSRF) and hostile HTTP responses, each with the result or reason it must have.
 
-Each with what must come of it. Run as a program, it fetches all of them and prints what did, as JSON.
+Run as a program, it fetches all of them and prints the results, as JSON.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ PICTURE = png(1)
 OK = "ok"
 LIMITS = {"connect_seconds": 5.0, "read_seconds": 5.0, "total_seconds": 8.0, "max_bytes": 200_000, "attempts": 1}
 
-# --- cells: what they are read as, or why they are no image ----------------------------------------
+# --- cells, and the address or the reason that they are read as -------------------------------------
 
 NOT = "not an image URL"
 BEGIN = f"{NOT} (it must begin with http:// or https://)"
@@ -97,7 +97,7 @@ CELLS = {
 
 
 def read(cell: str) -> str:
-    """What a cell of a CSV is read as, or what is wrong with it; of a Google Sheet for what begins with slashes."""
+    """Read a cell of a CSV, or of a Google Sheet if it begins with slashes; return its address, or what is wrong."""
     try:
         return read_image(cell, local=not cell.startswith(("//", "\\\\")))
     except ValueError as error:
@@ -141,7 +141,8 @@ HOSTS: dict[str, tuple[str, ...]] = {
 # --- what servers answer ---------------------------------------------------------------------------
 
 TOO_LARGE, SLOW, BROKE = "file too large: over 0.2 MB", "too slow: not whole after 8 s", "the connection broke off"
-NO_HTTP, BAD_HTTP = "what answers there speaks no HTTP", "the server's answer is not HTTP as it should be"
+COMPRESSED = "the server compresses the image in a way that it was not asked to"
+NO_HTTP, BAD_HTTP = "the server does not speak HTTP", "the server's answer is not HTTP as it should be"
 ON = "cannot be fetched: the server leads on to "
 HEAD = b"HTTP/1.1 200 OK\r\n"
 CHUNKED = HEAD + b"Transfer-Encoding: chunked\r\n\r\n"
@@ -150,17 +151,17 @@ WHOLE = b"%x\r\n%s\r\n" % (len(PICTURE), PICTURE)
 
 
 def packed(size: int, kind: int) -> bytes:
-    """So many zeros, packed as gzip (31) or zlib (15)."""
+    """Return so many zeros, compressed as gzip (`kind` 31) or zlib (15)."""
     packer = zlib.compressobj(9, zlib.DEFLATED, kind)
     return b"".join(packer.compress(bytes(1 << 20)) for _ in range(size >> 20)) + packer.flush()
 
 
-def length(said: object, body: bytes) -> Answer:
-    return raw(HEAD + f"Content-Length: {said}\r\n\r\n".encode() + body)
+def length(declared: object, body: bytes) -> Answer:
+    return raw(HEAD + f"Content-Length: {declared}\r\n\r\n".encode() + body)
 
 
 def answers(web: WebServer) -> dict[str, tuple[Answer, str]]:
-    """By path: what is answered, and what must come of it."""
+    """Return by path: the response, and the result it must have."""
     bomb = packed(100 << 20, 31)
     good = web.give("/good.png", PICTURE)
     for number in range(7):
@@ -196,8 +197,8 @@ def answers(web: WebServer) -> dict[str, tuple[Answer, str]]:
         "/gzip-twice": (page(gzip.compress(gzip.compress(PICTURE)), Content_Encoding="gzip, gzip"), OK),
         "/gzip-often": (page(PICTURE, Content_Encoding=", ".join(["gzip"] * 50)), "cannot be fetched: DecodeError"),
         "/gzip-not": (page(PICTURE, Content_Encoding="gzip"), "cannot be fetched: DecodeError"),
-        "/brotli": (page(PICTURE, Content_Encoding="br"), "the server sends the image packed in a way"),
-        "/zstd": (page(PICTURE, Content_Encoding="gzip, ZSTD"), "the server sends the image packed in a way"),
+        "/brotli": (page(PICTURE, Content_Encoding="br"), COMPRESSED),
+        "/zstd": (page(PICTURE, Content_Encoding="gzip, ZSTD"), COMPRESSED),
         "/encoding-none": (page(PICTURE, Content_Encoding="none"), OK),
         "/http-0.9": (raw(PICTURE), NO_HTTP),
         "/ssh": (raw(b"SSH-2.0-OpenSSH_9.6\r\n"), NO_HTTP),
@@ -244,7 +245,7 @@ def raw_redirect(where: bytes) -> Answer:
 
 
 def redirect_with(body: bytes) -> Answer:
-    """A redirect whose own content is a bomb."""
+    """Return a redirect whose own body is a decompression bomb."""
 
     def answer(handler: object) -> None:
         page(body, Content_Encoding="gzip")(_Moved(handler))
@@ -253,7 +254,7 @@ def redirect_with(body: bytes) -> Answer:
 
 
 class _Moved:
-    """A handler whose status is another one."""
+    """A handler that sends a redirect in place of a 200."""
 
     def __init__(self, handler: object):
         self._handler = handler
@@ -261,15 +262,15 @@ class _Moved:
     def __getattr__(self, name: str) -> object:
         return getattr(self._handler, name)
 
-    def say(self, _: int, headers: dict[str, object]) -> None:
-        self._handler.say(302, headers | {"Location": "/good.png"})  # type: ignore[attr-defined]
+    def send_head(self, _: int, headers: dict[str, object]) -> None:
+        self._handler.send_head(302, headers | {"Location": "/good.png"})  # type: ignore[attr-defined]
 
 
 # --- all of them -----------------------------------------------------------------------------------
 
 
-def came(folder: Path, urls: dict[str, str], *, private: bool) -> Iterator[tuple[str, str]]:
-    """What came of addresses, by the names they have here."""
+def fetch_all(folder: Path, urls: dict[str, str], *, private: bool) -> Iterator[tuple[str, str]]:
+    """Download addresses, given by name; yield each name with the result: `ok` or a reason."""
     limits = Limits(workers=24, per_host=24, allow_private=private, **LIMITS)  # type: ignore[arg-type]
     wanted = [Download(Row(2, image_key(url), url)) for url in urls.values()]
     names = {image_key(url): name for name, url in urls.items()}
@@ -280,15 +281,15 @@ def came(folder: Path, urls: dict[str, str], *, private: bool) -> Iterator[tuple
 def main() -> dict[str, dict[str, str]]:
     with serving() as web, tempfile.TemporaryDirectory() as folder:
         inside = {host: f"http://{host}:{web.port}/good.png" for host in HOSTS}
-        said = dict(came(Path(folder), inside, private=False))
+        refused = dict(fetch_all(Path(folder), inside, private=False))
         asked = len(web.asked)
         for at in ("/%C3%A4.png", "/%E4.png"):
             web.give(at, PICTURE)
         paths = {path: web.give(path, answer) for path, (answer, _) in answers(web).items()}
         expected = {path: reason for path, (_, reason) in answers(web).items()}
-        served = dict(came(Path(folder), paths, private=True))
+        served = dict(fetch_all(Path(folder), paths, private=True))
         web.closing.set()
-    return {"hosts": said, "asked": {"hosts": str(asked)}, "answers": served, "expected": expected}
+    return {"hosts": refused, "asked": {"hosts": str(asked)}, "answers": served, "expected": expected}
 
 
 if __name__ == "__main__":

@@ -44,7 +44,7 @@ class Web(dict[str, bytes]):
         super().__init__(pages)
         self.asked: list[str] = []
 
-    def __call__(self, url: str, into: BinaryIO, mark: str = "") -> Fetched:
+    def __call__(self, url: str, into: BinaryIO, validator: str = "") -> Fetched:
         self.asked.append(url)
         if url not in self:
             raise FetchError("the server answers 404 (Not Found)")

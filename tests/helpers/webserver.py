@@ -1,4 +1,4 @@
-"""A web server on this machine that also does what real ones do wrong."""
+"""Web server on 127.0.0.1 for tests, which also does what real ones do wrong."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ class Handler(BaseHTTPRequestHandler):
     server: Server
 
     def do_GET(self) -> None:
-        with contextlib.suppress(OSError):  # who asked may have gone
+        with contextlib.suppress(OSError):  # the client may have closed the connection
             self.server.web.answer(self)
 
     def log_message(self, *_: Any) -> None:
         pass
 
-    def say(self, status: int, headers: Mapping[str, object]) -> None:
+    def send_head(self, status: int, headers: Mapping[str, object]) -> None:
         self.send_response(status)
         for name, value in headers.items():
             self.send_header(name, str(value))
@@ -40,7 +40,7 @@ class Handler(BaseHTTPRequestHandler):
 
 class Server(ThreadingHTTPServer):
     daemon_threads = True
-    block_on_close = False  # some answers never end
+    block_on_close = False  # some responses never end
     request_queue_size = 64
 
     def __init__(self, web: WebServer, host: str, tls: ssl.SSLContext | None) -> None:
@@ -59,7 +59,10 @@ class Server(ThreadingHTTPServer):
 
 @dataclass
 class WebServer:
-    """Answers by path: the first request gets the first answer, the last answer stays."""
+    """A web server with responses by path: each request takes the next one, and the last one stays.
+
+    `asked` are the paths of all requests, `headers` their headers, `connections` how many were opened.
+    """
 
     address: str = ""
     port: int = 0
@@ -71,7 +74,7 @@ class WebServer:
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def give(self, path: str, *answers: Answer | bytes) -> str:
-        """Say what a path gives; returns its address."""
+        """Set the responses of a path, and return its address."""
         self._answers[path] = [page(each) if isinstance(each, bytes) else each for each in answers]
         return self.address + path
 
@@ -80,8 +83,8 @@ class WebServer:
             self.asked.append(handler.path)
             self.headers.append(dict(handler.headers.items()))
             answers = self._answers.get(handler.path, [status(404)])
-            now = answers.pop(0) if len(answers) > 1 else answers[0]
-        now(handler)
+            answer = answers.pop(0) if len(answers) > 1 else answers[0]
+        answer(handler)
 
 
 @contextlib.contextmanager
@@ -107,7 +110,7 @@ def page(body: bytes, kind: str = "image/png", **headers: str) -> Answer:
     more = {name.replace("_", "-"): value for name, value in headers.items()}
 
     def answer(handler: Handler) -> None:
-        handler.say(200, {"Content-Type": kind, "Content-Length": len(body)} | more)
+        handler.send_head(200, {"Content-Type": kind, "Content-Length": len(body)} | more)
         handler.wfile.write(body)
 
     return answer
@@ -115,7 +118,7 @@ def page(body: bytes, kind: str = "image/png", **headers: str) -> Answer:
 
 def status(code: int, **headers: str) -> Answer:
     more = {name.replace("_", "-"): value for name, value in headers.items()}
-    return lambda handler: handler.say(code, {"Content-Length": 0} | more)
+    return lambda handler: handler.send_head(code, {"Content-Length": 0} | more)
 
 
 def redirect(to: str, code: int = 302, **headers: str) -> Answer:
@@ -123,16 +126,16 @@ def redirect(to: str, code: int = 302, **headers: str) -> Answer:
 
 
 def hang(handler: Handler) -> None:
-    """Take the request and say nothing."""
+    """Accept the request and send nothing."""
     handler.server.web.closing.wait()
     handler.hang_up()
 
 
-def drop(body: bytes, said: int) -> Answer:
-    """Promise so many bytes, send some and hang up."""
+def drop(body: bytes, promised: int) -> Answer:
+    """Promise so many bytes, send `body` and hang up."""
 
     def answer(handler: Handler) -> None:
-        handler.say(200, {"Content-Type": "image/png", "Content-Length": said})
+        handler.send_head(200, {"Content-Type": "image/png", "Content-Length": promised})
         handler.wfile.write(body)
         handler.hang_up()
 
@@ -140,10 +143,10 @@ def drop(body: bytes, said: int) -> Answer:
 
 
 def drip(body: bytes, pause: float) -> Answer:
-    """A byte, a pause, a byte: never silent for long."""
+    """Send a byte, a pause, a byte: no read ever times out (slowloris)."""
 
     def answer(handler: Handler) -> None:
-        handler.say(200, {"Content-Type": "image/png", "Content-Length": len(body)})
+        handler.send_head(200, {"Content-Type": "image/png", "Content-Length": len(body)})
         for byte in body:
             handler.wfile.write(bytes([byte]))
             time.sleep(pause)
@@ -152,7 +155,7 @@ def drip(body: bytes, pause: float) -> Answer:
 
 
 def drip_header(pause: float) -> Answer:
-    """The same before the first byte of content."""
+    """Send a header that never ends, a byte at a time."""
 
     def answer(handler: Handler) -> None:
         handler.wfile.write(b"HTTP/1.1 200 OK\r\nX-Long: ")
@@ -163,10 +166,10 @@ def drip_header(pause: float) -> Answer:
 
 
 def endless(code: int = 200, **headers: str) -> Answer:
-    """A body without end and without a length."""
+    """Send a body without end and without a length."""
 
     def answer(handler: Handler) -> None:
-        handler.say(code, {"Content-Type": "image/png", "Connection": "close"} | headers)
+        handler.send_head(code, {"Content-Type": "image/png", "Connection": "close"} | headers)
         while not handler.server.web.closing.is_set():
             handler.wfile.write(bytes(1 << 16))
         handler.hang_up()
@@ -175,7 +178,7 @@ def endless(code: int = 200, **headers: str) -> Answer:
 
 
 def raw(content: bytes) -> Answer:
-    """These bytes and no others, then the end."""
+    """Send exactly these bytes, then hang up."""
 
     def answer(handler: Handler) -> None:
         handler.wfile.write(content)
@@ -185,7 +188,7 @@ def raw(content: bytes) -> Answer:
 
 
 def flood(start: bytes, again: bytes) -> Answer:
-    """These bytes, and then the others without end."""
+    """Send `start`, and then `again` without end."""
 
     def answer(handler: Handler) -> None:
         handler.wfile.write(start)

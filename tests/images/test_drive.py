@@ -1,4 +1,4 @@
-"""Images in Google Drive: which links are known, who may see them, and what is said where nobody may."""
+"""Fetching from Google Drive: which links are recognised, with which access, and the reasons of refusals."""
 
 from __future__ import annotations
 
@@ -103,66 +103,66 @@ def google() -> Iterator[GoogleServer]:
         yield server
 
 
-def fetched(
+def fetch_file(
     google: GoogleServer, folder: Path, name: str, *, sheet: str = SHEET, query: str = "", key: bool = True
 ) -> bytes:
-    """What a share link gives, with the credentials of a sheet."""
+    """Fetch a share link with the credentials of a sheet, and return the content."""
     if key:
         google.key_file(folder / "credentials.json")
-    robot, endpoint = drive_access(sheet, folder, credentials="credentials.json", endpoint=google.url)
+    drive_token, endpoint = drive_access(sheet, folder, credentials="credentials.json", endpoint=google.url)
     into = io.BytesIO()
-    fetcher_for(folder, Limits(), robot=robot, endpoint=endpoint)(
+    fetcher_for(folder, Limits(), drive_token=drive_token, endpoint=endpoint)(
         f"https://drive.google.com/file/d/{name}/view{query}", into
     )
     return into.getvalue()
 
 
-def asked(google: GoogleServer) -> list[str]:
+def requests_to(google: GoogleServer) -> list[str]:
     return [path.split("/1")[0] for _, path, _ in google.log]
 
 
 def test_a_file_that_is_shared_with_the_robot_arrives_through_the_api(google: GoogleServer, tmp_path: Path) -> None:
     name = put(google.world, Picture(PICTURE, {OWNER: "owner", ROBOT: "reader"}))
-    assert fetched(google, tmp_path, name) == PICTURE
-    assert asked(google) == ["/token", "/drive/v3/files"]
+    assert fetch_file(google, tmp_path, name) == PICTURE
+    assert requests_to(google) == ["/token", "/drive/v3/files"]
     ((_, scopes),) = {(each.user, each.scopes) for each in google.tokens.given.values()}
     assert scopes == {"https://www.googleapis.com/auth/drive.readonly"}
 
 
 def test_a_file_that_anyone_may_see_needs_no_robot(google: GoogleServer, tmp_path: Path) -> None:
     name = put(google.world, Picture(PICTURE, {OWNER: "owner", "anyone": "reader"}, large=True))
-    assert fetched(google, tmp_path, name, sheet="labels.csv", key=False) == PICTURE
-    assert asked(google) == ["/download"]
+    assert fetch_file(google, tmp_path, name, sheet="labels.csv", key=False) == PICTURE
+    assert requests_to(google) == ["/download"]
     google.client_file(tmp_path / "credentials.json")  # with which nobody has signed in
-    assert fetched(google, tmp_path, name, key=False) == PICTURE
-    assert asked(google) == ["/download", "/download"]
+    assert fetch_file(google, tmp_path, name, key=False) == PICTURE
+    assert requests_to(google) == ["/download", "/download"]
 
 
 def test_an_older_file_is_found_with_its_key_by_robot_and_by_anybody(google: GoogleServer, tmp_path: Path) -> None:
     name = put(google.world, Picture(PICTURE, {"anyone": "reader"}, resource_key="0-aB_c"))
     for sheet in (SHEET, "labels.csv"):
-        assert fetched(google, tmp_path, name, sheet=sheet, query="?resourcekey=0-aB_c") == PICTURE
+        assert fetch_file(google, tmp_path, name, sheet=sheet, query="?resourcekey=0-aB_c") == PICTURE
         with pytest.raises(FetchError, match="share the file"):
-            fetched(google, tmp_path, name, sheet=sheet)
-    assert asked(google).count("/download") == 3
+            fetch_file(google, tmp_path, name, sheet=sheet)
+    assert requests_to(google).count("/download") == 3
 
 
 def test_a_file_that_is_shared_with_nobody_says_with_whom_to_share_it(google: GoogleServer, tmp_path: Path) -> None:
     name = put(google.world, Picture(PICTURE, {OWNER: "owner"}))
-    said = "Google Drive does not give it out: share the file with anyone who has the link"
-    for place in (name, "1" + "x" * 30):
+    reason = "Google Drive does not give it out: share the file with anyone who has the link"
+    for file_id in (name, "1" + "x" * 30):
         with pytest.raises(FetchError) as caught:
-            fetched(google, tmp_path, place)
-        assert str(caught.value) == f"{said}, or with {ROBOT}"
+            fetch_file(google, tmp_path, file_id)
+        assert str(caught.value) == f"{reason}, or with {ROBOT}"
         with pytest.raises(FetchError) as caught:
-            fetched(google, tmp_path, place, sheet="labels.csv")
-        assert str(caught.value) == said
+            fetch_file(google, tmp_path, file_id, sheet="labels.csv")
+        assert str(caught.value) == reason
 
 
 def test_a_file_that_too_many_look_at_may_come_later(google: GoogleServer, tmp_path: Path) -> None:
     name = put(google.world, Picture(PICTURE, {"anyone": "reader"}, busy=True))
     with pytest.raises(TransientError, match="too many people"):
-        fetched(google, tmp_path, name, sheet="labels.csv")
+        fetch_file(google, tmp_path, name, sheet="labels.csv")
 
 
 def test_people_who_signed_in_gave_no_right_to_their_drive_and_it_is_not_tried(
@@ -171,27 +171,27 @@ def test_people_who_signed_in_gave_no_right_to_their_drive_and_it_is_not_tried(
     google.user_file(tmp_path / "credentials.json", OWNER, ("spreadsheets",))
     name = put(google.world, Picture(PICTURE, {OWNER: "owner"}))
     with pytest.raises(FetchError, match=r"anyone who has the link$"):
-        fetched(google, tmp_path, name, key=False)
-    assert asked(google) == ["/download", "/ServiceLogin"]
+        fetch_file(google, tmp_path, name, key=False)
+    assert requests_to(google) == ["/download", "/ServiceLogin"]
 
 
 def test_trouble_at_the_api_is_not_taken_for_a_file_that_is_not_shared(google: GoogleServer, tmp_path: Path) -> None:
     name = put(google.world, Picture(PICTURE, {ROBOT: "reader"}))
     google.faults.plan = lambda _, path, number: faults.html(503) if "files" in path and number < 2 else None
     with pytest.raises(TransientError, match="503"):
-        fetched(google, tmp_path, name)
-    assert fetched(google, tmp_path, name) == PICTURE
+        fetch_file(google, tmp_path, name)
+    assert fetch_file(google, tmp_path, name) == PICTURE
 
 
 def test_a_token_goes_to_the_api_and_along_no_redirect(google: GoogleServer, tmp_path: Path) -> None:
     name = put(google.world, Picture(PICTURE, {ROBOT: "reader", "anyone": "reader"}))
     google.key_file(tmp_path / "credentials.json")
-    robot, _ = drive_access(SHEET, tmp_path, credentials="credentials.json", endpoint=google.url)
+    drive_token, _ = drive_access(SHEET, tmp_path, credentials="credentials.json", endpoint=google.url)
     with serving() as elsewhere:
         path = f"/drive/v3/files/{name}?alt=media&supportsAllDrives=true"
         elsewhere.give(path, redirect("/steal"))
         elsewhere.give("/steal", PICTURE)
-        fetch = fetcher_for(tmp_path, Limits(allow_private=True), robot=robot, endpoint=elsewhere.address)
+        fetch = fetcher_for(tmp_path, Limits(allow_private=True), drive_token=drive_token, endpoint=elsewhere.address)
         with pytest.raises(FetchError, match="too many redirects"):
             fetch(f"https://drive.google.com/file/d/{name}/view", io.BytesIO())
         fetch(elsewhere.give("/other.png", PICTURE), io.BytesIO())
@@ -220,11 +220,11 @@ def test_a_project_gives_its_credentials_buckets_and_folder_along(google: Google
         into = io.BytesIO()
         fetch(url, into)
         assert into.getvalue() == PICTURE
-    assert "is not opened" in str(refused(fetch, "s3://other/x"))
-    assert "is not opened" not in str(refused(fetch, "s3://mine/x"))
+    assert "is not opened" in str(fetch_error(fetch, "s3://other/x"))
+    assert "is not opened" not in str(fetch_error(fetch, "s3://mine/x"))
 
 
-def refused(fetch: Fetch, url: str) -> FetchError:
+def fetch_error(fetch: Fetch, url: str) -> FetchError:
     with pytest.raises(FetchError) as caught:
         fetch(url, io.BytesIO())
     return caught.value

@@ -1,4 +1,4 @@
-"""One image over HTTP: what is still the same, what a name leads to, proxies, certificates, and time."""
+"""Fetching over HTTP: conditional requests, DNS and SSRF, proxies, TLS certificates, and deadlines."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from typing import Any
 import pytest
 
 from sheetsync.images.fetch.base import Fetched, FetchError, Limits, NotRequestedError, TransientError
-from sheetsync.images.fetch.connections import BUNDLES, HOSTS
+from sheetsync.images.fetch.connections import CA_BUNDLE_VARIABLES, MAX_HOSTS
 from sheetsync.images.fetch.http import HttpFetcher
-from tests.helpers.outside import PUBLIC, named, outside_is_here
+from tests.helpers.outside import PUBLIC, resolve_names, serve_public_address_here
 from tests.helpers.webserver import WebServer, drip, page, redirect, serving, status
 
 PICTURE = b"a picture"
@@ -38,30 +38,30 @@ def web() -> Iterator[WebServer]:
 
 @pytest.fixture(autouse=True)
 def bare_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("http_proxy", "https_proxy", "all_proxy", "no_proxy", *BUNDLES):
+    for name in ("http_proxy", "https_proxy", "all_proxy", "no_proxy", *CA_BUNDLE_VARIABLES):
         monkeypatch.delenv(name, raising=False)
         monkeypatch.delenv(name.upper(), raising=False)
 
 
-def got(url: str, mark: str = "", limits: Limits = HERE) -> tuple[bytes, Fetched]:
+def fetch_once(url: str, validator: str = "", limits: Limits = HERE) -> tuple[bytes, Fetched]:
     into = io.BytesIO()
-    fetched = HttpFetcher(limits)(url, into, mark)
+    fetched = HttpFetcher(limits)(url, into, validator)
     return into.getvalue(), fetched
 
 
-def refusal(url: str, limits: Limits = HERE) -> str:
+def fetch_error(url: str, limits: Limits = HERE) -> str:
     with pytest.raises(FetchError) as caught:
-        got(url, limits=limits)
+        fetch_once(url, limits=limits)
     return str(caught.value)
 
 
-# --- what is still the same -----------------------------------------------------------------------
+# --- conditional requests -------------------------------------------------------------------------
 
 DATE = "Wed, 25 Nov 2026 10:00:00 GMT"
 
 
 @pytest.mark.parametrize(
-    ("headers", "mark"),
+    ("headers", "validator"),
     [
         ({"ETag": '"v1"', "Last-Modified": DATE}, '"v1"'),
         ({"ETag": 'W/"v1"'}, 'W/"v1"'),
@@ -77,17 +77,19 @@ DATE = "Wed, 25 Nov 2026 10:00:00 GMT"
         ({"Last-Modified": f"{DATE}\tX"}, ""),
     ],
 )
-def test_an_answer_is_known_again_by_its_tag_or_its_date(web: WebServer, headers: dict[str, str], mark: str) -> None:
+def test_an_answer_is_known_again_by_its_tag_or_its_date(
+    web: WebServer, headers: dict[str, str], validator: str
+) -> None:
     url = web.give("/1.png", page(PICTURE, **headers))
-    assert got(url) == (PICTURE, Fetched(mark))
+    assert fetch_once(url) == (PICTURE, Fetched(validator))
 
 
-@pytest.mark.parametrize(("mark", "header"), [('W/"v1"', "If-None-Match"), (DATE, "If-Modified-Since")])
-def test_what_has_not_changed_is_not_sent_again(web: WebServer, mark: str, header: str) -> None:
+@pytest.mark.parametrize(("validator", "header"), [('W/"v1"', "If-None-Match"), (DATE, "If-Modified-Since")])
+def test_what_has_not_changed_is_not_sent_again(web: WebServer, validator: str, header: str) -> None:
     web.give("/1.png", status(304))
     url = web.give("/2.png", redirect("/1.png"))
-    assert got(url, mark) == (b"", Fetched(mark, unchanged=True))
-    assert [headers.get(header) for headers in web.headers] == [mark, mark]
+    assert fetch_once(url, validator) == (b"", Fetched(validator, unchanged=True))
+    assert [headers.get(header) for headers in web.headers] == [validator, validator]
     assert not [headers for headers in web.headers if {"If-None-Match", "If-Modified-Since"} - {header} & set(headers)]
 
 
@@ -101,10 +103,10 @@ def test_the_connection_of_an_answer_without_content_is_used_again(web: WebServe
 
 def test_an_error_keeps_its_connection_unless_much_is_said_of_it(web: WebServer) -> None:
     def lengthy(handler: Any) -> None:
-        handler.say(404, {"Content-Length": 10**9})
+        handler.send_head(404, {"Content-Length": 10**9})
 
     def short(handler: Any) -> None:
-        handler.say(404, {"Content-Length": 5})
+        handler.send_head(404, {"Content-Length": 5})
         handler.wfile.write(b"sorry")
 
     fetch = HttpFetcher(HERE)
@@ -117,28 +119,30 @@ def test_an_error_keeps_its_connection_unless_much_is_said_of_it(web: WebServer)
 
 
 def test_what_has_changed_comes_with_its_new_mark(web: WebServer) -> None:
-    assert got(web.give("/1.png", page(PICTURE, ETag='"v2"')), '"v1"') == (PICTURE, Fetched('"v2"'))
-    assert refusal(web.give("/2.png", status(304))) == "the server answers 304 (Not Modified)"
+    assert fetch_once(web.give("/1.png", page(PICTURE, ETag='"v2"')), '"v1"') == (PICTURE, Fetched('"v2"'))
+    assert fetch_error(web.give("/2.png", status(304))) == "the server answers 304 (Not Modified)"
 
 
 def test_a_pause_is_asked_for_in_seconds_or_until_a_time(web: WebServer) -> None:
     waits = []
     for headers in ({"Retry_After": "7"}, {"Retry_After": DATE.replace("10:00:00", "10:01:30"), "Date": DATE}, {}):
         with pytest.raises(TransientError) as caught:
-            got(web.give("/busy", dated(**headers)))
+            fetch_once(web.give("/busy", dated(**headers)))
         waits.append(caught.value.retry_after)
     assert waits == [7.0, 90.0, None]
 
 
-@pytest.mark.parametrize("said", [DATE.replace("2026", "9" * 11), DATE.replace("GMT", f"+{'9' * 20}"), "9" * 5000, "²"])
-def test_a_time_that_no_clock_shows_is_a_pause_like_any_other(web: WebServer, said: str) -> None:
+@pytest.mark.parametrize(
+    "retry_after", [DATE.replace("2026", "9" * 11), DATE.replace("GMT", f"+{'9' * 20}"), "9" * 5000, "²"]
+)
+def test_a_time_that_no_clock_shows_is_a_pause_like_any_other(web: WebServer, retry_after: str) -> None:
     with pytest.raises(TransientError, match="503") as caught:
-        got(web.give("/busy", dated(Retry_After=said, Date=DATE)))
+        fetch_once(web.give("/busy", dated(Retry_After=retry_after, Date=DATE)))
     assert caught.value.retry_after in (None, float("inf"))
 
 
 def dated(**headers: str) -> Any:
-    """A 503 with no date but its own."""
+    """Answer 503 without the Date header that the server adds by itself."""
 
     def answer(handler: Any) -> None:
         handler.send_response_only(503)
@@ -149,61 +153,63 @@ def dated(**headers: str) -> Any:
     return answer
 
 
-# --- where a name leads ---------------------------------------------------------------------------
+# --- DNS and SSRF ---------------------------------------------------------------------------------
 
 
 def test_a_name_that_is_public_first_and_private_then_is_refused_at_connect(
     web: WebServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The second question is that for the address itself: whoever answers it so leads the connection elsewhere."""
+    """The second lookup is of the IP address itself: an answer of another one would redirect the connection."""
     web.give("/1.png", PICTURE)
-    asked = named(monkeypatch, pics_example=[PUBLIC, "127.0.0.1"], **{PUBLIC.replace(".", "_"): ["127.0.0.1"]})
-    assert refusal(f"http://pics.example:{web.port}/1.png", OUTSIDE).startswith(REFUSED)
-    assert asked == ["pics.example", PUBLIC]
-    got(web.give("/2.png", PICTURE))
+    lookups = resolve_names(
+        monkeypatch, pics_example=[PUBLIC, "127.0.0.1"], **{PUBLIC.replace(".", "_"): ["127.0.0.1"]}
+    )
+    assert fetch_error(f"http://pics.example:{web.port}/1.png", OUTSIDE).startswith(REFUSED)
+    assert lookups == ["pics.example", PUBLIC]
+    fetch_once(web.give("/2.png", PICTURE))
     assert web.asked == ["/2.png"]
 
 
 def test_a_name_that_changes_between_connections_is_refused_at_the_second(
     web: WebServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    outside_is_here(monkeypatch)
-    asked = named(monkeypatch, pics_example=[PUBLIC, "127.0.0.1"])
+    serve_public_address_here(monkeypatch)
+    lookups = resolve_names(monkeypatch, pics_example=[PUBLIC, "127.0.0.1"])
     web.give("/1.png", redirect("/2.png", Connection="close"))
     web.give("/2.png", PICTURE)
-    assert refusal(f"http://pics.example:{web.port}/1.png", OUTSIDE).startswith(REFUSED)
-    assert [name for name in asked if name == "pics.example"] == ["pics.example"] * 2
+    assert fetch_error(f"http://pics.example:{web.port}/1.png", OUTSIDE).startswith(REFUSED)
+    assert [name for name in lookups if name == "pics.example"] == ["pics.example"] * 2
     assert (web.connections, web.asked) == (1, ["/1.png"])
 
 
 def test_between_the_look_at_a_name_and_the_connection_it_is_not_asked_again(
     web: WebServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Else its owner could learn which ports are open inside, from what is said of a connection that fails first."""
-    outside_is_here(monkeypatch)
-    asked = named(monkeypatch, pics_example=[PUBLIC, "127.0.0.1"])
+    """Else the owner of a name could learn which ports are open inside, from the reason of a connection that fails."""
+    serve_public_address_here(monkeypatch)
+    lookups = resolve_names(monkeypatch, pics_example=[PUBLIC, "127.0.0.1"])
     web.give("/1.png", PICTURE)
-    assert got(f"http://pics.example:{web.port}/1.png", limits=OUTSIDE)[0] == PICTURE
-    assert asked.count("pics.example") == 1
+    assert fetch_once(f"http://pics.example:{web.port}/1.png", limits=OUTSIDE)[0] == PICTURE
+    assert lookups.count("pics.example") == 1
 
 
 @pytest.mark.parametrize("both", [f"{PUBLIC} 127.0.0.1", f"127.0.0.1 {PUBLIC}", f"{PUBLIC} ::1", "64:ff9b::7f00:1"])
 def test_a_name_with_one_private_address_is_refused_without_a_connection(
     web: WebServer, monkeypatch: pytest.MonkeyPatch, both: str
 ) -> None:
-    outside_is_here(monkeypatch)
-    named(monkeypatch, pics_example=[both])
-    assert refusal(f"http://pics.example:{web.port}/1.png", OUTSIDE).startswith(REFUSED)
-    got(web.give("/2.png", PICTURE))
+    serve_public_address_here(monkeypatch)
+    resolve_names(monkeypatch, pics_example=[both])
+    assert fetch_error(f"http://pics.example:{web.port}/1.png", OUTSIDE).startswith(REFUSED)
+    fetch_once(web.give("/2.png", PICTURE))
     assert web.connections == 1
 
 
 def test_the_next_address_of_a_name_is_tried(web: WebServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    outside_is_here(monkeypatch)
+    serve_public_address_here(monkeypatch)
     real = socket.getaddrinfo("127.0.0.2", 1)[0][4][0]  # nobody listens there
-    named(monkeypatch, pics_example=[f"{real} {PUBLIC}"])
+    resolve_names(monkeypatch, pics_example=[f"{real} {PUBLIC}"])
     web.give("/1.png", PICTURE)
-    assert got(f"http://pics.example:{web.port}/1.png")[0] == PICTURE
+    assert fetch_once(f"http://pics.example:{web.port}/1.png")[0] == PICTURE
 
 
 # --- proxies --------------------------------------------------------------------------------------
@@ -213,7 +219,7 @@ def test_a_proxy_is_asked_and_may_be_private(web: WebServer, monkeypatch: pytest
     monkeypatch.setenv("HTTP_PROXY", web.address.replace("//", "//me:secret@"))
     web.give("http://pics.invalid/1.png", redirect("http://more.invalid/2.png"))
     web.give("http://more.invalid/2.png", PICTURE)
-    assert got("http://pics.invalid/1.png", limits=OUTSIDE)[0] == PICTURE
+    assert fetch_once("http://pics.invalid/1.png", limits=OUTSIDE)[0] == PICTURE
     assert web.asked == ["http://pics.invalid/1.png", "http://more.invalid/2.png"]
     names = [{name.lower() for name in headers} for headers in web.headers]
     assert all("proxy-authorization" in each and "authorization" not in each for each in names)
@@ -223,17 +229,17 @@ def test_a_proxy_is_asked_and_may_be_private(web: WebServer, monkeypatch: pytest
 def test_a_proxy_is_not_asked_for_what_is_private_as_seen_from_here(
     web: WebServer, monkeypatch: pytest.MonkeyPatch, host: str
 ) -> None:
-    named(monkeypatch, inside_example=["10.0.0.7"])
+    resolve_names(monkeypatch, inside_example=["10.0.0.7"])
     monkeypatch.setenv("HTTP_PROXY", web.address)
     monkeypatch.setenv("HTTPS_PROXY", web.address)
     for scheme in ("http", "https"):
-        assert refusal(f"{scheme}://{host}/1.png", OUTSIDE).startswith(REFUSED)
+        assert fetch_error(f"{scheme}://{host}/1.png", OUTSIDE).startswith(REFUSED)
     assert web.asked == []
     web.give("http://pics.invalid/1.png", redirect(f"http://{host}/1.png"))
-    assert refusal("http://pics.invalid/1.png", OUTSIDE).startswith(REFUSED)
+    assert fetch_error("http://pics.invalid/1.png", OUTSIDE).startswith(REFUSED)
     assert web.asked == ["http://pics.invalid/1.png"]
     web.give(f"http://{host}/1.png", PICTURE)
-    assert got(f"http://{host}/1.png")[0] == PICTURE  # where private ones are allowed
+    assert fetch_once(f"http://{host}/1.png")[0] == PICTURE  # where private ones are allowed
 
 
 @pytest.mark.parametrize("proxy", ["socks5://proxy.example:1080", "http://", "http://[", "proxy.example:99999", ":::"])
@@ -242,31 +248,31 @@ def test_what_is_no_proxy_is_told_as_such_and_nobody_is_asked(
 ) -> None:
     monkeypatch.setenv("HTTP_PROXY", proxy)
     with pytest.raises(NotRequestedError, match="HTTP_PROXY or HTTPS_PROXY names no proxy that can be used"):
-        got(web.give("/1.png", PICTURE))
+        fetch_once(web.give("/1.png", PICTURE))
     assert web.asked == []
 
 
 def test_hosts_that_need_no_proxy_are_asked_themselves(web: WebServer, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HTTP_PROXY", "http://proxy.invalid:3128")
     url = web.give("/1.png", PICTURE)
-    assert refusal(url) == "the proxy gives no connection to the server"
+    assert fetch_error(url) == "the proxy gives no connection to the server"
     monkeypatch.setenv("NO_PROXY", "127.0.0.0/8")
-    assert got(url)[0] == PICTURE
-    assert refusal(url, OUTSIDE).startswith(REFUSED)
+    assert fetch_once(url)[0] == PICTURE
+    assert fetch_error(url, OUTSIDE).startswith(REFUSED)
 
 
 def test_a_proxy_that_makes_no_tunnel_is_told(web: WebServer, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HTTPS_PROXY", web.address)
-    assert refusal("https://pics.invalid/1.png", OUTSIDE) == "the proxy gives no connection to the server"
+    assert fetch_error("https://pics.invalid/1.png", OUTSIDE) == "the proxy gives no connection to the server"
     assert web.asked == []
 
 
-# --- certificates ---------------------------------------------------------------------------------
+# --- TLS certificates -----------------------------------------------------------------------------
 
 
 @pytest.fixture(scope="module")
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """One of this machine, that nobody trusts; with its key."""
+    """Return the file of a self-signed certificate of this machine, with its key."""
     from cryptography import x509
     from cryptography.hazmat.primitives import hashes, serialization
     from cryptography.hazmat.primitives.asymmetric import ec
@@ -276,7 +282,7 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
         x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "here")]),
     )
     now = dt.datetime.now(dt.UTC)
-    made = (
+    certificate = (
         x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
         .not_valid_before(now - dt.timedelta(days=1))
         .not_valid_after(now + dt.timedelta(days=1))
@@ -287,7 +293,7 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("certificate") / "both.pem"
     pem, plain = serialization.Encoding.PEM, serialization.NoEncryption()
     secret = key.private_bytes(pem, serialization.PrivateFormat.PKCS8, plain)
-    path.write_bytes(secret + made.public_bytes(pem))
+    path.write_bytes(secret + certificate.public_bytes(pem))
     return path
 
 
@@ -303,16 +309,16 @@ def test_only_a_server_whose_certificate_is_trusted_is_asked(
     secure: WebServer, certificate: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     url = secure.give("/1.png", PICTURE)
-    no = "no secure connection to the server: its certificate may be wrong"
-    assert refusal(url) == no
+    refused = "no secure connection to the server: its certificate may be wrong"
+    assert fetch_error(url) == refused
     for name in ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE"):
         with monkeypatch.context() as patch:
             patch.setenv(name, str(certificate))
-            assert got(url)[0] == PICTURE
-            assert refusal(url.replace("127.0.0.1", "localhost")) == no
+            assert fetch_once(url)[0] == PICTURE
+            assert fetch_error(url.replace("127.0.0.1", "localhost")) == refused
             patch.setenv(name, f"{certificate}.gone")
             with pytest.raises(NotRequestedError, match="no secure connection: REQUESTS_CA_BUNDLE, "):
-                got(url)
+                fetch_once(url)
     assert secure.asked == ["/1.png"] * 2
 
 
@@ -321,28 +327,30 @@ def test_an_answer_that_drips_through_tls_ends_in_time(
 ) -> None:
     monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
     url = secure.give("/1.png", drip(bytes(1000), 0.02))
-    assert refusal(url, Limits(total_seconds=0.6, allow_private=True)) == "too slow: not whole after 0.6 s"
+    assert fetch_error(url, Limits(total_seconds=0.6, allow_private=True)) == "too slow: not whole after 0.6 s"
 
 
-@pytest.mark.parametrize("said", [b"\x16\x03\x03\x40\x00", b"HTTP/1.1 200 OK\r\nX-Long: "])
-def test_who_drips_before_tls_stands_ends_in_time(said: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A server in its first record, of 16 kB, or a proxy in its leave to go on."""
+@pytest.mark.parametrize("start", [b"\x16\x03\x03\x40\x00", b"HTTP/1.1 200 OK\r\nX-Long: "])
+def test_who_drips_before_tls_stands_ends_in_time(start: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A server in its first TLS record, of 16 kB, or a proxy in its answer to CONNECT."""
     with socket.create_server(("127.0.0.1", 0)) as server:
-        over, address = threading.Event(), f"127.0.0.1:{server.getsockname()[1]}"
-        threading.Thread(target=dripping, args=(server, said, over), daemon=True).start()
-        if said.startswith(b"HTTP"):
+        done, address = threading.Event(), f"127.0.0.1:{server.getsockname()[1]}"
+        threading.Thread(target=send_and_drip, args=(server, start, done), daemon=True).start()
+        if start.startswith(b"HTTP"):
             monkeypatch.setenv("HTTPS_PROXY", f"http://{address}")
         try:
-            assert refusal(f"https://{address}/", Limits(total_seconds=0.6, allow_private=True)).startswith("too slow")
+            assert fetch_error(f"https://{address}/", Limits(total_seconds=0.6, allow_private=True)).startswith(
+                "too slow"
+            )
         finally:
-            over.set()
+            done.set()
 
 
-def dripping(server: socket.socket, said: bytes, over: threading.Event) -> None:
+def send_and_drip(server: socket.socket, start: bytes, done: threading.Event) -> None:
     peer, _ = server.accept()
     with peer, contextlib.suppress(OSError):
-        peer.sendall(said)
-        while not over.wait(0.02):
+        peer.sendall(start)
+        while not done.wait(0.02):
             peer.sendall(b"x")
 
 
@@ -359,7 +367,7 @@ def test_threads_share_their_connections(web: WebServer) -> None:
 
 
 def test_a_kept_connection_that_the_server_has_ended_costs_no_attempt(web: WebServer) -> None:
-    """Nor one on which more came than was promised: what is left over is not taken for the next answer."""
+    """Nor one on which more came than its Content-Length: the rest is not taken for the next response."""
 
     def hasty(handler: Any) -> None:
         handler.close_connection = True
@@ -378,17 +386,17 @@ def test_a_kept_connection_that_the_server_has_ended_costs_no_attempt(web: WebSe
 
 def test_of_very_many_hosts_the_connections_of_some_are_kept(web: WebServer, monkeypatch: pytest.MonkeyPatch) -> None:
     web.give("/1.png", PICTURE)
-    hosts, fetch = HOSTS + 40, HttpFetcher(HERE)
-    named(monkeypatch, **{f"h{number}_example": ["127.0.0.1"] for number in range(hosts)})
+    hosts, fetch = MAX_HOSTS + 40, HttpFetcher(HERE)
+    resolve_names(monkeypatch, **{f"h{number}_example": ["127.0.0.1"] for number in range(hosts)})
     for number in range(hosts):
         fetch(f"http://h{number}.example:{web.port}/1.png", io.BytesIO())
     assert web.connections == hosts
-    assert open_to(web.port) <= HOSTS
+    assert count_connections(web.port) <= MAX_HOSTS
     del fetch
 
 
-def open_to(port: int) -> int:
-    """How many connections of this process lead to a port."""
+def count_connections(port: int) -> int:
+    """Count the connections of this process to a port."""
     count = 0
     for handle in Path("/proc/self/fd").iterdir():
         try:
@@ -400,14 +408,14 @@ def open_to(port: int) -> int:
 
 
 def test_one_thread_watches_the_time_of_all_and_ends_with_them(web: WebServer) -> None:
-    def watchers() -> int:
-        return sum(thread.name == "watcher" for thread in threading.enumerate())
+    def watchdogs() -> int:
+        return sum(thread.name == "watchdog" for thread in threading.enumerate())
 
-    before, most = watchers(), 0
+    before, most = watchdogs(), 0
 
     def counting(handler: Any) -> None:
         nonlocal most
-        most = max(most, watchers())
+        most = max(most, watchdogs())
         page(PICTURE)(handler)
 
     fetch, url = HttpFetcher(HERE), web.give("/1.png", counting)
@@ -415,6 +423,6 @@ def test_one_thread_watches_the_time_of_all_and_ends_with_them(web: WebServer) -
         list(pool.map(lambda _: fetch(url, io.BytesIO()), range(40)))
     assert most <= before + 1
     until = time.monotonic() + 30
-    while watchers() > 0 and time.monotonic() < until:
+    while watchdogs() > 0 and time.monotonic() < until:
         time.sleep(0.05)
-    assert watchers() == 0
+    assert watchdogs() == 0

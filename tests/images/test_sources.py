@@ -1,4 +1,4 @@
-"""Images that are not at a web address: in the cell, in a folder, in a bucket; and pages that show one."""
+"""Fetching what is not a plain web address: data: URLs, local files, buckets, and pages that show one image."""
 
 from __future__ import annotations
 
@@ -30,15 +30,15 @@ PICTURE = png(1)
 LIMITS = Limits(max_bytes=100_000, total_seconds=0.5)
 
 
-def got(fetch: Fetch, url: str, mark: str = "") -> tuple[bytes, Fetched]:
+def fetch_once(fetch: Fetch, url: str, validator: str = "") -> tuple[bytes, Fetched]:
     into = io.BytesIO()
-    fetched = fetch(url, into, mark)
+    fetched = fetch(url, into, validator)
     return into.getvalue(), fetched
 
 
-def refusal(fetch: Fetch, url: str) -> str:
+def fetch_error(fetch: Fetch, url: str) -> str:
     with pytest.raises(FetchError) as caught:
-        got(fetch, url)
+        fetch_once(fetch, url)
     return str(caught.value)
 
 
@@ -61,9 +61,9 @@ PLAIN = base64.b64encode(PICTURE).decode()
 )
 def test_an_image_in_the_cell_is_fetched_from_there(tmp_path: Path, cell: str) -> None:
     url = read_image(cell, local=False)
-    content, fetched = got(fetcher_for(tmp_path, LIMITS), url)
+    content, fetched = fetch_once(fetcher_for(tmp_path, LIMITS), url)
     assert content == PICTURE
-    assert got(fetcher_for(tmp_path, LIMITS), url, fetched.validator) == (
+    assert fetch_once(fetcher_for(tmp_path, LIMITS), url, fetched.validator) == (
         b"",
         Fetched(fetched.validator, unchanged=True),
     )
@@ -74,8 +74,8 @@ def test_an_image_in_the_cell_is_fetched_from_there(tmp_path: Path, cell: str) -
 def test_an_image_in_the_cell_that_is_none_is_told_in_short(tmp_path: Path) -> None:
     fetch = fetcher_for(tmp_path, LIMITS)
     for broken in ("data:;base64,A", "data:;base64,AA!A", "data:;base64,ä", f"data:;base64,{PLAIN[:-3]}%"):
-        assert refusal(fetch, broken) == "broken data: address: what stands in it is not base64, or not all of it"
-    assert refusal(fetcher_for(tmp_path, Limits(max_bytes=50)), f"data:,{'x' * 51}").startswith("file too large")
+        assert fetch_error(fetch, broken) == "broken data: address: what stands in it is not base64, or not all of it"
+    assert fetch_error(fetcher_for(tmp_path, Limits(max_bytes=50)), f"data:,{'x' * 51}").startswith("file too large")
     with pytest.raises(ValueError, match="longer than 50000") as caught:
         read_image(f"data:,{'x' * 50_000}", local=False)
     assert len(str(caught.value)) < 200
@@ -92,11 +92,11 @@ def test_an_address_in_the_content_of_a_cell_is_no_host_to_wait_for() -> None:
 def test_a_file_is_known_again_by_its_size_and_time(tmp_path: Path) -> None:
     (tmp_path / "one.png").write_bytes(PICTURE)
     fetch = fetcher_for(tmp_path, LIMITS)
-    content, fetched = got(fetch, "one.png")
+    content, fetched = fetch_once(fetch, "one.png")
     assert content == PICTURE
-    assert got(fetch, "one.png", fetched.validator) == (b"", Fetched(fetched.validator, unchanged=True))
+    assert fetch_once(fetch, "one.png", fetched.validator) == (b"", Fetched(fetched.validator, unchanged=True))
     os.utime(tmp_path / "one.png", (1, 1))
-    assert got(fetch, "one.png", fetched.validator)[0] == PICTURE
+    assert fetch_once(fetch, "one.png", fetched.validator)[0] == PICTURE
     assert "\t" not in fetched.validator
     assert len(fetched.validator) <= 200
 
@@ -140,7 +140,7 @@ def test_a_folder_of_images_can_be_named_for_any_sheet(tmp_path: Path) -> None:
 
 
 class Bucket(AsyncFileSystem):  # type: ignore[misc]
-    """What s3fs does, with objects that are in memory."""
+    """An fsspec filesystem like s3fs, with its objects in memory."""
 
     protocol = "s3"
     cachable = False
@@ -148,7 +148,7 @@ class Bucket(AsyncFileSystem):  # type: ignore[misc]
     asked: ClassVar[list[str]] = []
     etag: ClassVar[str] = '"v1"'
 
-    def _found(self, path: str) -> bytes:
+    def _content(self, path: str) -> bytes:
         found = self.objects.get(path.removeprefix("s3://"), FileNotFoundError(path))
         if isinstance(found, Exception):
             raise found
@@ -160,11 +160,11 @@ class Bucket(AsyncFileSystem):  # type: ignore[misc]
             await asyncio.sleep(60)
         if path.endswith("folder"):
             return {"name": path, "type": "directory", "size": 0}
-        return {"name": path, "type": "file", "size": len(self._found(path)), "ETag": self.etag}
+        return {"name": path, "type": "file", "size": len(self._content(path)), "ETag": self.etag}
 
     async def _cat_file(self, path: str, start: int | None = None, end: int | None = None, **_: Any) -> bytes:
         self.asked.append("content")
-        return self._found(path)[start:end]
+        return self._content(path)[start:end]
 
 
 @pytest.fixture
@@ -180,12 +180,14 @@ def test_an_object_arrives_from_a_bucket_that_is_listed_and_from_no_other(bucket
     bucket.objects.update({"mine/pics/1.png": PICTURE, "mine/other.png": PICTURE, "mine2/pics/1.png": PICTURE})
     for allowed in (["s3://mine/pics"], ["s3://mine/pics/"], ["gs://mine", "s3://mine/pics/1.png"]):
         fetch = fetcher_for(tmp_path, LIMITS, buckets=allowed)
-        assert got(fetch, "s3://mine/pics/1.png") == (PICTURE, Fetched('"v1"'))
+        assert fetch_once(fetch, "s3://mine/pics/1.png") == (PICTURE, Fetched('"v1"'))
         bucket.asked.clear()
         for url in ("s3://mine/other.png", "s3://mine/pics2/1.png", "s3://mine2/pics/1.png", "gs://mine2/1.png"):
-            assert refusal(fetch, url).startswith("this bucket is not opened: the configuration lists those that are")
+            assert fetch_error(fetch, url).startswith(
+                "this bucket is not opened: the configuration lists those that are"
+            )
         assert bucket.asked == []
-    assert refusal(fetcher_for(tmp_path, LIMITS), "s3://mine/pics/1.png").startswith("this bucket is not opened")
+    assert fetch_error(fetcher_for(tmp_path, LIMITS), "s3://mine/pics/1.png").startswith("this bucket is not opened")
 
 
 def test_an_object_is_known_again_by_its_tag(
@@ -193,10 +195,10 @@ def test_an_object_is_known_again_by_its_tag(
 ) -> None:
     bucket.objects["mine/1.png"] = PICTURE
     fetch = fetcher_for(tmp_path, LIMITS, buckets=["s3://mine"])
-    assert got(fetch, "s3://mine/1.png", '"v1"') == (b"", Fetched('"v1"', unchanged=True))
+    assert fetch_once(fetch, "s3://mine/1.png", '"v1"') == (b"", Fetched('"v1"', unchanged=True))
     assert bucket.asked == ["info"]
     monkeypatch.setattr(Bucket, "etag", '"v2"')
-    assert got(fetch, "s3://mine/1.png", '"v1"') == (PICTURE, Fetched('"v2"'))
+    assert fetch_once(fetch, "s3://mine/1.png", '"v1"') == (PICTURE, Fetched('"v2"'))
 
 
 def test_what_goes_wrong_with_a_bucket_has_its_reason(bucket: type[Bucket], tmp_path: Path) -> None:
@@ -204,19 +206,19 @@ def test_what_goes_wrong_with_a_bucket_has_its_reason(bucket: type[Bucket], tmp_
     bucket.objects.update(
         {"mine/large": bytes(100_001), "mine/closed": PermissionError("no"), "mine/odd": KeyError("x")}
     )
-    assert refusal(fetch, "s3://mine/large") == "file too large: over 0.1 MB"
+    assert fetch_error(fetch, "s3://mine/large") == "file too large: over 0.1 MB"
     for url in ("s3://mine/gone", "s3://mine/folder"):
-        assert refusal(fetch, url) == "no such object in the bucket"
-    assert refusal(fetch, "s3://mine/closed").startswith("the bucket does not let sheetsync read this")
-    assert refusal(fetch, "s3://mine/slow") == "too slow: not whole after 0.5 s"
+        assert fetch_error(fetch, url) == "no such object in the bucket"
+    assert fetch_error(fetch, "s3://mine/closed").startswith("the bucket does not let sheetsync read this")
+    assert fetch_error(fetch, "s3://mine/slow") == "too slow: not whole after 0.5 s"
     with pytest.raises(TransientError, match="the bucket cannot be read: KeyError"):
-        got(fetch, "s3://mine/odd")
+        fetch_once(fetch, "s3://mine/odd")
 
 
 @pytest.mark.skipif(find_spec("gcsfs") is not None, reason="the packages for buckets are installed")
 def test_without_the_packages_for_buckets_it_is_said_which_to_install(tmp_path: Path) -> None:
     fetch = fetcher_for(tmp_path, LIMITS, buckets=["gs://mine"])
-    assert refusal(fetch, "gs://mine/1.png") == "buckets need more packages: pip install 'sheetsync[cloud]'"
+    assert fetch_error(fetch, "gs://mine/1.png") == "buckets need more packages: pip install 'sheetsync[cloud]'"
 
 
 # --- what is found out without asking anybody ------------------------------------------------------
@@ -234,7 +236,7 @@ def test_without_the_packages_for_buckets_it_is_said_which_to_install(tmp_path: 
 )
 def test_what_this_machine_refuses_is_told_from_what_somebody_answers(tmp_path: Path, url: str) -> None:
     with pytest.raises(NotRequestedError):
-        got(fetcher_for(tmp_path, LIMITS), url)
+        fetch_once(fetcher_for(tmp_path, LIMITS), url)
 
 
 def test_a_bucket_that_is_listed_is_read_on_the_next_pass(bucket: type[Bucket], tmp_path: Path) -> None:

@@ -1,6 +1,6 @@
 """Killed at any moment of a download, no file of the dataset or the store is ever less than whole.
 
-`SHEETSYNC_KILLS=100 python -m pytest tests/test_kill_download.py` kills more often than the suite does.
+`SHEETSYNC_KILLS=100 python -m pytest tests/laws/test_kill_download.py` kills more often than the suite does.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ COMMAND = [str(Path(sys.executable).with_name("sheetsync")), "sync"]
 
 
 def large(seed: int) -> bytes:
-    """About 500 kB, so that it takes several packets and more than one write."""
+    """Return a picture of about 500 kB, which takes several packets and more than one write."""
     out = io.BytesIO()
     Image.frombytes("RGB", (400, 400), random.Random(seed).randbytes(400 * 400 * 3)).save(out, "PNG")
     return out.getvalue()
@@ -37,7 +37,7 @@ def large(seed: int) -> bytes:
 
 def slowly(body: bytes) -> Answer:
     def answer(handler: Handler) -> None:
-        handler.say(200, {"Content-Type": "image/png", "Content-Length": len(body)})
+        handler.send_head(200, {"Content-Type": "image/png", "Content-Length": len(body)})
         for start in range(0, len(body), 1 << 15):
             handler.wfile.write(body[start : start + (1 << 15)])
             time.sleep(0.001)
@@ -56,8 +56,8 @@ def web() -> Iterator[WebServer]:
         yield server
 
 
-def make(folder: Path, web: WebServer) -> Path:
-    """Without labels nothing is trained, so that a pass is a download and little else."""
+def make_project(folder: Path, web: WebServer) -> Path:
+    """Make a project. Its rows have no labels, so that nothing is trained and a pass is little but a download."""
     folder.mkdir()
     (folder / "sheetsync.toml").write_text('sheet = "labels.csv"\n[download]\nallow_private = true\nworkers = 8\n')
     with (folder / "labels.csv").open("w", newline="") as file:
@@ -72,8 +72,8 @@ def kill_when(folder: Path, moment: Callable[[], bool]) -> None:
         process.send_signal(signal.SIGKILL)
 
 
-def whole(files: dict[str, bytes]) -> int:
-    """How many images are there; every one is all that its name promises."""
+def count_whole(files: dict[str, bytes]) -> int:
+    """Check that every image has the content that its name states, and count them."""
     named = {path: content for path, content in files.items() if path.endswith(".png")}
     for path, content in named.items():
         assert PICTURES[Path(path).stem[-32:]] == content, f"{path} is not whole"
@@ -82,11 +82,11 @@ def whole(files: dict[str, bytes]) -> int:
 
 def test_a_download_killed_at_any_moment_leaves_no_file_that_is_not_whole(tmp_path: Path, web: WebServer) -> None:
     chance, counts = random.Random(5), []
-    folder, fresh = make(tmp_path / "0", web), 0
+    folder, fresh = make_project(tmp_path / "0", web), 0
     for _ in range(KILLS):
         if len(tree(folder / "dataset")) > IMAGES * 2 // 3:
             fresh += 1
-            folder = make(tmp_path / f"{fresh}", web)
+            folder = make_project(tmp_path / f"{fresh}", web)
         asked, wanted, after = len(web.asked), chance.randint(1, IMAGES // 3), chance.uniform(0, 0.03)
 
         def moment(asked: int = asked, wanted: int = wanted, after: float = after) -> bool:
@@ -96,11 +96,11 @@ def test_a_download_killed_at_any_moment_leaves_no_file_that_is_not_whole(tmp_pa
             return True
 
         kill_when(folder, moment)
-        counts.append(whole(tree(folder / "dataset")))
-        whole(tree(folder / ".sheetsync" / "objects"))
+        counts.append(count_whole(tree(folder / "dataset")))
+        count_whole(tree(folder / ".sheetsync" / "objects"))
     assert sum(0 < count < IMAGES for count in counts) > KILLS / 2, f"killed too early or too late: {counts}"
     asked = len(web.asked)
     subprocess.run(COMMAND, cwd=folder, check=True, capture_output=True)
-    assert whole(tree(folder / "dataset")) == IMAGES
+    assert count_whole(tree(folder / "dataset")) == IMAGES
     assert len(web.asked) - asked <= IMAGES - counts[-1], "what was there is not asked for again"
     assert not list((folder / ".sheetsync" / "objects").glob(".tmp-*"))

@@ -1,4 +1,4 @@
-"""What every place that images come from has in common: what one may cost, and how a failure is told."""
+"""Interface and limits that all fetchers share, and the errors they raise."""
 
 from __future__ import annotations
 
@@ -6,36 +6,36 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import BinaryIO, Protocol
 
-CHUNK = 1 << 16
+CHUNK = 1 << 16  # bytes that are read at a time
 
 
 class FetchError(Exception):
-    """An image that cannot be had, in words for an annotator. `answered` = whoever was asked did answer."""
+    """An image that cannot be fetched, in words for an annotator. `answered` = its server sent a response."""
 
     answered = True
 
 
 class TransientError(FetchError):
-    """The same, but it may work a moment later. `wait` is what the server asked for, in seconds."""
+    """A failure that may soon be over. `retry_after` = seconds that the server asks to wait, None = it asks nothing."""
 
-    def __init__(self, reason: str, wait: float | None = None, *, answered: bool = True):
+    def __init__(self, reason: str, retry_after: float | None = None, *, answered: bool = True):
         super().__init__(reason)
-        self.retry_after, self.answered = wait, answered
+        self.retry_after, self.answered = retry_after, answered
 
 
 class FetchTimeout(FetchError):
-    """The same, for want of time: whoever was asked may never come to an end."""
+    """A fetch that was cut off at its deadline; the server may be one that never finishes."""
 
     answered = False
 
 
 class NotRequestedError(FetchError):
-    """The same, found on this machine with nobody asked: its set-up or the cell has to change."""
+    """A failure found on this machine, with no request sent: its configuration or the cell has to change."""
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What one image may cost, and how many are fetched at a time: in all, and from one host."""
+    """The most that one image may cost, and how many are fetched at a time: in all, and from one host."""
 
     workers: int = 32
     per_host: int = 16
@@ -50,9 +50,9 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class Fetched:
-    """What came of asking an address. `mark` tells this content from a later one: an ETag or a date, "" = none.
+    """The result of a fetch. `validator` tells this content from a later one: an ETag or a date, "" = none.
 
-    `unchanged` = it is still what the mark said that was sent along, and nothing was written.
+    `unchanged` = the content is still the one of the validator in the request (HTTP 304); nothing was written.
     """
 
     validator: str = ""
@@ -60,25 +60,25 @@ class Fetched:
 
 
 class Fetch(Protocol):
-    """Where images come from."""
+    """A function that downloads one image."""
 
-    def __call__(self, url: str, into: BinaryIO, mark: str = "") -> Fetched:
-        """Write what is at an address into a file; nothing where it still is what `mark` stands for.
+    def __call__(self, url: str, into: BinaryIO, validator: str = "") -> Fetched:
+        """Write the content of an address into a file, unless it is still the content of `validator`.
 
-        `url` is an address as `cells.read_image` gives it. Raises `FetchError`.
+        `url` is an address as `cells.read_image` returns it. Raises `FetchError`.
         """
 
 
 def copy_limited(chunks: Iterable[bytes], into: BinaryIO, max_bytes: int) -> None:
-    """Write chunks to a file. Raises `FetchError` when they are too many."""
+    """Write chunks to a file. Raises `FetchError` when they exceed `max_bytes`."""
     size = 0
     for chunk in chunks:
         size += len(chunk)
         if size > max_bytes:
-            raise too_large_message(max_bytes)
+            raise too_large_error(max_bytes)
         into.write(chunk)
 
 
-def too_large_message(max_bytes: int) -> FetchError:
-    """What is said of a file of more bytes than that."""
+def too_large_error(max_bytes: int) -> FetchError:
+    """Return the error for a file of more than `max_bytes` bytes."""
     return FetchError(f"file too large: over {max_bytes / 1e6:.3g} MB")

@@ -1,9 +1,12 @@
-"""Images in buckets, `s3://` and `gs://`, which are read as whoever runs sheetsync: so only in those it was told of."""
+"""Fetch images from buckets (`s3://`, `gs://`) through fsspec.
+
+They are read with the credentials of whoever runs sheetsync, so only buckets listed in the configuration are read.
+"""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Iterator
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any, BinaryIO
 
@@ -17,26 +20,26 @@ from sheetsync.images.fetch.base import (
     copy_limited,
 )
 
-SCHEMES = ("s3", "gs")
-PART = 4 << 20  # bytes that are held while they come
+BUCKET_SCHEMES = ("s3", "gs")
+PART_BYTES = 4 << 20  # bytes of an object that are requested at a time, and held in memory
 
 
 @dataclass(frozen=True, slots=True)
 class BucketFetcher:
-    """Objects whose addresses begin with one of `buckets`, through fsspec."""
+    """A fetcher of objects whose addresses begin with one of `buckets`."""
 
     buckets: Collection[str]
     limits: Limits
 
-    def __call__(self, url: str, into: BinaryIO, mark: str = "") -> Fetched:
-        """Copy an object, unless it is still what `mark` says. Raises `FetchError`."""
+    def __call__(self, url: str, into: BinaryIO, validator: str = "") -> Fetched:
+        """Copy an object, unless its validator is still this one. Raises `FetchError`."""
         if not any(f"{url}/".startswith(f"{each.rstrip('/')}/") for each in self.buckets):
             raise NotRequestedError(
                 "this bucket is not opened: the configuration lists those that are, as buckets = "
                 f'["{url.partition("://")[0]}://my-images"] under [download] in sheetsync.toml'
             )
         try:
-            return self._copy(url, into, mark)
+            return self._copy(url, into, validator)
         except FetchError:
             raise
         except ImportError:
@@ -50,44 +53,38 @@ class BucketFetcher:
         except Exception as error:  # noqa: BLE001  # each of these libraries has errors of its own
             raise TransientError(f"the bucket cannot be read: {type(error).__name__}") from None
 
-    def _copy(self, url: str, into: BinaryIO, mark: str) -> Fetched:
+    def _copy(self, url: str, into: BinaryIO, validator: str) -> Fetched:
         import fsspec
 
-        until = time.monotonic() + self.limits.total_seconds
-        system = fsspec.filesystem(url.partition("://")[0], use_listings_cache=False)
-        ask = _DeadlineFilesystem(system, until)
-        info = ask("_info", url)
+        filesystem = fsspec.filesystem(url.partition("://")[0], use_listings_cache=False)
+        call = _DeadlineFilesystem(filesystem, time.monotonic() + self.limits.total_seconds)
+        info = call("_info", url)
         if info.get("type") == "directory":
             raise FileNotFoundError(url)
-        now = _mark(info)
-        if now and now == mark:
-            return Fetched(now, unchanged=True)
-        copy_limited(_parts(ask, url, int(info["size"])), into, self.limits.max_bytes)
-        return Fetched(now)
+        tag = str(next((info[name] for name in ("ETag", "etag", "LastModified", "mtime") if info.get(name)), ""))
+        current = tag if tag.isprintable() and len(tag) <= 200 else ""
+        if current and current == validator:
+            return Fetched(current, unchanged=True)
+        size = int(info["size"])
+        parts = (
+            call("_cat_file", url, start=start, end=min(start + PART_BYTES, size))
+            for start in range(0, size, PART_BYTES)
+        )
+        copy_limited(parts, into, self.limits.max_bytes)
+        return Fetched(current)
 
 
 @dataclass(frozen=True, slots=True)
 class _DeadlineFilesystem:
-    """A file system that is asked no longer than until a time."""
+    """An fsspec filesystem whose methods raise `TimeoutError` after `deadline` (of the monotonic clock)."""
 
-    system: Any
-    until: float
+    filesystem: Any
+    deadline: float
 
-    def __call__(self, what: str, *given: Any, **more: Any) -> Any:
+    def __call__(self, method: str, *args: Any, **options: Any) -> Any:
         from fsspec.asyn import sync
 
-        seconds = self.until - time.monotonic()
+        seconds = self.deadline - time.monotonic()
         if seconds <= 0:
             raise TimeoutError
-        return sync(self.system.loop, getattr(self.system, what), *given, timeout=seconds, **more)
-
-
-def _parts(ask: _DeadlineFilesystem, url: str, size: int) -> Iterator[bytes]:
-    for start in range(0, size, PART):
-        yield ask("_cat_file", url, start=start, end=min(start + PART, size))
-
-
-def _mark(info: dict[str, Any]) -> str:
-    """Whatever the store has of what changes with the content."""
-    mark = str(next((info[name] for name in ("ETag", "etag", "LastModified", "mtime") if info.get(name)), ""))
-    return mark if mark.isprintable() and len(mark) <= 200 else ""
+        return sync(self.filesystem.loop, getattr(self.filesystem, method), *args, timeout=seconds, **options)

@@ -1,4 +1,4 @@
-"""The sheet's credentials as far as files in Google Drive go: a token to read what is shared with them."""
+"""Access token for Google Drive, from the credentials of the sheet: it may read the files shared with them."""
 
 from __future__ import annotations
 
@@ -11,43 +11,43 @@ from typing import Any
 from sheetsync.errors import SheetError
 from sheetsync.images.fetch.base import TransientError
 
-DRIVE = "https://www.googleapis.com/auth/drive.readonly"
+DRIVE_SCOPE = "https://www.googleapis.com/auth/drive.readonly"
 log = logging.getLogger("sheetsync")
 
 
 class AccountDriveToken:
-    """A service account, or the machine's own. Nothing is read or imported before a file in Drive is asked for.
+    """A token of a service account, or of the machine's own. Nothing is read or imported before it is needed.
 
-    People who signed in gave the right to spreadsheets and nothing else: for them there is no token.
+    People who signed in granted access to spreadsheets and nothing else: for them there is no token.
     """
 
-    def __init__(self, key: Path, kept: Path):
-        self._key, self._kept, self._lock = key, kept, threading.Lock()
+    def __init__(self, key_file: Path, sign_in_file: Path):
+        self._key_file, self._sign_in_file, self._lock = key_file, sign_in_file, threading.Lock()
 
     @property
-    def who(self) -> str:
-        """The address with which to share a file; "" = nobody is there to share with."""
-        found = self._credentials
-        return str(getattr(found, "service_account_email", "")) if found else ""
+    def email(self) -> str:
+        """The address with which to share a file; "" = there is none."""
+        credentials = self._credentials
+        return str(getattr(credentials, "service_account_email", "")) if credentials else ""
 
     def token(self) -> str:
-        """An access token, new where the old one is about to end; "" where there can be none.
+        """Return an access token, refreshed when it is about to expire; "" where there can be none.
 
-        Raises `TransientError` where Google gives out none just now.
+        Raises `TransientError` where Google's server cannot be reached.
         """
         from google.auth.exceptions import GoogleAuthError, TransportError
 
         with self._lock:
-            found = self._credentials
+            credentials = self._credentials
             try:
-                if found and not found.valid:
-                    found.refresh(self._request)
+                if credentials and not credentials.valid:
+                    credentials.refresh(self._request)
             except TransportError:
                 raise TransientError("Google gives no access token just now") from None
-            except GoogleAuthError as error:  # the sheet's own calls say more of it
+            except GoogleAuthError as error:  # the calls for the sheet report it in full
                 log.debug("no token for Drive: %s", type(error).__name__)
                 return ""
-            return str(found.token) if found else ""
+            return str(credentials.token) if credentials else ""
 
     @cached_property
     def _request(self) -> Any:
@@ -64,7 +64,7 @@ class AccountDriveToken:
         from sheetsync.auth.credentials import load_credentials
 
         try:
-            found = load_credentials(self._key, self._kept)
+            credentials = load_credentials(self._key_file, self._sign_in_file)
         except SheetError:
             return None
-        return found.with_scopes([DRIVE]) if isinstance(found, Scoped) else None  # type: ignore[no-untyped-call]
+        return credentials.with_scopes([DRIVE_SCOPE]) if isinstance(credentials, Scoped) else None  # type: ignore[no-untyped-call]

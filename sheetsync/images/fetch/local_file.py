@@ -1,4 +1,4 @@
-"""Images in a folder of this machine, and nothing outside it."""
+"""Fetch images from a folder on this machine, and never from outside it (path traversal)."""
 
 from __future__ import annotations
 
@@ -17,25 +17,25 @@ LIKE_A_HOST = re.compile(r"[\w-]+(\.[\w-]+)+/")
 
 @dataclass(frozen=True, slots=True)
 class LocalFileFetcher:
-    """Relative paths are files below a folder."""
+    """A fetcher of files by their path relative to `base`."""
 
     base: Path
     max_bytes: int
 
-    def __call__(self, url: str, into: BinaryIO, mark: str = "") -> Fetched:
-        """Copy the file, unless its size and time are still those of `mark`.
+    def __call__(self, url: str, into: BinaryIO, validator: str = "") -> Fetched:
+        """Copy a file, unless its size and time of change are still those of the validator.
 
         Raises `FetchError` when it is missing, too large, or lies outside the folder.
         """
         with self._open(url) as file:
-            found = os.fstat(file.fileno())
-            if not stat.S_ISREG(found.st_mode):
+            info = os.fstat(file.fileno())
+            if not stat.S_ISREG(info.st_mode):
                 raise FetchError(f"no such file: {url}")
-            now = f"{found.st_size}-{found.st_mtime_ns}"
-            if now == mark:
-                return Fetched(now, unchanged=True)
+            current = f"{info.st_size}-{info.st_mtime_ns}"
+            if current == validator:
+                return Fetched(current, unchanged=True)
             copy_limited(iter(partial(file.read, CHUNK), b""), into, self.max_bytes)
-        return Fetched(now)
+        return Fetched(current)
 
     def _open(self, url: str) -> BinaryIO:
         try:
@@ -47,16 +47,17 @@ class LocalFileFetcher:
                 return open_below(base, path.relative_to(base))
         except OSError as error:
             raise FetchError(f"the file cannot be read: {url} ({error.strerror})") from None
-        except RuntimeError:  # links that lead in a circle
+        except RuntimeError:  # a circle of symbolic links
             pass
-        web = "; an address on the web begins with https://" if LIKE_A_HOST.match(url) else ""
-        raise FetchError(f"no such file: {url}{web}")
+        hint = "; an address on the web begins with https://" if LIKE_A_HOST.match(url) else ""
+        raise FetchError(f"no such file: {url}{hint}")
 
 
 def open_below(base: Path, path: Path) -> BinaryIO:
-    """Open a file at a path of folders, no links: what became one since it was looked at is not followed.
+    """Open a file at a resolved path below `base` without following symbolic links.
 
-    Waits for nobody who would write to a pipe. Raises `OSError`.
+    A folder or file that was replaced by a link after the path was checked (TOCTOU) is refused. Opening a named pipe
+    does not wait for a writer. Raises `OSError`.
     """
     at = os.open(base, os.O_RDONLY | os.O_DIRECTORY)
     try:
