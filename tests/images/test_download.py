@@ -1,4 +1,4 @@
-"""Fetching images from a real server that does everything wrong, and from a folder."""
+"""Downloads from a real server that does everything wrong, and from a folder."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from sheetsync.images.records import Download, Failure, FetchRecord
 from sheetsync.images.store import ImageStore
 from sheetsync.rows.cells import image_key
 from sheetsync.rows.records import Row
-from tests.helpers.outside import named, outside_is_here
+from tests.helpers.outside import resolve_names, serve_public_address_here
 from tests.helpers.support import png
 from tests.helpers.webserver import (
     Answer,
@@ -40,7 +40,7 @@ from tests.helpers.webserver import (
 )
 
 PICTURE = png(1)
-TRUSTING = {
+LIMITS = {
     "connect_seconds": 2.0,
     "read_seconds": 0.6,
     "total_seconds": 1.2,
@@ -51,7 +51,7 @@ TRUSTING = {
 }
 
 
-UNASKED = f"left to a later pass: its server gave nothing {MAX_FAILURES} times in a row: "
+LEFT_FOR_LATER = f"left to a later pass: its server gave nothing {MAX_FAILURES} times in a row: "
 
 
 @pytest.fixture
@@ -61,8 +61,8 @@ def web() -> Iterator[WebServer]:
 
 
 def outcomes(folder: Path, *urls: str, **limits: Any) -> dict[str, FetchRecord | str]:
-    """What came of every address: the content that arrived, or the reason it did not."""
-    bounds = Limits(**(TRUSTING | limits))
+    """Download all addresses; return for each its record, or the reason of its failure."""
+    bounds = Limits(**(LIMITS | limits))
     wanted = [Download(Row(number, image_key(url), url)) for number, url in enumerate(urls, start=2)]
     names = {each.row.key: each.row.url for each in wanted}
     objects = ImageStore(folder / "objects")
@@ -77,7 +77,7 @@ def outcome(folder: Path, url: str, **limits: Any) -> FetchRecord | str:
 
 
 def failures(folder: Path, *urls: str, **limits: Any) -> list[Failure]:
-    bounds = Limits(**(TRUSTING | limits))
+    bounds = Limits(**(LIMITS | limits))
     wanted = [Download(Row(number, image_key(url), url)) for number, url in enumerate(urls, start=2)]
     results = download(wanted, ImageStore(folder / "objects"), fetcher_for(folder, bounds), bounds)
     return [each for each in results if isinstance(each, Failure)]
@@ -90,7 +90,7 @@ def picture(kind: str, size: tuple[int, int] = (8, 8), **options: Any) -> bytes:
 
 
 def huge_png(side: int) -> bytes:
-    """A few bytes that say they are a very large picture."""
+    """Return a few bytes that state a very large picture (decompression bomb)."""
 
     def chunk(name: bytes, data: bytes) -> bytes:
         return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
@@ -131,7 +131,7 @@ FAULTS: dict[str, tuple[Any, str]] = {
     "/endless": (endless(), "file too large: over 0.1 MB"),
     "/zipped": (page(zlib.compress(bytes(10**7)), Content_Encoding="deflate"), "file too large: over 0.1 MB"),
     "/badly-zipped": (page(b"no deflate", Content_Encoding="deflate"), "cannot be fetched: "),
-    "/dropped": (drop(PICTURE[:50], said=500), "the connection broke off"),
+    "/dropped": (drop(PICTURE[:50], promised=500), "the connection broke off"),
     "/silent": (hang, "no answer in time"),
     "/drip": (drip(PICTURE * 20, 0.02), "too slow: not whole after 1.2 s"),
     "/drip-header": (drip_header(0.02), "too slow: not whole after 1.2 s"),
@@ -209,7 +209,7 @@ def test_what_may_pass_is_tried_again_and_what_will_not_is_not(web: WebServer, t
         "/once-500": (status(500), PICTURE),
         "/twice-503": (status(503), status(503), PICTURE),
         "/busy": (status(429, Retry_After="1"), PICTURE),
-        "/dropped": (drop(PICTURE[:40], said=len(PICTURE)), PICTURE),
+        "/dropped": (drop(PICTURE[:40], promised=len(PICTURE)), PICTURE),
         "/silent": (hang, PICTURE),
     }
     lasting = {"/gone": (status(404), PICTURE), "/page": (HTML, PICTURE), "/heavy": (bytes(100_001), PICTURE)}
@@ -253,8 +253,11 @@ def test_a_host_that_wants_a_long_pause_is_left_alone_and_all_its_images_are_tol
 ) -> None:
     urls = [web.give(f"/{number}", status(503, Retry_After="99999999")) for number in range(1500)]
     found = failures(tmp_path, *urls, workers=8, per_host=8)
-    no = "the server answers 503 (Service Unavailable)"
-    assert {(each.reason, each.pause) for each in found} == {(no, 24 * 3600), (f"{UNASKED}{no}", 24 * 3600)}
+    reason = "the server answers 503 (Service Unavailable)"
+    assert {(each.reason, each.pause) for each in found} == {
+        (reason, 24 * 3600),
+        (f"{LEFT_FOR_LATER}{reason}", 24 * 3600),
+    }
     assert len(found) == len(urls)
     assert len(web.asked) < len(urls) / 3
 
@@ -262,8 +265,8 @@ def test_a_host_that_wants_a_long_pause_is_left_alone_and_all_its_images_are_tol
 def test_a_host_that_wants_one_short_pause_after_another_holds_no_pass(web: WebServer, tmp_path: Path) -> None:
     urls = [web.give(f"/{number}", status(429, Retry_After="0")) for number in range(1500)]
     found = failures(tmp_path, *urls, workers=8, per_host=8, attempts=3)
-    no = "the server answers 429 (Too Many Requests)"
-    assert {(each.reason, each.pause) for each in found} == {(no, 0), (f"{UNASKED}{no}", 0)}
+    reason = "the server answers 429 (Too Many Requests)"
+    assert {(each.reason, each.pause) for each in found} == {(reason, 0), (f"{LEFT_FOR_LATER}{reason}", 0)}
     assert len(found) == len(urls)
     assert len(web.asked) < len(urls) / 3
 
@@ -277,7 +280,7 @@ def test_a_host_that_gives_nothing_in_time_again_and_again_holds_no_pass(
     found = failures(tmp_path, *urls, workers=8, per_host=8, **patience)
     assert len(found) == len(urls)
     assert len(web.asked) < len(urls) / 3
-    assert all(each.passing for each in found if each.reason.startswith(UNASKED))
+    assert all(each.passing for each in found if each.reason.startswith(LEFT_FOR_LATER))
 
 
 def test_a_host_that_makes_each_image_first_and_asks_to_come_again_gives_all(web: WebServer, tmp_path: Path) -> None:
@@ -337,7 +340,7 @@ def test_a_private_address_is_refused_over_https_too(web: WebServer, tmp_path: P
 
 def test_a_name_that_leads_inside_is_refused(web: WebServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     web.give("/1.png", PICTURE)
-    named(monkeypatch, pics_example=["127.0.0.1"])
+    resolve_names(monkeypatch, pics_example=["127.0.0.1"])
     url = f"http://pics.example:{web.port}/1.png"
     assert isinstance(outcome(tmp_path, url), FetchRecord)
     assert str(outcome(tmp_path, url, allow_private=False)).startswith("not a public address")
@@ -347,7 +350,7 @@ def test_a_name_that_leads_inside_is_refused(web: WebServer, tmp_path: Path, mon
 def test_a_redirect_from_outside_to_a_private_address_is_refused(
     web: WebServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    outside_is_here(monkeypatch)
+    serve_public_address_here(monkeypatch)
     web.give("/secret.png", PICTURE)
     web.give("/open.png", PICTURE)
     web.give("/1.png", redirect(f"http://127.0.0.1:{web.port}/secret.png"))
@@ -409,7 +412,7 @@ def test_a_file_too_large_is_refused(sheet_folder: Path) -> None:
 
 
 def test_a_reason_has_nothing_unseen_in_it(tmp_path: Path) -> None:
-    def fetch(url: str, into: BinaryIO, mark: str = "") -> Fetched:
+    def fetch(url: str, into: BinaryIO, validator: str = "") -> Fetched:
         raise FetchError("a\0b\nc" + 1000 * "d")
 
     row = Row(2, "0" * 20, "http://h/a.png")
@@ -422,9 +425,9 @@ def test_an_open_and_a_closed_port_inside_the_network_look_the_same(web: WebServ
     with socket.socket() as closed:
         closed.bind(("127.0.0.1", 0))
         port = closed.getsockname()[1]
-        said = outcomes(tmp_path, f"{web.address}/1.png", f"http://127.0.0.1:{port}/1.png", allow_private=False)
-    assert len(set(map(str, said.values()))) == 1
-    assert "127.0.0.1" not in str(said[f"{web.address}/1.png"])
+        reasons = outcomes(tmp_path, f"{web.address}/1.png", f"http://127.0.0.1:{port}/1.png", allow_private=False)
+    assert len(set(map(str, reasons.values()))) == 1
+    assert "127.0.0.1" not in str(reasons[f"{web.address}/1.png"])
 
 
 def test_a_damaged_object_is_fetched_again(web: WebServer, tmp_path: Path) -> None:
