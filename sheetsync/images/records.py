@@ -1,4 +1,4 @@
-"""What passes between fetching and the store: downloads, arrivals, failures."""
+"""Records that pass between fetching and the store: a download, its result, its failure."""
 
 from __future__ import annotations
 
@@ -9,14 +9,15 @@ from sheetsync.rows.records import Row
 
 @dataclass(frozen=True, slots=True)
 class FetchRecord:
-    """The content an address gave: its digest (32 hex characters of SHA-256) and the suffix it takes in the mirror.
+    """The content of an address: its digest (32 hex characters of SHA-256) and the suffix of its file in the dataset.
 
-    `original_suffix` is the suffix of the bytes that came, where the mirror shows another rendering of them, else "".
-    `look` is their perceptual hash (16 hex characters, "" = not known), `checked_at` when the address was last asked
-    (seconds since 1970), and `mark` what it called this content then: an ETag or a date. `changed_at` is when it gave
-    something else than before, 0 = never.
+    `original_suffix` is the suffix of the downloaded bytes where the dataset shows a rendering of them, else "".
+    `phash` is their perceptual hash (16 hex characters, "" = not known). `checked_at` is when the address was last
+    requested (seconds since 1970), and `validator` the ETag or date that its server gave for this content.
+    `changed_at` is when the content last turned out to differ from the one before, 0 = never.
     """
 
+    # arrivals.tsv has its columns in the order of these fields.
     key: str
     digest: str
     suffix: str
@@ -29,9 +30,9 @@ class FetchRecord:
 
 @dataclass(frozen=True, slots=True)
 class Download:
-    """Fetch the image of a row; where it goes is decided when its digest is known.
+    """A request to fetch the image of a row; its place in the dataset is decided when its digest is known.
 
-    `known` is what its address gave before, where it shall only be asked whether it still does.
+    `known` is the last record of its address, where the server is only asked whether the content has changed.
     """
 
     row: Row
@@ -40,13 +41,14 @@ class Download:
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """An image that could not be had, and why. `passing` = it may work again without anybody's doing.
+    """An image that could not be fetched, and why. `passing` = transient: it may work later without any change here.
 
-    It was tried on `times` passes, the `last` one over then (seconds since 1970), and is tried again on the first pass
-    after `until`; all 0 where every pass tries. `local` = that was found on this machine, with nobody asked. For
-    `pause` seconds its server wants to be left alone.
+    It failed on `times` passes, most recently at `last` (seconds since 1970), and is tried again on the first pass
+    after `until`; all 0 where every pass tries. `local` = this machine refused without sending a request. For
+    `pause` seconds its server asks to be left alone.
     """
 
+    # The keys of failed.json and of `--json` are the names of these fields.
     key: str
     number: int
     url: str

@@ -1,6 +1,6 @@
-"""Images, each content once, under `.sheetsync/objects/`; and which address gave which content.
+"""Content-addressed store of images, under `.sheetsync/objects/`, with a log of which address had which content.
 
-Objects are never changed, so the mirror can be hard links into them, and an image whose row comes back
+Objects are never changed, so the dataset can consist of hard links to them, and an image whose row comes back
 needs no second download.
 """
 
@@ -22,16 +22,14 @@ from sheetsync.images.decode.decode import Picture
 from sheetsync.images.fetch_log import FetchLog, format_record
 from sheetsync.images.records import FetchRecord
 
-RENDERED = ".shown"
-
-
-_NUMBERS = count()
-SPARE = 1000  # lines of the log of addresses that may count no more, beside as many as do count
+RENDERED = ".shown"  # follows the digest in the name of a rendering's file
+MAX_STALE_LINES = 1000  # outdated lines that the fetch log may have, on top of as many as are current
+_temporary_numbers = count()
 
 
 @dataclass(frozen=True, slots=True)
 class Staged:
-    """A digest, and files that were written for it: their names, and where they belong."""
+    """A digest, and the temporary files written for it: pairs of a file's name and its target."""
 
     digest: str
     written: tuple[tuple[str, Path], ...]
@@ -45,7 +43,7 @@ class ImageStore:
 
     @property
     def fetch_log(self) -> FetchLog:
-        """What every address gave."""
+        """The log of which address had which content."""
         return FetchLog(self.root / "arrivals.tsv")
 
     @property
@@ -54,37 +52,38 @@ class ImageStore:
         return self.root / "failed.json"
 
     def path(self, digest: str, suffix: str) -> Path:
-        """Where bytes are kept as they came."""
+        """Return the path of an image's original bytes."""
         return self.root / digest[:2] / f"{digest}{suffix}"
 
-    def rendered_path(self, arrival: FetchRecord) -> Path:
-        """The file that the mirror shows."""
-        return self.path(arrival.digest, f"{RENDERED if arrival.original_suffix else ''}{arrival.suffix}")
+    def rendered_path(self, record: FetchRecord) -> Path:
+        """Return the path of the file that the dataset shows: a rendering, or the original."""
+        return self.path(record.digest, f"{RENDERED if record.original_suffix else ''}{record.suffix}")
 
-    def is_intact(self, arrival: FetchRecord) -> bool:
-        """Whether an object is there and whole: a power cut can leave less than was written."""
-        path = self.path(arrival.digest, arrival.original_suffix or arrival.suffix)
-        return self.rendered_path(arrival).exists() and path.exists() and file_digest(path) == arrival.digest
+    def is_intact(self, record: FetchRecord) -> bool:
+        """Return True if an image is in the store, and whole: a power cut can leave a file shorter than it was."""
+        path = self.path(record.digest, record.original_suffix or record.suffix)
+        return self.rendered_path(record).exists() and path.exists() and file_digest(path) == record.digest
 
     def stage(self, file: BinaryIO, picture: Picture) -> Staged:
-        """Write the bytes of a picture, and how it is shown, so that `commit` can put them in their place."""
+        """Write a picture and its rendering to temporary files, for `commit`; what the store has is left out."""
         file.seek(0)
         digest = hashlib.file_digest(file, "sha256").hexdigest()[:32]  # type: ignore[arg-type]  # any readable file
         written = []
-        shown = self.path(digest, RENDERED + picture.rendered_suffix)
-        if picture.rendered and not _holds(shown, picture.rendered):  # the mirror may link to it
-            written.append(self._write(BytesIO(picture.rendered), shown))
+        rendered = self.path(digest, RENDERED + picture.rendered_suffix)
+        # An equal rendering is kept as it is: the dataset may link to it.
+        if picture.rendered and not (rendered.exists() and rendered.read_bytes() == picture.rendered):
+            written.append(self._write(BytesIO(picture.rendered), rendered))
         target = self.path(digest, picture.suffix)
         if not (target.exists() and file_digest(target) == digest):
             written.append(self._write(file, target))
         return Staged(digest, tuple(written))
 
     def commit(self, staged: Iterable[Staged]) -> None:
-        """Put what was staged in its place, all of it at once: a disk is as long about many files as about one.
+        """Rename staged files to their targets after a sync, all at once: a disk syncs many as quickly as one.
 
-        Under a name that promises a content there is never less, not even after a power cut.
+        A file whose name states a digest therefore always has that content, even after a power cut.
         """
-        written = [each for one in staged for each in one.written]
+        written = [pair for each in staged for pair in each.written]
         try:
             sync_files([name for name, _ in written], self.root)
             for name, target in written:
@@ -95,8 +94,8 @@ class ImageStore:
             raise
 
     def _write(self, file: BinaryIO, target: Path) -> tuple[str, Path]:
-        name = f"{self.root}/{TEMPORARY}{os.getpid()}-{next(_NUMBERS)}"
-        # Nobody may write: the mirror links to it, and an editor that saves in place must not reach it.
+        name = f"{self.root}/{TEMPORARY}{os.getpid()}-{next(_temporary_numbers)}"
+        # Read-only: the dataset links to it, and an editor that saves in place must not change it.
         handle = os.open(name, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o444)
         try:
             with open(handle, "wb") as out:  # noqa: PTH123  # a handle has no path
@@ -107,44 +106,43 @@ class ImageStore:
             raise
         return name, target
 
-    def rewrite_log(self, arrivals: Iterable[FetchRecord]) -> None:
-        """Write the log of addresses anew, with these alone. Only under the lock."""
-        write_atomic(self.fetch_log.file, "".join(sorted(map(format_record, arrivals))), synced=True)
+    def rewrite_log(self, records: Iterable[FetchRecord]) -> None:
+        """Replace the fetch log by one with these records alone. Only under the project lock."""
+        write_atomic(self.fetch_log.file, "".join(sorted(map(format_record, records))), synced=True)
 
     def compact_log(self) -> dict[str, FetchRecord]:
-        """What every address gave; the log is written anew where most of it counts no more. Only under the lock."""
-        known, lines = self.fetch_log.latest_and_count()
-        if lines > 2 * len(known) + SPARE:
-            with suppress(OSError):  # no pass is to fail for it: without room the log stays as it is
-                self.rewrite_log(known.values())
-        return known
+        """Return the last record of every address; rewrite the log where most of it is outdated.
+
+        Only under the project lock.
+        """
+        latest, lines = self.fetch_log.latest_and_count()
+        if lines > 2 * len(latest) + MAX_STALE_LINES:
+            with suppress(OSError):  # a full disk fails no pass for this: the log stays as it is
+                self.rewrite_log(latest.values())
+        return latest
 
     def remove_temporary(self) -> None:
-        """Remove what a killed pass left half written. Only under the lock."""
+        """Remove the temporary files of a killed pass. Only under the project lock."""
         for leftover in self.root.glob(f"{TEMPORARY}*"):
             leftover.unlink(missing_ok=True)
 
 
-def _holds(path: Path, content: bytes) -> bool:
-    return path.exists() and path.stat().st_size == len(content) and path.read_bytes() == content
-
-
 def file_digest(path: Path) -> str:
-    """The first 32 hex characters of the SHA-256 of a file's bytes."""
+    """Return the first 32 hex characters of the SHA-256 of a file's bytes."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()[:32]
 
 
 def _move(name: str, target: Path) -> None:
     try:
-        os.replace(name, target)  # noqa: PTH105  # so often that a path for it is felt
+        os.replace(name, target)  # noqa: PTH105  # called so often that making a Path takes noticeable time
     except FileNotFoundError:
         target.parent.mkdir(exist_ok=True)
         os.replace(name, target)  # noqa: PTH105
 
 
 def link(source: Path, target: Path) -> None:
-    """Make `target` the same file as `source`; a copy where the file system has no hard links. Replaces it."""
+    """Make `target` a hard link to `source`, or a copy where the file system has none. Replaces an existing file."""
     try:
         os.link(source, target)
     except FileNotFoundError:

@@ -1,4 +1,4 @@
-"""Images that change at their address: asked for by their mark, put in the place of the old, and told of."""
+"""Refresh: images that change at their address are found by conditional requests, replaced, and reported."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 
 from sheetsync.images.fetch.base import Fetched, FetchError
 from sheetsync.images.fetch_log import FetchLog
-from sheetsync.images.store import SPARE
+from sheetsync.images.store import MAX_STALE_LINES
 from sheetsync.project.config import DownloadSettings
 from sheetsync.sheets.memory import MemorySheet
 from sheetsync.sync.report import Report
@@ -22,15 +22,15 @@ URLS = [f"http://pics.example/{number}.png" for number in range(6)]
 ROWS = [[url, "i" if number % 2 else "v"] for number, url in enumerate(URLS)]
 
 
-class Marked(Web):
-    """A web whose answers have marks: the digest of the content."""
+class WebWithETags(Web):
+    """A web whose responses have an ETag: the digest of the content."""
 
-    def __call__(self, url: str, into: BinaryIO, mark: str = "") -> Fetched:
+    def __call__(self, url: str, into: BinaryIO, validator: str = "") -> Fetched:
         content = self.get(url, b"")
         now = hashlib.sha256(content).hexdigest()
-        if content and mark == now:
+        if content and validator == now:
             self.asked.append(f"{url} unchanged")
-            return Fetched(mark, unchanged=True)
+            return Fetched(validator, unchanged=True)
         super().__call__(url, into)
         return Fetched(now)
 
@@ -39,7 +39,7 @@ class Marked(Web):
 class Scene:
     root: Path
     refresh: str = "daily"
-    web: Marked = field(default_factory=lambda: Marked({url: png(n) for n, url in enumerate(URLS)}))
+    web: WebWithETags = field(default_factory=lambda: WebWithETags({url: png(n) for n, url in enumerate(URLS)}))
     trainer: QuickTrainer = field(default_factory=QuickTrainer)
     sheet: MemorySheet = field(default_factory=lambda: MemorySheet(table(*ROWS)))
 
@@ -142,7 +142,10 @@ def test_the_log_of_what_is_asked_for_on_every_pass_stays_within_bounds_and_noth
     tmp_path: Path,
 ) -> None:
     urls = [f"http://pics.example/{number}.png" for number in range(300)]
-    web, sheet = Marked({url: png(n) for n, url in enumerate(urls)}), MemorySheet(table(*[[url, ""] for url in urls]))
+    web, sheet = (
+        WebWithETags({url: png(n) for n, url in enumerate(urls)}),
+        MemorySheet(table(*[[url, ""] for url in urls])),
+    )
     scene, log = Scene(tmp_path, "always", web, sheet=sheet), FetchLog(tmp_path / ".sheetsync/objects/arrivals.tsv")
     lines = []
     for now in range(12):
@@ -150,24 +153,14 @@ def test_the_log_of_what_is_asked_for_on_every_pass_stays_within_bounds_and_noth
         assert scene.sync(now).asked == (300 if now else 0)
         lines.append(log.count_lines())
         assert {each.checked_at for each in log.latest().values()} == {now}
-    assert max(lines) <= 2 * 300 + SPARE
+    assert max(lines) <= 2 * 300 + MAX_STALE_LINES
     assert lines.count(300) > 1
     assert scene.status(7) == "ok, its image changed on 1970-01-01"
     assert sorted(web.asked) == sorted(f"{url} unchanged" for url in urls)
 
 
-def test_images_of_before_there_were_marks_are_fetched_once_more(scene: Scene) -> None:
-    log = scene.root / ".sheetsync" / "objects" / "arrivals.tsv"
-    log.write_text("".join("\t".join(line.split("\t")[:3]) + "\n" for line in log.read_text().splitlines()))
-    report = scene.sync(now=2 * DAY)
-    assert (report.asked, report.changed, report.trained) == (6, 0, False)
-    assert sorted(scene.web.asked) == URLS
-    assert scene.sync(now=3 * DAY).asked == 6
-    assert all(asked.endswith("unchanged") for asked in scene.web.asked)
-
-
-class Broken(Marked):
-    def __call__(self, url: str, into: BinaryIO, mark: str = "") -> Fetched:
+class Broken(WebWithETags):
+    def __call__(self, url: str, into: BinaryIO, validator: str = "") -> Fetched:
         into.write(png(99)[:50])
         raise FetchError("stopped")
 

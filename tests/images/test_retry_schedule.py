@@ -1,4 +1,4 @@
-"""What could not be had is tried again on later passes, ever more seldom."""
+"""The retry schedule: failed images are tried again on later passes, with exponential back-off."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from sheetsync.review.verdicts import failure_words
 from sheetsync.rows.records import Row
 from sheetsync.sheets.memory import MemorySheet
 from sheetsync.sync.report import Report
-from tests.helpers.outside import outside_is_here
+from tests.helpers.outside import serve_public_address_here
 from tests.helpers.support import QuickTrainer, a_pass, machine_cells, png, project, table
 from tests.helpers.webserver import WebServer, redirect, serving, status
 
@@ -30,16 +30,16 @@ def failed(reason: str = "gone", *, passing: bool = False, key: str = ROW.key, l
     return Failure(key, 2, URL, reason, passing, local=local)
 
 
-def waits(tries: RetrySchedule, rounds: int, *, passing: bool) -> list[int]:
-    """How long each next try is put off, where every one fails as soon as it may."""
-    now, found = 1_000_000, []
+def waits(schedule: RetrySchedule, rounds: int, *, passing: bool) -> list[int]:
+    """Return the seconds to each next attempt, where every one is made as soon as it may be, and fails."""
+    now, seconds = 1_000_000, []
     for _ in range(rounds):
-        assert tries.not_due([Download(ROW)], now) == []
-        (said,) = tries.record([failed(passing=passing)], now)
-        assert tries.not_due([Download(ROW)], said.until - 1) == [said]
-        found.append(said.until - now)
-        now = said.until
-    return found
+        assert schedule.not_due([Download(ROW)], now) == []
+        (failure,) = schedule.record([failed(passing=passing)], now)
+        assert schedule.not_due([Download(ROW)], failure.until - 1) == [failure]
+        seconds.append(failure.until - now)
+        now = failure.until
+    return seconds
 
 
 def test_what_may_pass_is_tried_soon_and_what_somebody_has_to_mend_later(tmp_path: Path) -> None:
@@ -50,50 +50,50 @@ def test_what_may_pass_is_tried_soon_and_what_somebody_has_to_mend_later(tmp_pat
 
 
 def test_a_server_that_says_how_long_a_pause_it_wants_gets_that(tmp_path: Path) -> None:
-    tries = RetrySchedule(tmp_path / "a.json")
-    (said,) = tries.record([replace(failed(passing=True), pause=3600)], 1000)
-    assert said.until == 4600
-    assert tries.not_due([Download(ROW)], 4599) == [said]
-    (said,) = tries.record([replace(failed(passing=True), pause=60)], 5000)
-    assert (said.times, said.until) == (2, 5060)  # what came of a host bit by bit is not put off ever more
+    schedule = RetrySchedule(tmp_path / "a.json")
+    (failure,) = schedule.record([replace(failed(passing=True), pause=3600)], 1000)
+    assert failure.until == 4600
+    assert schedule.not_due([Download(ROW)], 4599) == [failure]
+    (failure,) = schedule.record([replace(failed(passing=True), pause=60)], 5000)
+    assert (failure.times, failure.until) == (2, 5060)  # the pause that a server asks for is not doubled
 
 
 def test_who_waits_is_not_counted_and_nothing_is_written(tmp_path: Path) -> None:
-    tries = RetrySchedule(tmp_path / "a.json")
-    said = tries.record([failed()], 1000)
-    before = tries.file.stat()
-    assert tries.record(tries.not_due([Download(ROW)], 1001), 1001) == said
-    assert tries.file.stat() == before
+    schedule = RetrySchedule(tmp_path / "a.json")
+    failures = schedule.record([failed()], 1000)
+    before = schedule.file.stat()
+    assert schedule.record(schedule.not_due([Download(ROW)], 1001), 1001) == failures
+    assert schedule.file.stat() == before
 
 
 def test_what_came_at_last_or_left_the_sheet_is_forgotten(tmp_path: Path) -> None:
-    tries = RetrySchedule(tmp_path / "a.json")
-    tries.record([failed(), failed(key="1" * 20)], 1000)
-    tries.record([failed(key="1" * 20)], 9000)
-    (said,) = tries.record([failed()], 9000)
-    assert said.times == 1
+    schedule = RetrySchedule(tmp_path / "a.json")
+    schedule.record([failed(), failed(key="1" * 20)], 1000)
+    schedule.record([failed(key="1" * 20)], 9000)
+    (failure,) = schedule.record([failed()], 9000)
+    assert failure.times == 1
 
 
 def test_what_is_found_on_this_machine_costs_nothing_and_is_looked_at_on_every_pass(tmp_path: Path) -> None:
-    tries = RetrySchedule(tmp_path / "a.json")
-    assert tries.record([failed(local=True)], 1000) == [failed(local=True)]
-    assert not tries.file.exists()
+    schedule = RetrySchedule(tmp_path / "a.json")
+    assert schedule.record([failed(local=True)], 1000) == [failed(local=True)]
+    assert not schedule.file.exists()
 
 
 def test_earlier_tries_do_not_count_once_nobody_is_asked_any_more(tmp_path: Path) -> None:
-    tries = RetrySchedule(tmp_path / "a.json")
-    tries.record([failed()], 1000)
-    tries.record([failed(local=True)], 9000)
-    (said,) = tries.record([failed()], 9001)
-    assert said.times == 1
+    schedule = RetrySchedule(tmp_path / "a.json")
+    schedule.record([failed()], 1000)
+    schedule.record([failed(local=True)], 9000)
+    (failure,) = schedule.record([failed()], 9001)
+    assert failure.times == 1
 
 
 def test_what_was_tried_is_told_with_when_and_how_often(tmp_path: Path) -> None:
-    tries = RetrySchedule(tmp_path / "a.json")
-    tries.record([failed()], 1_764_000_000)
-    (said,) = tries.record([failed("the server answers 503", passing=True)], 1_764_003_600)
+    schedule = RetrySchedule(tmp_path / "a.json")
+    schedule.record([failed()], 1_764_000_000)
+    (failure,) = schedule.record([failed("the server answers 503", passing=True)], 1_764_003_600)
     when = "last 2025-11-24 17:00, next after 2025-11-24 17:04 UTC"
-    assert failure_words(said) == f"the server answers 503; tried 2 times, {when}"
+    assert failure_words(failure) == f"the server answers 503; tried 2 times, {when}"
 
 
 @pytest.mark.parametrize("broken", ["", "[]", '{"a": 1}', '{"a": {}}', '{"a": {"times": "x"}}'])
@@ -149,15 +149,15 @@ def test_a_pause_begins_when_all_was_asked_however_long_that_took(tmp_path: Path
     url = web.give("/1.png", status(404))
     where = project(tmp_path, download=DownloadSettings(allow_private=True))
     ready = a_pass(where, MemorySheet(table([url, ""])), fetcher_for(tmp_path, where.limits), QuickTrainer())
-    world = replace(ready.environment, now=lambda: 5000.0 if web.asked else 1000.0)
-    (failure,) = replace(ready, environment=world).run().failures
+    environment = replace(ready.environment, now=lambda: 5000.0 if web.asked else 1000.0)
+    (failure,) = replace(ready, environment=environment).run().failures
     assert (failure.last, failure.until) == (5000, 5600)
 
 
 def test_where_a_server_led_to_what_is_refused_it_is_asked_no_sooner(
     tmp_path: Path, web: WebServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    outside_is_here(monkeypatch)
+    serve_public_address_here(monkeypatch)
     web.give("/1.png", redirect(f"http://127.0.0.1:{web.port}/2.png"))
     web.give("/2.png", png(1))
     passes = Passes(tmp_path, f"http://pics.example:{web.port}/1.png")
