@@ -24,7 +24,7 @@ SIZE = (32, 48)
 
 
 @dataclass(frozen=True)
-class Seen:
+class Expected:
     """An expected picture. `corners` are the colours of its quarters; `rendered` is the suffix of a rendering."""
 
     suffix: str
@@ -34,7 +34,7 @@ class Seen:
     off: int = 0  # by how much each value may differ
 
 
-Case = tuple[bytes, Seen | str]
+Case = tuple[bytes, Expected | str]
 
 
 def scene(*colours: Any, mode: str = "RGB", size: tuple[int, int] = SIZE) -> Image.Image:
@@ -52,20 +52,20 @@ ALPHA = scene((*RED, 255), (*GREEN, 255), (0, 0, 0, 0), (*BLACK, 255), mode="RGB
 ON_WHITE = (RED, GREEN, WHITE, BLACK)
 
 
-def saved(image: Image.Image, kind: str, **options: Any) -> bytes:
+def encode(image: Image.Image, kind: str, **options: Any) -> bytes:
     out = io.BytesIO()
     image.save(out, kind, **options)
     return out.getvalue()
 
 
-def exif(turned: int) -> Image.Exif:
+def exif(orientation: int) -> Image.Exif:
     notes = Image.Exif()
-    notes[ExifTags.Base.Orientation] = turned
+    notes[ExifTags.Base.Orientation] = orientation
     notes.get_ifd(ExifTags.IFD.GPSInfo)[ExifTags.GPS.GPSLatitude] = (48.0, 8.0, 14.0)
     return notes
 
 
-def stored(image: Image.Image, turned: int) -> Image.Image:
+def rotate_for(image: Image.Image, orientation: int) -> Image.Image:
     """Return a picture as a camera stores it with this EXIF orientation."""
     back = {
         2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -76,7 +76,7 @@ def stored(image: Image.Image, turned: int) -> Image.Image:
         7: Image.Transpose.TRANSVERSE,
         8: Image.Transpose.ROTATE_270,
     }
-    return image.transpose(back[turned]) if turned in back else image
+    return image.transpose(back[orientation]) if orientation in back else image
 
 
 # --- by hand --------------------------------------------------------------------------------------
@@ -101,7 +101,7 @@ def even(wide: int, high: int, colour: int, depth: int = 8, value: bytes = b"\0"
 
 
 def gif(screen: tuple[int, int], frame: tuple[int, int]) -> bytes:
-    whole = saved(Image.new("P", (8, 8)), "GIF")
+    whole = encode(Image.new("P", (8, 8)), "GIF")
     at = whole.index(b",\0\0\0\0")
     return whole[:6] + struct.pack("<HH", *screen) + whole[10 : at + 5] + struct.pack("<HH", *frame) + whole[at + 9 :]
 
@@ -149,13 +149,13 @@ def jpeg_size(content: bytes, wide: int, high: int) -> bytes:
 
 
 def with_segments(segments: bytes) -> bytes:
-    whole = saved(COLOURED, "JPEG")
+    whole = encode(COLOURED, "JPEG")
     return whole[:2] + segments + whole[2:]
 
 
 def many_scans(scans: int) -> bytes:
     """Return a progressive JPEG with its last scan repeated: each is a pass over all pixels."""
-    whole = saved(Image.new("L", (64, 64), 77), "JPEG", progressive=True)
+    whole = encode(Image.new("L", (64, 64), 77), "JPEG", progressive=True)
     at = whole.rindex(b"\xff\xda")
     return whole[:at] + whole[at:-2] * scans + b"\xff\xd9"
 
@@ -171,12 +171,12 @@ def box_size(content: bytes, wide: int, high: int) -> bytes:
     return content[:at] + struct.pack(">II", wide, high) + content[at + 8 :]
 
 
-def flipped(content: bytes, at: int) -> bytes:
+def flip_byte(content: bytes, at: int) -> bytes:
     return content[:at] + bytes([content[at] ^ 0xFF]) + content[at + 1 :]
 
 
 def floats(*values: float) -> bytes:
-    return saved(scene(*values, mode="F"), "TIFF")
+    return encode(scene(*values, mode="F"), "TIFF")
 
 
 def sixteen(*values: int) -> Image.Image:
@@ -217,94 +217,103 @@ HEIC_ALPHA = base64.b64decode(
 
 def whole() -> Iterator[tuple[str, Case]]:
     """Yield pictures of every kind."""
-    yield "jpeg", (saved(COLOURED, "JPEG", quality=95, subsampling=0), Seen(".jpg", off=4))
-    yield "jpeg-grey", (saved(GREY, "JPEG", quality=95), Seen(".jpg", corners=GREYS, off=4))
-    yield "jpeg-progressive", (saved(COLOURED, "JPEG", progressive=True, subsampling=0), Seen(".jpg", off=4))
-    yield "jpeg-cmyk", (saved(COLOURED.convert("CMYK"), "JPEG", quality=95), Seen(".jpg", off=6))
+    yield "jpeg", (encode(COLOURED, "JPEG", quality=95, subsampling=0), Expected(".jpg", off=4))
+    yield "jpeg-grey", (encode(GREY, "JPEG", quality=95), Expected(".jpg", corners=GREYS, off=4))
+    yield "jpeg-progressive", (encode(COLOURED, "JPEG", progressive=True, subsampling=0), Expected(".jpg", off=4))
+    yield "jpeg-cmyk", (encode(COLOURED.convert("CMYK"), "JPEG", quality=95), Expected(".jpg", off=6))
     pages = {"save_all": True, "append_images": [Image.new("RGB", SIZE)]}
-    yield "mpo", (saved(COLOURED, "MPO", quality=95, subsampling=0, **pages), Seen(".jpg", off=4))
-    yield "png", (saved(COLOURED, "PNG"), Seen(".png"))
+    yield "mpo", (encode(COLOURED, "MPO", quality=95, subsampling=0, **pages), Expected(".jpg", off=4))
+    yield "png", (encode(COLOURED, "PNG"), Expected(".png"))
     yield "png-laced", (png(2, 2, b"\0" + bytes(3) + b"\0" + bytes(3) + b"\0" + bytes(6), laced=1), BLACKS)
-    yield "png-grey", (saved(GREY, "PNG"), Seen(".png", corners=GREYS))
-    yield "png-alpha", (saved(ALPHA, "PNG"), Seen(".png", ".png", ON_WHITE))
-    yield "png-opaque-alpha", (saved(COLOURED.convert("RGBA"), "PNG"), Seen(".png"))
+    yield "png-grey", (encode(GREY, "PNG"), Expected(".png", corners=GREYS))
+    yield "png-alpha", (encode(ALPHA, "PNG"), Expected(".png", ".png", ON_WHITE))
+    yield "png-opaque-alpha", (encode(COLOURED.convert("RGBA"), "PNG"), Expected(".png"))
     hole = scene((0, 255), (80, 255), (0, 0), (0, 128), mode="LA")
-    yield "png-grey-alpha", (saved(hole, "PNG"), Seen(".png", ".png", (0, 80, 255, 127)))
-    yield "png-half-seen", (saved(scene(*[(0, 0, 0, 128)] * 4, mode="RGBA"), "PNG"), Seen(".png", ".png", (127,) * 4))
-    yield "png-16", (saved(sixteen(0, 80 * 257, 160 * 257, 65535), "PNG"), Seen(".png", ".png", GREYS))
+    yield "png-grey-alpha", (encode(hole, "PNG"), Expected(".png", ".png", (0, 80, 255, 127)))
+    yield (
+        "png-half-seen",
+        (encode(scene(*[(0, 0, 0, 128)] * 4, mode="RGBA"), "PNG"), Expected(".png", ".png", (127,) * 4)),
+    )
+    yield "png-16", (encode(sixteen(0, 80 * 257, 160 * 257, 65535), "PNG"), Expected(".png", ".png", GREYS))
     deep = b"".join(b"\0" + b"\xff\x00" * 6 for _ in range(2))
-    yield "png-16-colours", (png(2, 2, deep, depth=16), Seen(".png", corners=(255,) * 4, size=(2, 2)))
-    yield "png-1", (saved(GREY.convert("1", dither=0), "PNG"), Seen(".png", corners=(0, 0, 255, 255)))
-    yield "png-palette", (saved(COLOURED.quantize(8), "PNG"), Seen(".png"))
-    yield "png-palette-hole", (saved(ALPHA.quantize(8), "PNG"), Seen(".png", ".png", ON_WHITE))
+    yield "png-16-colours", (png(2, 2, deep, depth=16), Expected(".png", corners=(255,) * 4, size=(2, 2)))
+    yield "png-1", (encode(GREY.convert("1", dither=0), "PNG"), Expected(".png", corners=(0, 0, 255, 255)))
+    yield "png-palette", (encode(COLOURED.quantize(8), "PNG"), Expected(".png"))
+    yield "png-palette-hole", (encode(ALPHA.quantize(8), "PNG"), Expected(".png", ".png", ON_WHITE))
     yield (
         "png-colour-hole",
-        (saved(COLOURED, "PNG", transparency=RED), Seen(".png", ".png", (WHITE, GREEN, BLUE, WHITE))),
+        (encode(COLOURED, "PNG", transparency=RED), Expected(".png", ".png", (WHITE, GREEN, BLUE, WHITE))),
     )
-    yield "apng", (saved(COLOURED, "PNG", save_all=True, append_images=[Image.new("RGB", SIZE)]), Seen(".png"))
-    yield "gif", (saved(COLOURED, "GIF"), Seen(".gif", ".png"))
-    moving = saved(COLOURED, "GIF", save_all=True, append_images=[Image.new("RGB", SIZE), GREY.convert("RGB")])
-    yield "gif-moving", (moving, Seen(".gif", ".png"))
-    yield "gif-hole", (saved(ALPHA, "GIF"), Seen(".gif", ".png", ON_WHITE))
-    yield "webp", (saved(COLOURED, "WEBP", quality=95), Seen(".webp", off=24))
-    yield "webp-lossless", (saved(COLOURED, "WEBP", lossless=True), Seen(".webp"))
-    yield "webp-alpha", (saved(ALPHA, "WEBP", lossless=True), Seen(".webp", ".png", ON_WHITE))
-    yield "webp-moving", (saved(COLOURED, "WEBP", lossless=True, **pages), Seen(".webp"))
-    yield "bmp", (saved(COLOURED, "BMP"), Seen(".bmp"))
-    yield "bmp-top-down", (bmp(2, -2, bytes(16)), Seen(".bmp", corners=(0,) * 4, size=(2, 2)))
-    yield "bmp-palette", (saved(COLOURED.quantize(8), "BMP"), Seen(".bmp"))
-    yield "bmp-1", (saved(GREY.convert("1", dither=0), "BMP"), Seen(".bmp", corners=(0, 0, 255, 255)))
-    yield "avif", (saved(COLOURED, "AVIF", quality=95, subsampling="4:4:4"), Seen(".avif", ".png", off=6))
-    yield "avif-alpha", (saved(ALPHA, "AVIF", quality=100, subsampling="4:4:4"), Seen(".avif", ".png", ON_WHITE, off=6))
-    yield "heic-turned", (HEIC, Seen(".heic", ".png", off=12))
-    yield "heic-alpha", (HEIC_ALPHA, Seen(".heic", ".png", ON_WHITE, off=12))
+    yield "apng", (encode(COLOURED, "PNG", save_all=True, append_images=[Image.new("RGB", SIZE)]), Expected(".png"))
+    yield "gif", (encode(COLOURED, "GIF"), Expected(".gif", ".png"))
+    moving = encode(COLOURED, "GIF", save_all=True, append_images=[Image.new("RGB", SIZE), GREY.convert("RGB")])
+    yield "gif-moving", (moving, Expected(".gif", ".png"))
+    yield "gif-hole", (encode(ALPHA, "GIF"), Expected(".gif", ".png", ON_WHITE))
+    yield "webp", (encode(COLOURED, "WEBP", quality=95), Expected(".webp", off=24))
+    yield "webp-lossless", (encode(COLOURED, "WEBP", lossless=True), Expected(".webp"))
+    yield "webp-alpha", (encode(ALPHA, "WEBP", lossless=True), Expected(".webp", ".png", ON_WHITE))
+    yield "webp-moving", (encode(COLOURED, "WEBP", lossless=True, **pages), Expected(".webp"))
+    yield "bmp", (encode(COLOURED, "BMP"), Expected(".bmp"))
+    yield "bmp-top-down", (bmp(2, -2, bytes(16)), Expected(".bmp", corners=(0,) * 4, size=(2, 2)))
+    yield "bmp-palette", (encode(COLOURED.quantize(8), "BMP"), Expected(".bmp"))
+    yield "bmp-1", (encode(GREY.convert("1", dither=0), "BMP"), Expected(".bmp", corners=(0, 0, 255, 255)))
+    yield "avif", (encode(COLOURED, "AVIF", quality=95, subsampling="4:4:4"), Expected(".avif", ".png", off=6))
+    yield (
+        "avif-alpha",
+        (encode(ALPHA, "AVIF", quality=100, subsampling="4:4:4"), Expected(".avif", ".png", ON_WHITE, off=6)),
+    )
+    yield "heic-turned", (HEIC, Expected(".heic", ".png", off=12))
+    yield "heic-alpha", (HEIC_ALPHA, Expected(".heic", ".png", ON_WHITE, off=12))
     yield from whole_tiffs()
-    for turned in range(1, 9):
-        yield from turned_ones(turned)
+    for orientation in range(1, 9):
+        yield from oriented(orientation)
     for name, broken in (("nonsense", b"nothing"), ("endless", b"II*\0\x08\0\0\0\xff\xff")):
-        content = saved(COLOURED, "JPEG", quality=95, subsampling=0, exif=b"Exif\0\0" + broken)
-        yield f"exif-{name}", (content, Seen(".jpg", off=4))
+        content = encode(COLOURED, "JPEG", quality=95, subsampling=0, exif=b"Exif\0\0" + broken)
+        yield f"exif-{name}", (content, Expected(".jpg", off=4))
 
 
-BLACKS = Seen(".png", corners=(0,) * 4, size=(2, 2))
+BLACKS = Expected(".png", corners=(0,) * 4, size=(2, 2))
 
 
 def whole_tiffs() -> Iterator[tuple[str, Case]]:
     for packed in ("raw", "tiff_lzw", "tiff_deflate", "packbits", "jpeg"):
-        content = saved(COLOURED, "TIFF", compression=packed)
-        yield f"tiff-{packed}", (content, Seen(".tiff", off=30 if packed == "jpeg" else 0))
-    yield "tiff-cmyk", (saved(COLOURED.convert("CMYK"), "TIFF"), Seen(".tiff"))
-    yield "tiff-alpha", (saved(ALPHA, "TIFF"), Seen(".tiff", ".png", ON_WHITE))
-    yield "tiff-1", (saved(GREY.convert("1", dither=0), "TIFF"), Seen(".tiff", corners=(0, 0, 255, 255)))
+        content = encode(COLOURED, "TIFF", compression=packed)
+        yield f"tiff-{packed}", (content, Expected(".tiff", off=30 if packed == "jpeg" else 0))
+    yield "tiff-cmyk", (encode(COLOURED.convert("CMYK"), "TIFF"), Expected(".tiff"))
+    yield "tiff-alpha", (encode(ALPHA, "TIFF"), Expected(".tiff", ".png", ON_WHITE))
+    yield "tiff-1", (encode(GREY.convert("1", dither=0), "TIFF"), Expected(".tiff", corners=(0, 0, 255, 255)))
     pages = {"save_all": True, "append_images": [Image.new("RGB", (8, 8))]}
-    yield "tiff-pages", (saved(COLOURED, "TIFF", **pages), Seen(".tiff"))
-    yield "tiff-16", (saved(sixteen(0, 80 * 257, 160 * 257, 65535), "TIFF"), Seen(".tiff", ".png", GREYS))
+    yield "tiff-pages", (encode(COLOURED, "TIFF", **pages), Expected(".tiff"))
+    yield "tiff-16", (encode(sixteen(0, 80 * 257, 160 * 257, 65535), "TIFF"), Expected(".tiff", ".png", GREYS))
     wild = scene(-5, 80 * 257, 160 * 257, 10**6, mode="I")
-    yield "tiff-32", (saved(wild, "TIFF"), Seen(".tiff", ".png", GREYS))
-    yield "tiff-floats-to-1", (floats(0, 80 / 255, 160 / 255, 1), Seen(".tiff", ".png", GREYS))
-    yield "tiff-floats-to-255", (floats(-7, 80, 160, 255), Seen(".tiff", ".png", GREYS))
-    yield "tiff-floats-larger", (floats(0, 80 * 256, 160 * 256, 65535), Seen(".tiff", ".png", GREYS))
+    yield "tiff-32", (encode(wild, "TIFF"), Expected(".tiff", ".png", GREYS))
+    yield "tiff-floats-to-1", (floats(0, 80 / 255, 160 / 255, 1), Expected(".tiff", ".png", GREYS))
+    yield "tiff-floats-to-255", (floats(-7, 80, 160, 255), Expected(".tiff", ".png", GREYS))
+    yield "tiff-floats-larger", (floats(0, 80 * 256, 160 * 256, 65535), Expected(".tiff", ".png", GREYS))
     nowhere = floats(float("nan"), 80, 160, float("-inf"))
-    yield "tiff-floats-missing", (nowhere, Seen(".tiff", ".png", (0, 80, 160, 0)))
+    yield "tiff-floats-missing", (nowhere, Expected(".tiff", ".png", (0, 80, 160, 0)))
     lab = ImageCms.buildTransform(ImageCms.createProfile("sRGB"), ImageCms.createProfile("LAB"), "RGB", "LAB")
-    content = saved(ImageCms.applyTransform(COLOURED, lab) or COLOURED, "TIFF")
-    yield "tiff-lab", (content, Seen(".tiff", ".png", off=25))
-    yield "tiff-ycbcr", (saved(COLOURED.convert("YCbCr"), "TIFF"), Seen(".tiff", off=2))
+    content = encode(ImageCms.applyTransform(COLOURED, lab) or COLOURED, "TIFF")
+    yield "tiff-lab", (content, Expected(".tiff", ".png", off=25))
+    yield "tiff-ycbcr", (encode(COLOURED.convert("YCbCr"), "TIFF"), Expected(".tiff", off=2))
 
 
-def turned_ones(turned: int) -> Iterator[tuple[str, Case]]:
+def oriented(orientation: int) -> Iterator[tuple[str, Case]]:
     """Yield a picture with this EXIF orientation, in every format that has one."""
-    image, notes = stored(COLOURED, turned), {"exif": exif(turned)}
-    yield f"jpeg-{turned}", (saved(image, "JPEG", quality=95, subsampling=0, **notes), seen_turned(".jpg", turned, 4))
-    yield f"png-{turned}", (saved(image, "PNG", **notes), seen_turned(".png", turned))
-    yield f"webp-{turned}", (saved(image, "WEBP", lossless=True, **notes), seen_turned(".webp", turned))
-    yield f"tiff-{turned}", (saved(image, "TIFF", **notes), Seen(".tiff"))  # a plain loader turns it
-    content = saved(image, "AVIF", quality=95, subsampling="4:4:4", **notes)
-    yield f"avif-{turned}", (content, Seen(".avif", ".png", off=6))
+    image, notes = rotate_for(COLOURED, orientation), {"exif": exif(orientation)}
+    yield (
+        f"jpeg-{orientation}",
+        (encode(image, "JPEG", quality=95, subsampling=0, **notes), expect_oriented(".jpg", orientation, 4)),
+    )
+    yield f"png-{orientation}", (encode(image, "PNG", **notes), expect_oriented(".png", orientation))
+    yield f"webp-{orientation}", (encode(image, "WEBP", lossless=True, **notes), expect_oriented(".webp", orientation))
+    yield f"tiff-{orientation}", (encode(image, "TIFF", **notes), Expected(".tiff"))  # a plain loader turns it
+    content = encode(image, "AVIF", quality=95, subsampling="4:4:4", **notes)
+    yield f"avif-{orientation}", (content, Expected(".avif", ".png", off=6))
 
 
-def seen_turned(suffix: str, turned: int, off: int = 0) -> Seen:
-    return Seen(suffix, ".png" if turned > 1 else "", off=off)
+def expect_oriented(suffix: str, orientation: int, off: int = 0) -> Expected:
+    return Expected(suffix, ".png" if orientation > 1 else "", off=off)
 
 
 # --- broken ones, and other files -----------------------------------------------------------------
@@ -340,10 +349,10 @@ OTHERS: dict[str, Case] = {
     "webm": (b"\x1aE\xdf\xa3\x9fB\x86\x81\1", VIDEO),
     "avi": (b"RIFF\0\0\0\0AVI LIST", VIDEO),
     "zip": (b"PK\3\4\x14\0", "not an image: the address gives an archive"),
-    "ico": (saved(COLOURED, "ICO"), "ICO images cannot be used: save it as PNG or JPEG"),
-    "jpeg2000": (saved(COLOURED, "JPEG2000"), "JPEG 2000 images cannot be used"),
+    "ico": (encode(COLOURED, "ICO"), "ICO images cannot be used: save it as PNG or JPEG"),
+    "jpeg2000": (encode(COLOURED, "JPEG2000"), "JPEG 2000 images cannot be used"),
     "jpegxl": (b"\xff\x0a\xfa\x1f", "JPEG XL images cannot be used"),
-    "ppm": (saved(COLOURED, "PPM"), "PPM images cannot be used"),
+    "ppm": (encode(COLOURED, "PPM"), "PPM images cannot be used"),
     "photoshop": (b"8BPS\0\1" + bytes(20), "Photoshop files cannot be used"),
     "eps": (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", "not an image but a document"),
     "dds": (b"DDS |\0\0\0" + bytes(120), UNKNOWN),
@@ -354,13 +363,13 @@ OTHERS: dict[str, Case] = {
 def broken() -> Iterator[tuple[str, Case]]:
     """Yield pictures that are cut short or damaged."""
     wholes = {
-        "jpeg": saved(COLOURED, "JPEG"),
-        "png": saved(COLOURED, "PNG"),
-        "gif": saved(COLOURED, "GIF"),
-        "webp": saved(COLOURED, "WEBP"),
-        "bmp": saved(COLOURED, "BMP"),
-        "tiff": saved(COLOURED, "TIFF"),
-        "avif": saved(COLOURED, "AVIF"),
+        "jpeg": encode(COLOURED, "JPEG"),
+        "png": encode(COLOURED, "PNG"),
+        "gif": encode(COLOURED, "GIF"),
+        "webp": encode(COLOURED, "WEBP"),
+        "bmp": encode(COLOURED, "BMP"),
+        "tiff": encode(COLOURED, "TIFF"),
+        "avif": encode(COLOURED, "AVIF"),
         "heic": HEIC,
     }
     for name, content in wholes.items():
@@ -369,15 +378,15 @@ def broken() -> Iterator[tuple[str, Case]]:
                 yield f"{name}-cut-{percent}", (content[: len(content) * percent // 100], "broken image: ")
         yield f"{name}-begun", (content[:12], "broken image: ")
     good = wholes["png"]
-    yield "png-bad-crc", (flipped(good, 30), "broken image: ")
-    yield "png-bad-data", (flipped(good, good.index(b"IDAT") + 8), "broken image: ")
-    bare = saved(COLOURED, "PNG", compress_level=0)
+    yield "png-bad-crc", (flip_byte(good, 30), "broken image: ")
+    yield "png-bad-data", (flip_byte(good, good.index(b"IDAT") + 8), "broken image: ")
+    bare = encode(COLOURED, "PNG", compress_level=0)
     yield (
         "png-bad-pixel",
-        (flipped(bare, bare.index(b"IDAT") + 500), "broken image: "),
+        (flip_byte(bare, bare.index(b"IDAT") + 500), "broken image: "),
     )
-    yield "png-bad-sum", (flipped(good, good.index(b"IEND") - 8), Seen(".png"))  # of pixels that are right
-    yield "png-no-end", (good[:-12], Seen(".png"))  # all of the picture is there
+    yield "png-bad-sum", (flip_byte(good, good.index(b"IEND") - 8), Expected(".png"))  # of pixels that are right
+    yield "png-no-end", (good[:-12], Expected(".png"))  # all of the picture is there
     yield "png-no-wide", (png(0, 8, b""), "broken image: ")
     yield "png-no-high", (png(8, 0, b""), "broken image: ")
     yield "png-odd-depth", (png(8, 8, bytes(200), depth=3), "broken image: ")
@@ -391,17 +400,20 @@ def broken() -> Iterator[tuple[str, Case]]:
     yield "jpeg-no-size", (jpeg_size(wholes["jpeg"], 0, 0), "broken image: ")
     yield (
         "jpeg-longer-than-said",
-        (jpeg_size(saved(COLOURED, "JPEG"), 1, 1), Seen(".jpg", corners=(RED,) * 4, size=(1, 1), off=6)),
+        (jpeg_size(encode(COLOURED, "JPEG"), 1, 1), Expected(".jpg", corners=(RED,) * 4, size=(1, 1), off=6)),
     )
 
 
 def two_in_one() -> Iterator[tuple[str, Case]]:
     """Yield polyglots: pictures to some programs, and something else to others."""
-    yield "jpeg-and-zip", (saved(COLOURED, "JPEG", quality=95, subsampling=0) + b"PK\3\4archive", Seen(".jpg", off=4))
-    yield "png-and-script", (saved(COLOURED, "PNG") + b"<script>alert(1)</script>", Seen(".png"))
+    yield (
+        "jpeg-and-zip",
+        (encode(COLOURED, "JPEG", quality=95, subsampling=0) + b"PK\3\4archive", Expected(".jpg", off=4)),
+    )
+    yield "png-and-script", (encode(COLOURED, "PNG") + b"<script>alert(1)</script>", Expected(".png"))
     yield "gif-and-script", (b"GIF89a/*" + bytes(9) + b"*/=1;alert(1)", "broken image: ")
-    yield "html-then-jpeg", (b"<html>" + saved(COLOURED, "JPEG"), PAGE)
-    yield "blank-then-png", (b" " + saved(COLOURED, "PNG"), UNKNOWN)
+    yield "html-then-jpeg", (b"<html>" + encode(COLOURED, "JPEG"), PAGE)
+    yield "blank-then-png", (b" " + encode(COLOURED, "PNG"), UNKNOWN)
 
 
 # --- hostile ones ---------------------------------------------------------------------------------
@@ -426,17 +438,17 @@ def bombs() -> Iterator[tuple[str, Case]]:
     yield "png-many-texts", (png(8, 8, bytes(200), many), "broken image: ")
     profile = chunk(b"iCCP", b"a\0\0" + zlib.compress(bytes(50_000_000)))
     yield "png-profile", (png(8, 8, bytes(200), profile), "broken image: ")
-    yield "jpeg-bomb", (jpeg_size(saved(COLOURED, "JPEG"), 65_535, 65_535), LARGE)
+    yield "jpeg-bomb", (jpeg_size(encode(COLOURED, "JPEG"), 65_535, 65_535), LARGE)
     yield "jpeg-scans", (many_scans(2000), "broken image: a JPEG with ")
     part = b"\xff\xe1\0\x0aExif\0\0ab"
     yield "jpeg-notes", (with_segments(part * 2_000_000), "broken image: a JPEG with 2000000 EXIF blocks")
-    yield "jpeg-ink", (jpeg_size(saved(COLOURED.convert("CMYK"), "JPEG", progressive=True), 10_000, 10_000), LARGE)
+    yield "jpeg-ink", (jpeg_size(encode(COLOURED.convert("CMYK"), "JPEG", progressive=True), 10_000, 10_000), LARGE)
     yield "gif-bomb", (gif((65_535, 65_535), (8, 8)), LARGE)
     yield "gif-frame-bomb", (gif((8, 8), (65_535, 65_535)), LARGE)
-    alpha = saved(ALPHA, "WEBP", lossless=True, exif=exif(1))
+    alpha = encode(ALPHA, "WEBP", lossless=True, exif=exif(1))
     yield "webp-bomb", (webp_size(alpha, 16_383, 16_383), LARGE)
     yield "webp-lie", (webp_size(alpha, 5_000, 5_000), "broken image: ")
-    flat = saved(Image.new("RGB", (7000, 7000)), "WEBP", lossless=True, method=0, quality=0)
+    flat = encode(Image.new("RGB", (7000, 7000)), "WEBP", lossless=True, method=0, quality=0)
     yield "webp-much-memory", (flat, "image too large: its pixels take too much memory as WebP")
     yield "bmp-bomb", (bmp(60_000, 60_000), LARGE)
     yield "bmp-2-31", (bmp(2**31 - 1, -(2**31) + 1), LARGE)
@@ -446,9 +458,9 @@ def bombs() -> Iterator[tuple[str, Case]]:
     yield "tiff-bomb", (tiff(tiff_tags(60_000, 60_000)), LARGE)
     yield "tiff-tile", (tiff(tiff_tags(8, 8, wide=65_536, high=16_384, packed=5)), LARGE)
     yield "tiff-samples", (tiff(tiff_tags(8, 8, samples=60_000)), "broken image: ")
-    yield "tiff-rows", (tiff(tiff_tags(8, 8, rows=2**32 - 1)), Seen(".tiff", corners=(0,) * 4, size=(8, 8)))
+    yield "tiff-rows", (tiff(tiff_tags(8, 8, rows=2**32 - 1)), Expected(".tiff", corners=(0,) * 4, size=(8, 8)))
     yield "tiff-many-tags", (b"II*\0\x08\0\0\0\xff\xff" + struct.pack("<HHII", 700, 7, 2**31, 8) * 5, "broken image: ")
-    yield "tiff-tags-in-one-place", (shared_tags(20_000, 1_000_000), Seen(".tiff", corners=(0,) * 4, size=(8, 8)))
+    yield "tiff-tags-in-one-place", (shared_tags(20_000, 1_000_000), Expected(".tiff", corners=(0,) * 4, size=(8, 8)))
     yield "tiff-numbers", (numbers(282, 5, 3_600_000, 8), "broken image: a TIFF with ")  # a resolution
     notes = numbers(274, 5, 3_600_000, 8)  # the orientation
     yield "png-exif-numbers", (png(8, 8, bytes(200), chunk(b"eXIf", notes)), "broken image: 28.8 MB of EXIF")
@@ -457,9 +469,9 @@ def bombs() -> Iterator[tuple[str, Case]]:
     yield "jpeg-exif-numbers", (with_segments(spread), "broken image: a JPEG with 444 EXIF blocks")
     yield "tiff-depths", (numbers(258, 3, 14_000_000, 2), "broken image: a TIFF with ")
     yield "tiff-circle", (b"II*\0\x08\0\0\0\0\0\x08\0\0\0", "broken image: ")
-    yield "avif-bomb", (box_size(saved(COLOURED, "AVIF"), 60_000, 60_000), "broken image: ")
-    lie = box_size(saved(scene(*COLOURS, size=(3200, 4800)), "AVIF", speed=10), 16, 16)
-    yield "avif-lie", (lie, Seen(".avif", ".png", size=(16, 16), off=110))  # it is shrunk to what it says
+    yield "avif-bomb", (box_size(encode(COLOURED, "AVIF"), 60_000, 60_000), "broken image: ")
+    lie = box_size(encode(scene(*COLOURS, size=(3200, 4800)), "AVIF", speed=10), 16, 16)
+    yield "avif-lie", (lie, Expected(".avif", ".png", size=(16, 16), off=110))  # it is shrunk to what it says
     yield "heic-bomb", (box_size(HEIC, 60_000, 60_000), "broken image: ")
 
 

@@ -96,7 +96,7 @@ CELLS = {
 }
 
 
-def read(cell: str) -> str:
+def read_cell(cell: str) -> str:
     """Read a cell of a CSV, or of a Google Sheet if it begins with slashes; return its address, or what is wrong."""
     try:
         return read_image(cell, local=not cell.startswith(("//", "\\\\")))
@@ -150,19 +150,19 @@ PACKED = HEAD + b"Content-Encoding: gzip\r\nConnection: close\r\n\r\n"
 WHOLE = b"%x\r\n%s\r\n" % (len(PICTURE), PICTURE)
 
 
-def packed(size: int, kind: int) -> bytes:
+def compressed_zeros(size: int, kind: int) -> bytes:
     """Return so many zeros, compressed as gzip (`kind` 31) or zlib (15)."""
     packer = zlib.compressobj(9, zlib.DEFLATED, kind)
     return b"".join(packer.compress(bytes(1 << 20)) for _ in range(size >> 20)) + packer.flush()
 
 
-def length(declared: object, body: bytes) -> Answer:
+def with_length(declared: object, body: bytes) -> Answer:
     return raw(HEAD + f"Content-Length: {declared}\r\n\r\n".encode() + body)
 
 
 def answers(web: WebServer) -> dict[str, tuple[Answer, str]]:
     """Return by path: the response, and the result it must have."""
-    bomb = packed(100 << 20, 31)
+    bomb = compressed_zeros(100 << 20, 31)
     good = web.give("/good.png", PICTURE)
     for number in range(7):
         web.give(f"/chain/{number}", redirect(f"/chain/{number + 1}" if number < 6 else "/good.png"))
@@ -182,14 +182,14 @@ def answers(web: WebServer) -> dict[str, tuple[Answer, str]]:
         "/trailers": (flood(CHUNKED + WHOLE + b"0\r\n", b"X-More: of these\r\n" * 500), SLOW),
         "/trailer": (flood(CHUNKED + WHOLE + b"0\r\nX: ", b"x" * 65536), BAD_HTTP),
         "/trailers-few": (raw(CHUNKED + WHOLE + b"0\r\nX-Some: more\r\n\r\n"), OK),
-        "/length-below-zero": (length(-1, PICTURE), OK),
-        "/length-of-what": (length("many", PICTURE), OK),
-        "/length-huge": (length(10**18, PICTURE), BROKE),
-        "/length-too-long": (length(len(PICTURE) + 5, PICTURE), BROKE),
-        "/length-too-short": (length(len(PICTURE) - 30, PICTURE), "broken image"),
-        "/lengths": (length(f"{len(PICTURE)}\r\nContent-Length: 5", PICTURE), "cannot be fetched: InvalidHeader"),
+        "/length-below-zero": (with_length(-1, PICTURE), OK),
+        "/length-of-what": (with_length("many", PICTURE), OK),
+        "/length-huge": (with_length(10**18, PICTURE), BROKE),
+        "/length-too-long": (with_length(len(PICTURE) + 5, PICTURE), BROKE),
+        "/length-too-short": (with_length(len(PICTURE) - 30, PICTURE), "broken image"),
+        "/lengths": (with_length(f"{len(PICTURE)}\r\nContent-Length: 5", PICTURE), "cannot be fetched: InvalidHeader"),
         "/bomb-gzip": (page(bomb, Content_Encoding="gzip"), TOO_LARGE),
-        "/bomb-deflate": (page(packed(100 << 20, 15), Content_Encoding="deflate"), TOO_LARGE),
+        "/bomb-deflate": (page(compressed_zeros(100 << 20, 15), Content_Encoding="deflate"), TOO_LARGE),
         "/bomb-twice": (page(gzip.compress(bomb), Content_Encoding="gzip, gzip"), TOO_LARGE),
         "/bomb-redirect": (redirect_with(bomb), TOO_LARGE),
         "/gzip-nothing": (flood(PACKED, gzip.compress(b"") * 5000), TOO_LARGE),
@@ -272,9 +272,9 @@ class _Moved:
 def fetch_all(folder: Path, urls: dict[str, str], *, private: bool) -> Iterator[tuple[str, str]]:
     """Download addresses, given by name; yield each name with the result: `ok` or a reason."""
     limits = Limits(workers=24, per_host=24, allow_private=private, **LIMITS)  # type: ignore[arg-type]
-    wanted = [Download(Row(2, image_key(url), url)) for url in urls.values()]
+    downloads = [Download(Row(2, image_key(url), url)) for url in urls.values()]
     names = {image_key(url): name for name, url in urls.items()}
-    for each in download(wanted, ImageStore(folder), fetcher_for(folder, limits), limits):
+    for each in download(downloads, ImageStore(folder), fetcher_for(folder, limits), limits):
         yield names[each.key], each.reason if isinstance(each, Failure) else OK
 
 

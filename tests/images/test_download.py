@@ -63,12 +63,12 @@ def web() -> Iterator[WebServer]:
 def outcomes(folder: Path, *urls: str, **limits: Any) -> dict[str, FetchRecord | str]:
     """Download all addresses; return for each its record, or the reason of its failure."""
     bounds = Limits(**(LIMITS | limits))
-    wanted = [Download(Row(number, image_key(url), url)) for number, url in enumerate(urls, start=2)]
-    names = {each.row.key: each.row.url for each in wanted}
-    objects = ImageStore(folder / "objects")
-    results = list(download(wanted, objects, fetcher_for(folder, bounds), bounds))
+    downloads = [Download(Row(number, image_key(url), url)) for number, url in enumerate(urls, start=2)]
+    names = {each.row.key: each.row.url for each in downloads}
+    store = ImageStore(folder / "objects")
+    results = list(download(downloads, store, fetcher_for(folder, bounds), bounds))
     assert len(results) == len(urls)
-    assert not list(objects.root.glob(".tmp-*"))
+    assert not list(store.root.glob(".tmp-*"))
     return {names[each.key]: each.reason if isinstance(each, Failure) else each for each in results}
 
 
@@ -78,8 +78,8 @@ def outcome(folder: Path, url: str, **limits: Any) -> FetchRecord | str:
 
 def failures(folder: Path, *urls: str, **limits: Any) -> list[Failure]:
     bounds = Limits(**(LIMITS | limits))
-    wanted = [Download(Row(number, image_key(url), url)) for number, url in enumerate(urls, start=2)]
-    results = download(wanted, ImageStore(folder / "objects"), fetcher_for(folder, bounds), bounds)
+    downloads = [Download(Row(number, image_key(url), url)) for number, url in enumerate(urls, start=2)]
+    results = download(downloads, ImageStore(folder / "objects"), fetcher_for(folder, bounds), bounds)
     return [each for each in results if isinstance(each, Failure)]
 
 
@@ -187,18 +187,18 @@ def test_what_a_server_says_beside_a_number_is_not_repeated(web: WebServer, tmp_
 def test_the_suffix_is_that_of_the_content(web: WebServer, tmp_path: Path, kind: str, suffix: str) -> None:
     more = {"save_all": True, "append_images": [Image.new("RGB", (8, 8))]} if kind == "MPO" else {}
     content = picture(kind, **more)
-    arrival = outcome(tmp_path, web.give("/picture.gif", page(content, "text/html")))
-    assert isinstance(arrival, FetchRecord)
-    assert arrival.suffix == suffix
-    assert ImageStore(tmp_path / "objects").path(arrival.digest, suffix).read_bytes() == content
+    record = outcome(tmp_path, web.give("/picture.gif", page(content, "text/html")))
+    assert isinstance(record, FetchRecord)
+    assert record.suffix == suffix
+    assert ImageStore(tmp_path / "objects").path(record.digest, suffix).read_bytes() == content
 
 
 def test_an_image_that_came_once_is_at_hand(web: WebServer, tmp_path: Path) -> None:
     url = web.give("/1.png", PICTURE)
-    objects, wanted = ImageStore(tmp_path / "objects"), [Download(Row(2, image_key(url), url))]
-    assert split_cached(wanted, objects) == ([], wanted)
-    arrival = outcome(tmp_path, url)
-    assert split_cached(wanted, objects) == ([arrival], [])
+    store, downloads = ImageStore(tmp_path / "objects"), [Download(Row(2, image_key(url), url))]
+    assert split_cached(downloads, store) == ([], downloads)
+    record = outcome(tmp_path, url)
+    assert split_cached(downloads, store) == ([record], [])
 
 
 # --- again or not ---------------------------------------------------------------------------------
@@ -431,12 +431,12 @@ def test_an_open_and_a_closed_port_inside_the_network_look_the_same(web: WebServ
 
 
 def test_a_damaged_object_is_fetched_again(web: WebServer, tmp_path: Path) -> None:
-    objects, row = ImageStore(tmp_path), Row(2, "0" * 20, web.give("/1.png", PICTURE))
+    store, row = ImageStore(tmp_path), Row(2, "0" * 20, web.give("/1.png", PICTURE))
     fetch = fetcher_for(tmp_path, Limits(allow_private=True))
-    (arrival,) = download([Download(row)], objects, fetch, Limits())
-    assert isinstance(arrival, FetchRecord)
-    assert split_cached([Download(row)], objects) == ([arrival], [])
-    path = objects.path(arrival.digest, arrival.suffix)
+    (record,) = download([Download(row)], store, fetch, Limits())
+    assert isinstance(record, FetchRecord)
+    assert split_cached([Download(row)], store) == ([record], [])
+    path = store.path(record.digest, record.suffix)
     path.unlink()
     path.write_bytes(b"")
-    assert split_cached([Download(row)], objects) == ([], [Download(row)])
+    assert split_cached([Download(row)], store) == ([], [Download(row)])

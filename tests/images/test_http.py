@@ -127,7 +127,7 @@ def test_a_pause_is_asked_for_in_seconds_or_until_a_time(web: WebServer) -> None
     waits = []
     for headers in ({"Retry_After": "7"}, {"Retry_After": DATE.replace("10:00:00", "10:01:30"), "Date": DATE}, {}):
         with pytest.raises(TransientError) as caught:
-            fetch_once(web.give("/busy", dated(**headers)))
+            fetch_once(web.give("/busy", unavailable(**headers)))
         waits.append(caught.value.retry_after)
     assert waits == [7.0, 90.0, None]
 
@@ -137,11 +137,11 @@ def test_a_pause_is_asked_for_in_seconds_or_until_a_time(web: WebServer) -> None
 )
 def test_a_time_that_no_clock_shows_is_a_pause_like_any_other(web: WebServer, retry_after: str) -> None:
     with pytest.raises(TransientError, match="503") as caught:
-        fetch_once(web.give("/busy", dated(Retry_After=retry_after, Date=DATE)))
+        fetch_once(web.give("/busy", unavailable(Retry_After=retry_after, Date=DATE)))
     assert caught.value.retry_after in (None, float("inf"))
 
 
-def dated(**headers: str) -> Any:
+def unavailable(**headers: str) -> Any:
     """Answer 503 without the Date header that the server adds by itself."""
 
     def answer(handler: Any) -> None:

@@ -26,16 +26,16 @@ ROW = Row(2, "0" * 20, URL)
 DAY = 24 * 3600
 
 
-def failed(reason: str = "gone", *, passing: bool = False, key: str = ROW.key, local: bool = False) -> Failure:
+def failure_of(reason: str = "gone", *, passing: bool = False, key: str = ROW.key, local: bool = False) -> Failure:
     return Failure(key, 2, URL, reason, passing, local=local)
 
 
-def waits(schedule: RetrySchedule, rounds: int, *, passing: bool) -> list[int]:
+def waits_between(schedule: RetrySchedule, rounds: int, *, passing: bool) -> list[int]:
     """Return the seconds to each next attempt, where every one is made as soon as it may be, and fails."""
     now, seconds = 1_000_000, []
     for _ in range(rounds):
         assert schedule.not_due([Download(ROW)], now) == []
-        (failure,) = schedule.record([failed(passing=passing)], now)
+        (failure,) = schedule.record([failure_of(passing=passing)], now)
         assert schedule.not_due([Download(ROW)], failure.until - 1) == [failure]
         seconds.append(failure.until - now)
         now = failure.until
@@ -43,24 +43,26 @@ def waits(schedule: RetrySchedule, rounds: int, *, passing: bool) -> list[int]:
 
 
 def test_what_may_pass_is_tried_soon_and_what_somebody_has_to_mend_later(tmp_path: Path) -> None:
-    assert waits(RetrySchedule(tmp_path / "a.json"), 10, passing=True) == [120 * 2**n for n in range(8)] + 2 * [
+    assert waits_between(RetrySchedule(tmp_path / "a.json"), 10, passing=True) == [120 * 2**n for n in range(8)] + 2 * [
         DAY // 4
     ]
-    assert waits(RetrySchedule(tmp_path / "b.json"), 10, passing=False) == [600 * 2**n for n in range(8)] + 2 * [DAY]
+    assert waits_between(RetrySchedule(tmp_path / "b.json"), 10, passing=False) == [
+        600 * 2**n for n in range(8)
+    ] + 2 * [DAY]
 
 
 def test_a_server_that_says_how_long_a_pause_it_wants_gets_that(tmp_path: Path) -> None:
     schedule = RetrySchedule(tmp_path / "a.json")
-    (failure,) = schedule.record([replace(failed(passing=True), pause=3600)], 1000)
+    (failure,) = schedule.record([replace(failure_of(passing=True), pause=3600)], 1000)
     assert failure.until == 4600
     assert schedule.not_due([Download(ROW)], 4599) == [failure]
-    (failure,) = schedule.record([replace(failed(passing=True), pause=60)], 5000)
+    (failure,) = schedule.record([replace(failure_of(passing=True), pause=60)], 5000)
     assert (failure.times, failure.until) == (2, 5060)  # the pause that a server asks for is not doubled
 
 
 def test_who_waits_is_not_counted_and_nothing_is_written(tmp_path: Path) -> None:
     schedule = RetrySchedule(tmp_path / "a.json")
-    failures = schedule.record([failed()], 1000)
+    failures = schedule.record([failure_of()], 1000)
     before = schedule.file.stat()
     assert schedule.record(schedule.not_due([Download(ROW)], 1001), 1001) == failures
     assert schedule.file.stat() == before
@@ -68,30 +70,30 @@ def test_who_waits_is_not_counted_and_nothing_is_written(tmp_path: Path) -> None
 
 def test_what_came_at_last_or_left_the_sheet_is_forgotten(tmp_path: Path) -> None:
     schedule = RetrySchedule(tmp_path / "a.json")
-    schedule.record([failed(), failed(key="1" * 20)], 1000)
-    schedule.record([failed(key="1" * 20)], 9000)
-    (failure,) = schedule.record([failed()], 9000)
+    schedule.record([failure_of(), failure_of(key="1" * 20)], 1000)
+    schedule.record([failure_of(key="1" * 20)], 9000)
+    (failure,) = schedule.record([failure_of()], 9000)
     assert failure.times == 1
 
 
 def test_what_is_found_on_this_machine_costs_nothing_and_is_looked_at_on_every_pass(tmp_path: Path) -> None:
     schedule = RetrySchedule(tmp_path / "a.json")
-    assert schedule.record([failed(local=True)], 1000) == [failed(local=True)]
+    assert schedule.record([failure_of(local=True)], 1000) == [failure_of(local=True)]
     assert not schedule.file.exists()
 
 
 def test_earlier_tries_do_not_count_once_nobody_is_asked_any_more(tmp_path: Path) -> None:
     schedule = RetrySchedule(tmp_path / "a.json")
-    schedule.record([failed()], 1000)
-    schedule.record([failed(local=True)], 9000)
-    (failure,) = schedule.record([failed()], 9001)
+    schedule.record([failure_of()], 1000)
+    schedule.record([failure_of(local=True)], 9000)
+    (failure,) = schedule.record([failure_of()], 9001)
     assert failure.times == 1
 
 
 def test_what_was_tried_is_told_with_when_and_how_often(tmp_path: Path) -> None:
     schedule = RetrySchedule(tmp_path / "a.json")
-    schedule.record([failed()], 1_764_000_000)
-    (failure,) = schedule.record([failed("the server answers 503", passing=True)], 1_764_003_600)
+    schedule.record([failure_of()], 1_764_000_000)
+    (failure,) = schedule.record([failure_of("the server answers 503", passing=True)], 1_764_003_600)
     when = "last 2025-11-24 17:00, next after 2025-11-24 17:04 UTC"
     assert failure_words(failure) == f"the server answers 503; tried 2 times, {when}"
 

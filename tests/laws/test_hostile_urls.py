@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from tests.helpers.hostile_urls import CELLS, HOSTS, read
+from tests.helpers.hostile_urls import CELLS, HOSTS, read_cell
 from tests.helpers.limited import run_limited
 
 MEGABYTES = 1000
@@ -23,7 +23,7 @@ def results() -> dict[str, dict[str, str]]:
 @pytest.mark.parametrize("cell", CELLS, ids=lambda cell: repr(cell[:60]))
 def test_a_hostile_cell_is_read_as_what_it_is(cell: str) -> None:
     expected = CELLS[cell]
-    assert read(cell) == expected if ":" in expected[:6] else read(cell).startswith(expected)
+    assert read_cell(cell) == expected if ":" in expected[:6] else read_cell(cell).startswith(expected)
 
 
 def test_no_spelling_of_a_private_address_is_asked_for_anything(results: dict[str, dict[str, str]]) -> None:
