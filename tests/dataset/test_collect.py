@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from sheetsync.images.download import BATCH, LITTLE
+from sheetsync.images.download import BATCH, SMALL_BYTES
 from sheetsync.sheets.memory import MemorySheet
 from tests.helpers.support import QuickTrainer, Web, a_pass, project, table
 
@@ -26,7 +26,7 @@ def large(seed: int) -> bytes:
 def test_a_pass_that_is_stopped_leaves_nothing_half_when_its_lock_is_free(tmp_path: Path) -> None:
     """Whoever holds what stopped it holds all that was at work then."""
     web = Web({f"http://pics.example/{number}.png": large(number) for number in range(BATCH + 16)})
-    assert min(map(len, web.values())) > LITTLE
+    assert min(map(len, web.values())) > SMALL_BYTES
     objects = tmp_path / ".sheetsync" / "objects"
 
     def stop(stage: str, *_: object) -> None:

@@ -19,7 +19,7 @@ from sheetsync.images.store import ImageStore
 from sheetsync.rows.cells import image_key
 from sheetsync.rows.records import Row
 from tests.helpers.support import png, tree
-from tests.images.test_store import kept, other_file_system
+from tests.images.test_store import add_image, other_file_system
 
 
 def row(number: int, label: str, split: str = "") -> Row:
@@ -36,7 +36,7 @@ ROWS = [
 
 
 def filled(mirror: Mirror, rows: list[Row]) -> Manifest:
-    arrivals = [kept(mirror.store, each.key, png(each.number)) for each in rows]
+    arrivals = [add_image(mirror.store, each.key, png(each.number)) for each in rows]
     list(mirror.receive(rows, arrivals, SplitFractions()))
     return mirror.scan()
 

@@ -24,7 +24,7 @@ from sheetsync.trainer.lineage import seed_variants
 from sheetsync.trainer.process_trainer import ProcessTrainer
 from tests.cli.test_cli import offspring, running, until
 from tests.helpers.support import png, tiny_recipe
-from tests.images.test_store import kept
+from tests.images.test_store import add_image
 from training.recipe import RECIPES
 
 Told = list[tuple[str, int, int, str]]
@@ -49,7 +49,7 @@ ROWS = [
 
 def fill(folder: Path, rows: list[Row]) -> Manifest:
     mirror = Mirror(folder / "dataset", ImageStore(folder / "state" / "objects"))
-    list(mirror.receive(rows, [kept(mirror.store, each.key, png(each.number)) for each in rows], SplitFractions()))
+    list(mirror.receive(rows, [add_image(mirror.store, each.key, png(each.number)) for each in rows], SplitFractions()))
     return mirror.scan()
 
 
