@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -54,12 +53,7 @@ def _command(options: argparse.Namespace) -> None:
     out: Path = options.out
     with console.reporting(as_json=options.json) as report:
         frame = predict(options.run, options.dataset, options.split, report)
-    temporary = out.with_name(f".{out.name}.{os.getpid()}")
-    try:
-        directory.write_table(frame, temporary)
-        temporary.replace(out)
-    except OSError as error:
-        raise TrainingError(f"{out}: cannot be written ({error.strerror})") from error
+    directory.replace_table(frame, out)
     console.say({"predictions": str(out)}, str(out), as_json=options.json)
 
 

@@ -8,7 +8,6 @@ vectors are kept (embed.py), so that after a change of labels no network has to 
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,7 +19,6 @@ from training.data.arrays import Floats
 from training.data.folder import Dataset, check, scan
 from training.embedding.embed import backbone, embed
 from training.embedding.ridge import out_of_sample
-from training.errors import TrainingError
 from training.recipe import Recipe
 from training.runs import directory
 
@@ -56,21 +54,11 @@ def _command(options: argparse.Namespace) -> None:
     chosen = recipe.load(options.recipe)
     with console.reporting(as_json=options.json) as report:
         frame, accuracy = predict(options.dataset, chosen, options.runs, options.weights, report)
-    _write(frame, out)
+    directory.replace_table(frame, out)
     result: dict[str, Any] = {"predictions": str(out)}
     if accuracy is not None:
         result["val_accuracy"] = round(accuracy, 6)
     console.say(result, str(out), as_json=options.json)
-
-
-def _write(frame: pd.DataFrame, out: Path) -> None:
-    temporary = out.with_name(f".{out.name}.{os.getpid()}")
-    try:
-        directory.write_table(frame, temporary)
-        temporary.replace(out)
-    except OSError as error:
-        temporary.unlink(missing_ok=True)
-        raise TrainingError(f"{out}: cannot be written ({error.strerror})") from error
 
 
 def _parser() -> argparse.ArgumentParser:

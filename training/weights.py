@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import argparse
 import hashlib
-import os
 import pickle
 import sys
 from collections.abc import Callable
@@ -19,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
 from training import console, recipe
+from training.atomic import replace_file
 from training.errors import TrainingError
 
 if TYPE_CHECKING:
@@ -124,19 +124,16 @@ def download(url: str, path: Path, done: Callable[[int, int], None], wanted: Sou
     from urllib.request import urlopen
 
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        with urlopen(url, timeout=SILENCE) as answer, temporary.open("wb") as file:  # noqa: S310  # torchvision's
-            total = max(1, int(answer.headers.get("Content-Length") or 0) // MEGABYTE)
-            while chunk := answer.read(CHUNK):
-                file.write(chunk)
-                done(min(file.tell() // MEGABYTE, total), total)
-        check(temporary, wanted, f"what came from {url}")
-        temporary.replace(path)
+        with replace_file(path) as temporary:
+            with urlopen(url, timeout=SILENCE) as answer, temporary.open("wb") as file:  # noqa: S310  # torchvision's
+                total = max(1, int(answer.headers.get("Content-Length") or 0) // MEGABYTE)
+                while chunk := answer.read(CHUNK):
+                    file.write(chunk)
+                    done(min(file.tell() // MEGABYTE, total), total)
+            check(temporary, wanted, f"what came from {url}")
     except HTTPException as error:
         raise OSError(f"its server, or a proxy, does not answer as it should: {error}") from error
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def load(name: str, path: Path) -> State:

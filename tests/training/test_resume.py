@@ -203,7 +203,7 @@ WRITER = """
 import os, random, signal, sys, time
 from pathlib import Path
 import torch
-from training.checkpoint import Checkpoint
+from training.fitting.checkpoint import Checkpoint
 
 torch.set_num_threads(1)
 path, halves, whole = Path(sys.argv[1]) / "m", 0, 0
@@ -219,7 +219,7 @@ for _ in range(25):
     time.sleep(random.uniform(0, 0.05))
     os.kill(child, signal.SIGKILL)
     os.waitpid(child, 0)
-    halves += path.with_name(f"m.{child}").exists()
+    halves += path.with_name(f".m.{child}").exists()
     state, words = Checkpoint(path, {}).read(like, sys.exit)
     whole += all(bool((value == words["number"]).all()) for value in state.values())
 print(halves, whole)
@@ -305,7 +305,7 @@ def test_two_cannot_work_at_the_same(tmp_path):
 def test_only_what_can_be_gone_on_with_is_left_behind(tmp_path, kept):
     def stopped():
         with workspace(tmp_path, "a-r", "one") as folder:
-            made = ["main.safetensors.123", "sittings.json", "run/probs.npy"]
+            made = [".main.safetensors.123", "sittings.json", "run/probs.npy"]
             for name in (*made, *["main.safetensors"] * kept):
                 (folder / name).touch()
             raise KeyboardInterrupt
@@ -322,18 +322,18 @@ SMALL = """
 import resource
 from dataclasses import replace
 import numpy as np
-from training import fit
+from training.fitting import loop
 from training.errors import TrainingError
 from training.recipe import RECIPES
 
 recipe = replace(RECIPES["roman-resnet50"], epochs=1, batch=6)
 images, targets = np.zeros((6, 512, 512, 3), np.float32), np.arange(6) % 3
-fit.fit(recipe, images[:, :32, :32].copy(), targets, 3, 0)  # all is loaded
+loop.fit(recipe, images[:, :32, :32].copy(), targets, 3, 0)  # all is loaded
 pages = int(open("/proc/self/statm").read().split()[0])
 limit = pages * resource.getpagesize() + 30 * 2**20
 resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
 try:
-    fit.fit(recipe, images, targets, 3, 0, tell=print)
+    loop.fit(recipe, images, targets, 3, 0, tell=print)
 except TrainingError as error:
     print(error)
 """

@@ -7,7 +7,6 @@ origin does no harm. It is written under another name, then renamed: it is there
 from __future__ import annotations
 
 import json
-import os
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -18,6 +17,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
+from training.atomic import write_atomic
 from training.errors import TrainingError
 
 SUFFIX = ".safetensors"
@@ -75,7 +75,7 @@ class Checkpoint:
         whole = {name: value.cpu().contiguous() for name, value in tensors.items()}
         content = save(whole, {"words": json.dumps({"key": self._key, **words})})
         try:
-            _replace(self._path, content)
+            write_atomic(self._path, content, sync=True)
         except OSError as error:
             raise TrainingError(f"{self._path}: cannot be written ({error.strerror})") from error
         self._due = time.monotonic() + (time.monotonic() - start) / self._share
@@ -83,12 +83,3 @@ class Checkpoint:
 
 def _shapes(state: State) -> dict[str, Any]:
     return {name: (value.shape, value.dtype) for name, value in state.items()}
-
-
-def _replace(path: Path, content: bytes) -> None:
-    temporary = path.with_name(f"{path.name}.{os.getpid()}")
-    with temporary.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())  # or a power cut may leave the new name with nothing behind it
-    temporary.replace(path)

@@ -22,8 +22,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from training.atomic import replace_file
 from training.data.arrays import Floats, Ints
 from training.data.folder import Dataset, Sample
+from training.errors import TrainingError
 from training.fitting.crossval import Job, JobResult
 from training.fitting.metrics import score
 from training.recipe import Recipe
@@ -84,6 +86,15 @@ def table(samples: Sequence[Sample], classes: list[str], probs: Floats, fold: In
 def write_table(frame: pd.DataFrame, path: Path) -> None:
     """Write a table as UTF-8 CSV, quoted where needed, its numbers to six decimals."""
     frame.to_csv(path, index=False, float_format="%.6f", errors="surrogateescape", lineterminator="\n")
+
+
+def replace_table(frame: pd.DataFrame, path: Path) -> None:
+    """Write a table where others may read it: whole or not at all. Raises TrainingError when it cannot be written."""
+    try:
+        with replace_file(path) as temporary:
+            write_table(frame, temporary)
+    except OSError as error:
+        raise TrainingError(f"{path}: cannot be written ({error.strerror or error})") from error
 
 
 def metrics(data: Dataset, recipe: Recipe, probs: Floats, main: JobResult) -> dict[str, Any]:

@@ -20,6 +20,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from training.atomic import write_atomic
 from training.errors import TrainingError
 
 RUN = "run"
@@ -121,9 +122,7 @@ class SessionTimes:
     def note(self) -> list[float]:
         """Keep the time of this sitting up to now; gives all of them."""
         seconds = [*self._before, round(time.monotonic() - self._began, 3)]
-        temporary = self._path.with_suffix(".new")
-        temporary.write_text(json.dumps(seconds), "utf-8")
-        temporary.replace(self._path)
+        write_atomic(self._path, json.dumps(seconds).encode())
         return seconds
 
 
