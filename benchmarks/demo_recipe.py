@@ -27,7 +27,7 @@ from sklearn.datasets import load_digits
 from sklearn.metrics import average_precision_score
 
 from training.data.folder import scan
-from training.data.images import CACHE, decoded
+from training.data.images import CACHE_FOLDER, decode_images
 from training.fitting.crossval import JobContext, assign_folds, plan_jobs, run_jobs
 from training.recipe import RECIPES, Recipe
 
@@ -67,11 +67,11 @@ def write_digits(root: Path, seed: int) -> dict[str, str]:
 def measure(recipe: Recipe, root: Path, truth: dict[str, str]) -> dict[str, float]:
     """Train the main model and the folds; the figures of one row."""
     data = scan(root)
-    train, val, targets = data.where("train"), data.where("val"), data.targets()
+    train, val, targets = data.positions("train"), data.positions("val"), data.targets()
     samples = [data.samples[i] for i in train]
     fold = assign_folds([s.digest for s in samples], [s.label for s in samples], recipe.folds, recipe.seed)
     jobs = plan_jobs(data, fold, recipe.seed)
-    with decoded(data, recipe, root / CACHE, lambda *_: None) as images:
+    with decode_images(data, recipe, root / CACHE_FOLDER, lambda *_: None) as images:
         bench = JobContext(recipe, images, targets, len(data.classes), root / "weights")
         before = _seconds_of_children()
         outcomes = run_jobs(bench, jobs, 2, lambda *_: None)
@@ -80,8 +80,8 @@ def measure(recipe: Recipe, root: Path, truth: dict[str, str]) -> dict[str, floa
     true = np.array([data.classes.index(truth[sample.path]) for sample in data.samples])
     own = np.zeros(len(targets))
     for job, outcome in zip(jobs[1:], outcomes[1:], strict=True):
-        own[job.held] = outcome.held[np.arange(len(job.held)), targets[job.held]]
-    guess = outcomes[0].held.argmax(1)
+        own[job.held_out] = outcome.held_out[np.arange(len(job.held_out)), targets[job.held_out]]
+    guess = outcomes[0].held_out.argmax(1)
     return {
         "val": float((guess == targets[val]).mean()),
         "true": float((guess == true[val]).mean()),

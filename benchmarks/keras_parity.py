@@ -53,8 +53,8 @@ from tests.helpers.keras_oracle import (
     pictures,
 )
 from training.data.arrays import Floats, Ints
-from training.data.decode import plain, square
-from training.fitting.trainer import Trainer, prepare
+from training.data.decode import read_resized, resize_plain
+from training.fitting.trainer import Trainer, prepare_process
 from training.networks.registry import build
 from training.networks.resnet50 import TruncatedResNet50
 from training.recipe import RECIPES
@@ -190,7 +190,7 @@ def pixels(random: np.random.Generator) -> None:
         for width, height in SIZES:
             image = random.integers(0, 256, (height, width, 3), np.uint8)
             theirs = tf.image.resize(image[None], (32, 32), "bilinear", antialias=False).numpy()
-            bound(f"pixels of {width} x {height}, by tf.image.resize", apart(plain(image, 32), theirs[0]), 1e-3)
+            bound(f"pixels of {width} x {height}, by tf.image.resize", apart(resize_plain(image, 32), theirs[0]), 1e-3)
             for kind in ("png", "jpg"):
                 path = Path(folder, kind, "a", f"{width:03}x{height:03}.{kind}")
                 path.parent.mkdir(parents=True, exist_ok=True)
@@ -198,7 +198,7 @@ def pixels(random: np.random.Generator) -> None:
         for kind, most in (("png", 1e-3), ("jpg", 8)):  # decoders of JPEG differ, most where all is noise as here
             files = keras.utils.image_dataset_from_directory(Path(folder, kind), image_size=(32, 32), shuffle=False)
             theirs = next(iter(files))[0].numpy()
-            mine = [square(path, "plain", 32) for path in sorted(Path(folder, kind, "a").iterdir())]
+            mine = [read_resized(path, "plain", 32) for path in sorted(Path(folder, kind, "a").iterdir())]
             bound(f"pixels of {len(mine)} {kind} files, by image_dataset_from_directory", apart(mine, theirs), most)
 
 
@@ -258,7 +258,7 @@ def learning_as_it_comes(weights: Weights, images: Floats, targets: Ints) -> Non
 
 def main() -> int:
     """Print everything; 1 when something is further apart than it may be."""
-    prepare()  # before TensorFlow is loaded, after which what PyTorch loads here would crash
+    prepare_process()  # before TensorFlow is loaded, after which what PyTorch loads here would crash
     import keras
 
     random = np.random.default_rng(0)

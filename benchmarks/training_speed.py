@@ -36,7 +36,7 @@ from torchvision import transforms
 from torchvision.datasets import ImageFolder
 
 from training.data.folder import scan
-from training.data.images import decoded
+from training.data.images import decode_images
 from training.fitting.trainer import Trainer
 from training.networks.registry import build
 from training.recipe import RECIPES, Recipe
@@ -78,7 +78,7 @@ def timed(work: Callable[[], object], images: int) -> float:
 def ours(root: Path, recipe: Recipe, epochs: int) -> dict[str, float]:
     """Our loop and the step alone, in turns."""
     data = scan(root)
-    with decoded(data, recipe, root / "cache", lambda *_: None) as store:
+    with decode_images(data, recipe, root / "cache", lambda *_: None) as store:
         images, count = store.open(), len(data.samples)
         trainer = Trainer(recipe, images, data.targets(), 10, 0)
         positions = torch.arange(min(recipe.batch, count))
@@ -127,7 +127,9 @@ def measure(what: str, root: Path, name: str) -> dict[str, float]:
     recipe, (count, epochs, _) = chosen(name), sizes(name)
     if what == "decode":
         data = scan(root)
-        return {"decode": timed(lambda: decoded(data, recipe, root / "cache", lambda *_: None).__enter__(), count)}
+        return {
+            "decode": timed(lambda: decode_images(data, recipe, root / "cache", lambda *_: None).__enter__(), count)
+        }
     if what == "ours":
         return ours(root, recipe, epochs)
     if what == "plain":

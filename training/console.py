@@ -1,4 +1,4 @@
-"""How a training process talks: a progress bar for people, a JSON object a line for programs."""
+"""Command-line output and exit codes: progress bars for people, JSON lines for programs, signals, common options."""
 
 from __future__ import annotations
 
@@ -14,28 +14,28 @@ from training.errors import RecipeError, TrainingError
 from training.parallel.local import die_at_end_of_input
 
 ProgressCallback: TypeAlias = Callable[[str, int, int, str], None]
-"""Called with a stage, how much of it is done, how much there is (0: only a word to say), and a message."""
+"""Called with a stage, how much of it is done, how much there is in all (0: just a message), and a message."""
 
 
-def add_common(parser: argparse.ArgumentParser) -> None:
-    """The options that every command of this package has."""
-    parser.add_argument("--json", action="store_true", help="tell progress on stdout as one JSON object a line")
+def add_common_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options that every command of this package has."""
+    parser.add_argument("--json", action="store_true", help="print progress to stdout as one JSON object per line")
     parser.add_argument(
         "--with-parent",
         action="store_true",
-        help="end at once when standard input ends; for a program that starts this one and holds its input open",
+        help="exit at once when standard input closes; for a program that starts this one and holds its input open",
     )
 
 
-def guarded(command: Callable[[argparse.Namespace], None], options: argparse.Namespace, stopped: str) -> int:
-    """Run a command; its exit code: 0, 1 for what the user can mend, 2 for usage, 130 for Ctrl-C or SIGTERM.
+def run_command(command: Callable[[argparse.Namespace], None], options: argparse.Namespace, stopped: str) -> int:
+    """Run a command and return its exit code: 0, 1 for an error the user can mend, 2 for usage, 130 when interrupted.
 
-    `stopped` is what to say when it was stopped by one of the latter.
+    `stopped` is the message printed after an interruption (Ctrl-C or SIGTERM).
     """
     if options.with_parent:
         die_at_end_of_input()
     try:
-        with _stoppable():
+        with _interruptible():
             command(options)
     except TrainingError as error:
         sys.stderr.write(f"{error}\n")
@@ -47,34 +47,34 @@ def guarded(command: Callable[[argparse.Namespace], None], options: argparse.Nam
 
 
 @contextmanager
-def _stoppable() -> Iterator[None]:
-    """In the block the first Ctrl-C or SIGTERM raises KeyboardInterrupt, and further ones are not heard."""
+def _interruptible() -> Iterator[None]:
+    """Raise KeyboardInterrupt in the block on the first Ctrl-C or SIGTERM, and ignore further ones."""
     signals = (signal.SIGINT, signal.SIGTERM)
 
-    def stop(*_: object) -> None:
-        for each in signals:
-            signal.signal(each, signal.SIG_IGN)
+    def interrupt(*_: object) -> None:
+        for number in signals:
+            signal.signal(number, signal.SIG_IGN)
         raise KeyboardInterrupt
 
-    before = {each: signal.signal(each, stop) for each in signals}
+    previous = {number: signal.signal(number, interrupt) for number in signals}
     try:
         yield
     finally:
-        for each, handler in before.items():
-            signal.signal(each, handler)
+        for number, handler in previous.items():
+            signal.signal(number, handler)
 
 
-def say(result: dict[str, Any], text: str, *, as_json: bool) -> None:
-    """The last line on stdout: what came of it."""
+def print_result(result: dict[str, Any], text: str, *, as_json: bool) -> None:
+    """Print the last line on stdout: the result, as JSON or as text."""
     sys.stdout.write((json.dumps(result) if as_json else text) + "\n")
     sys.stdout.flush()
 
 
 @contextmanager
-def reporting(*, as_json: bool) -> Iterator[ProgressCallback]:
-    """A way to report progress while the block runs."""
+def report_progress(*, as_json: bool) -> Iterator[ProgressCallback]:
+    """Yield a callback that shows progress: JSON lines on stdout, or progress bars on stderr."""
     if as_json:
-        yield _report_json
+        yield _print_json_line
         return
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
@@ -94,17 +94,7 @@ def reporting(*, as_json: bool) -> Iterator[ProgressCallback]:
         yield report
 
 
-def _report_json(stage: str, done: int, total: int, message: str) -> None:
+def _print_json_line(stage: str, done: int, total: int, message: str) -> None:
     line = {"stage": stage, "done": done, "total": total, "message": message}
     sys.stdout.write(json.dumps(line) + "\n")
     sys.stdout.flush()
-
-
-def every(step: int, report: ProgressCallback, stage: str, total: int) -> Callable[[int], None]:
-    """Report a count, but only each `step` and the last."""
-
-    def done(count: int) -> None:
-        if count % step == 0 or count == total:
-            report(stage, count, total, "")
-
-    return done

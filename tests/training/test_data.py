@@ -1,4 +1,4 @@
-"""From a folder of images to one array."""
+"""From a folder of images to decoded arrays."""
 
 import hashlib
 import shutil
@@ -12,9 +12,9 @@ from PIL import ExifTags, Image
 from torchvision.datasets import ImageFolder
 from torchvision.datasets.folder import IMG_EXTENSIONS
 
-from training.data.decode import plain, read, square
-from training.data.folder import EXTENSIONS, check, scan
-from training.data.images import decoded
+from training.data.decode import read_resized, read_rgb, resize_plain
+from training.data.folder import EXTENSIONS, check_trainable, scan
+from training.data.images import decode_images
 from training.errors import DataError
 from training.recipe import RECIPES
 
@@ -35,7 +35,7 @@ def tree(tmp_path):
 
 
 def images_of(data, cache, recipe=ROMAN):
-    with decoded(data, recipe, cache, lambda *_: None) as store:
+    with decode_images(data, recipe, cache, lambda *_: None) as store:
         return store.open()[:]
 
 
@@ -47,10 +47,10 @@ def test_every_image_is_found_with_its_split_label_and_content(tree):
     assert data.samples[2].digest == hashlib.sha256((tree / "train/b/1.png").read_bytes()).hexdigest()
     assert data.classes == ["a", "b", "c"]
     assert data.targets().tolist() == [2, 0, 1, -1, 0]
-    assert data.where("val", "train").tolist() == [1, 2, 4]
+    assert data.positions("val", "train").tolist() == [1, 2, 4]
     assert data.sizes() == {"train": 2, "val": 1, "test": 1, "unlabelled": 1}
     assert data.counts() == {"train": {"a": 1, "b": 1}, "val": {"a": 1}, "test": {"c": 1}}
-    assert data.untrained() == ["c"]
+    assert data.untrained_classes() == ["c"]
 
 
 def test_what_is_no_image_or_hidden_is_left_aside(tree):
@@ -83,7 +83,7 @@ def test_train_has_the_images_that_imagefolder_finds(tree):
     wanted = ImageFolder(str(tree / "train"))
     data = scan(tree)
     assert EXTENSIONS == IMG_EXTENSIONS
-    assert [str(tree / data.samples[i].path) for i in data.where("train")] == [path for path, _ in wanted.imgs]
+    assert [str(tree / data.samples[i].path) for i in data.positions("train")] == [path for path, _ in wanted.imgs]
 
 
 def test_the_digest_changes_with_a_path_and_with_a_content(tree):
@@ -101,21 +101,21 @@ def test_resizing_equals_torchs_bilinear_without_antialias(height, width):
     image = np.random.default_rng(0).integers(0, 256, (height, width, 3), np.uint8)
     tensor = torch.from_numpy(image).permute(2, 0, 1)[None].float()
     wanted = torch.nn.functional.interpolate(tensor, size=(32, 32), mode="bilinear", align_corners=False)[0]
-    np.testing.assert_allclose(plain(image, 32), wanted.permute(1, 2, 0).numpy(), atol=2e-3)
+    np.testing.assert_allclose(resize_plain(image, 32), wanted.permute(1, 2, 0).numpy(), atol=2e-3)
 
 
 def test_resizing_equals_a_computation_by_hand():
     # One row of four pixels to two: centres at 0.5 and 2.5, half way between neighbours.
     image = np.array([[0, 10, 100, 250]], np.uint8)[:, :, None].repeat(3, axis=2)
-    assert plain(image, 2)[:, :, 0].tolist() == [[5, 175], [5, 175]]
+    assert resize_plain(image, 2)[:, :, 0].tolist() == [[5, 175], [5, 175]]
     # Eight pixels to two: centres at 1.5 and 5.5; antialiasing would have seen the 255 at the ends.
     image = np.array([[255, 0, 2, 0, 0, 4, 8, 255]], np.uint8)[:, :, None].repeat(3, axis=2)
-    assert plain(image, 2)[:, :, 0].tolist() == [[1, 6], [1, 6]]
+    assert resize_plain(image, 2)[:, :, 0].tolist() == [[1, 6], [1, 6]]
 
 
 def test_values_are_not_rounded():
     image = np.array([[0, 1]], np.uint8)[:, :, None].repeat(3, axis=2)
-    assert plain(image, 1).tolist() == [[[0.5] * 3]]
+    assert resize_plain(image, 1).tolist() == [[[0.5] * 3]]
 
 
 def grey(value, mode="L"):
@@ -159,7 +159,7 @@ def palette_with_hole():
 def test_every_kind_of_image_becomes_rgb(tmp_path, image, wanted):
     path = tmp_path / ("x.tiff" if image.mode == "I" else "x.png")
     image.save(path)
-    pixels = read(path)
+    pixels = read_rgb(path)
     assert pixels.shape == (8, 8, 3)
     assert pixels.dtype == np.uint8
     assert np.unique(pixels.reshape(-1, 3), axis=0).tolist() == [list(wanted)]
@@ -185,7 +185,7 @@ def test_a_relabel_decodes_nothing_and_equal_images_are_decoded_once(tree, tmp_p
     images_of(scan(tree), tmp_path / "cache")
     (tree / "train/b/1.png").rename(put(tree / "train/c/1.png"))
     heard = []
-    with decoded(scan(tree), ROMAN, tmp_path / "cache", lambda *said: heard.append(said)) as store:
+    with decode_images(scan(tree), ROMAN, tmp_path / "cache", lambda *progress: heard.append(progress)) as store:
         after = store.open()
     assert heard == []
     assert len(after.rows) == len(before) == 5
@@ -200,7 +200,7 @@ def test_a_photo_is_shrunk_with_all_its_pixels(tmp_path):
     wanted = torch.from_numpy(np.array(image)).permute(2, 0, 1)[None].float()
     wanted = torch.nn.functional.interpolate(wanted, size=(64, 64), mode="bilinear", antialias=True)[0].permute(1, 2, 0)
     for name, most in (("x.png", 1.0), ("x.jpg", 6.0)):  # a JPEG is decoded at half of its size
-        assert np.abs(square(tmp_path / name, "antialias", 64) - wanted.numpy()).mean() < most
+        assert np.abs(read_resized(tmp_path / name, "antialias", 64) - wanted.numpy()).mean() < most
 
 
 @pytest.mark.parametrize("content", [b"", b"not an image", "cut"])
@@ -220,15 +220,15 @@ def test_no_folder_no_train_images_one_class_and_too_many_are_told_apart(tmp_pat
         scan(tmp_path / "nowhere")
     put(tmp_path / "val/a/1.png")
     with pytest.raises(DataError, match="no images in train"):
-        check(scan(tmp_path), ROMAN)
+        check_trainable(scan(tmp_path), ROMAN)
     put(tmp_path / "train/a/1.png")
     with pytest.raises(DataError, match=r"one class only \(a\)"):
-        check(scan(tmp_path), ROMAN)
+        check_trainable(scan(tmp_path), ROMAN)
     put(tmp_path / "train/b/1.png")
-    check(scan(tmp_path), replace(ROMAN, max_images=3))
+    check_trainable(scan(tmp_path), replace(ROMAN, max_images=3))
     counts = r"3 images in train and val; roman-resnet50 allows 2: .* \(train 2: a 1, b 1; val 1: a 1\)"
     with pytest.raises(DataError, match=counts):
-        check(scan(tmp_path), replace(ROMAN, max_images=2))
+        check_trainable(scan(tmp_path), replace(ROMAN, max_images=2))
 
 
 def test_of_many_classes_the_largest_are_told(tmp_path):
@@ -236,14 +236,14 @@ def test_of_many_classes_the_largest_are_told(tmp_path):
         put(tmp_path / f"train/{number:02d}/1.png")
     put(tmp_path / "train/22/2.png")
     with pytest.raises(DataError, match=r"\(train 24: 22 2, 00 1, .*, 18 1, 3 more classes 3\)"):
-        check(scan(tmp_path), replace(ROMAN, max_images=2))
+        check_trainable(scan(tmp_path), replace(ROMAN, max_images=2))
 
 
 def test_a_very_wide_image_takes_no_more_memory_than_its_pixels():
     image = np.zeros((2, 1_000_000, 3), np.uint8)
     tracemalloc.start()
     try:
-        assert plain(image, 32).shape == (32, 32, 3)
+        assert resize_plain(image, 32).shape == (32, 32, 3)
         peak = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
@@ -272,10 +272,10 @@ def test_a_picture_is_upright_whatever_way_its_camera_was_held(tmp_path, name, t
     exif[ExifTags.Base.Orientation] = turned
     more = {"lossless": True} if name == "x.webp" else {"quality": 100, "subsampling": 0} if name == "x.jpg" else {}
     Image.fromarray(AS_STORED[turned]).save(tmp_path / name, exif=exif, **more)
-    assert np.abs(read(tmp_path / name).astype(int) - CORNERS).max() <= (4 if name == "x.jpg" else 0)
+    assert np.abs(read_rgb(tmp_path / name).astype(int) - CORNERS).max() <= (4 if name == "x.jpg" else 0)
     wanted = Image.fromarray(CORNERS).resize((16, 16), Image.Resampling.BILINEAR)
-    for resize, exact in (("antialias", wanted), ("plain", plain(CORNERS, 16))):
-        assert np.abs(square(tmp_path / name, resize, 16) - np.asarray(exact, float)).mean() < 8
+    for resize, exact in (("antialias", wanted), ("plain", resize_plain(CORNERS, 16))):
+        assert np.abs(read_resized(tmp_path / name, resize, 16) - np.asarray(exact, float)).mean() < 8
 
 
 @pytest.mark.filterwarnings("ignore:Corrupt EXIF")  # Pillow's, while it opens the file
@@ -284,4 +284,4 @@ def test_a_picture_is_upright_whatever_way_its_camera_was_held(tmp_path, name, t
 )
 def test_broken_exif_hides_no_picture(tmp_path, exif):
     Image.fromarray(CORNERS).save(tmp_path / "x.jpg", exif=b"Exif\0\0" + exif, quality=100, subsampling=0)
-    assert np.abs(read(tmp_path / "x.jpg").astype(int) - CORNERS).max() <= 4
+    assert np.abs(read_rgb(tmp_path / "x.jpg").astype(int) - CORNERS).max() <= 4

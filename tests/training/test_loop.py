@@ -108,7 +108,7 @@ def test_held_out_probabilities_are_the_mean_of_the_later_epochs(colours):
 
 def test_probabilities_are_probabilities(colours):
     model = build(RECIPE, 3, torch.Generator().manual_seed(0))
-    probs = trainer.predict(trainer.to_device(model, RECIPE, trainer.prepare()), colours[0], RECIPE)
+    probs = trainer.predict(trainer.to_device(model, RECIPE, trainer.prepare_process()), colours[0], RECIPE)
     assert probs.dtype == np.float32
     np.testing.assert_allclose(probs.sum(1), 1, atol=1e-5)
     assert trainer.predict(model, colours[0][:0], RECIPE).shape == (0, 3)

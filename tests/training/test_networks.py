@@ -1,4 +1,4 @@
-"""ResNet-50 for photographs: what is in it, what it starts from, and how it trains."""
+"""ResNet-50 for photographs: its layers, its initial weights, and its training."""
 
 import json
 from dataclasses import asdict, replace
@@ -12,10 +12,10 @@ from torch import nn
 from tests.helpers.training_tree import folder_of, furnish, made_in, train
 from training import weights
 from training.data import batches
-from training.data.images import Pixels
+from training.data.images import MappedImages
 from training.fitting import loop, trainer
 from training.networks.registry import build
-from training.recipe import RECIPES, SMALLEST
+from training.recipe import MIN_IMAGE_SIZE, RECIPES
 
 PHOTO = RECIPES["resnet50"]
 SMALL = replace(PHOTO, weights="", image_size=40, crop_size=33, batch=8, epochs=2, least_steps=0)
@@ -96,13 +96,13 @@ def test_the_same_seed_gives_the_same_bits_with_random_parts_too(photos):
 def test_what_is_mapped_trains_like_what_is_in_memory(photos):
     images, targets = photos
     order = np.random.default_rng(1).permutation(len(images))
-    mapped = Pixels(images[order], np.argsort(order))
+    mapped = MappedImages(images[order], np.argsort(order))
     assert bits(loop.fit(SMALL, mapped, targets, 3, 0)) == bits(loop.fit(SMALL, images, targets, 3, 0))
 
 
-@pytest.mark.parametrize("network", SMALLEST)
+@pytest.mark.parametrize("network", MIN_IMAGE_SIZE)
 def test_the_smallest_images_that_a_recipe_allows_can_be_learned_from_one_at_a_time(photos, network):
-    side = SMALLEST[network]
+    side = MIN_IMAGE_SIZE[network]
     tiny = replace(SMALL, network=network, image_size=side, augment="none", batch=23, epochs=1)
     assert np.isfinite(loop.fit(tiny, photos[0][:, :side, :side], photos[1], 3, 0).history[0].train_loss)
 
@@ -139,7 +139,7 @@ def test_a_run_of_a_pretrained_recipe_starts_from_its_weights(tmp_path):
     (tmp_path / "lite.json").write_text(json.dumps(asdict(replace(LITE, learning_rate=1e-9))))
     folder = folder_of(train(tmp_path / "data", tmp_path / "lite.json", tmp_path / "runs", "--json"))
     found = trainer.load(folder / "model.safetensors", LITE, 3)
-    source = weights.source("efficientnet-lite0")
+    source = weights.published_file("efficientnet-lite0")
     fresh = build(LITE, 3)
     fresh.load_pretrained(weights.read(weights.find(source, None), source))
     for name, value in fresh.named_parameters():
@@ -149,8 +149,9 @@ def test_a_run_of_a_pretrained_recipe_starts_from_its_weights(tmp_path):
 
 
 def test_pretrained_weights_learn_in_a_few_steps(photos):
-    start, quick = weights.find(weights.source("efficientnet-lite0"), None), replace(LITE, epochs=8, augment="none")
-    fitted = loop.fit(replace(quick, learning_rate=1e-3), *photos, 3, 0, val=photos, start=start)
+    pretrained = weights.find(weights.published_file("efficientnet-lite0"), None)
+    quick = replace(LITE, epochs=8, augment="none", learning_rate=1e-3)
+    fitted = loop.fit(quick, *photos, 3, 0, val=photos, pretrained=pretrained)
     assert max(epoch.val_accuracy for epoch in fitted.history) > 0.9
 
 

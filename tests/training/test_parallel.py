@@ -1,4 +1,4 @@
-"""Jobs in processes of their own."""
+"""Jobs in worker processes."""
 
 import multiprocessing
 import os
@@ -10,7 +10,7 @@ from training.errors import TrainingError
 from training.parallel.local import run_all
 
 
-def work(job, tell):
+def work(job, emit):
     """A job is a word; some of them end badly."""
     if job == "die":
         os._exit(9)
@@ -18,18 +18,18 @@ def work(job, tell):
         raise TrainingError("it is the data")
     if job == "slow":
         time.sleep(0.3)
-    tell(f"{job} began")
+    emit(f"{job} began")
     return job.upper(), os.getpid()
 
 
-def ignore(job, what):
+def ignore(job, message):
     pass
 
 
 @pytest.mark.parametrize("workers", [1, 2, 9])
 def test_results_come_in_the_order_of_the_jobs(workers):
     heard, jobs = [], ["slow", "a", "b", "c"]
-    results = run_all(work, jobs, workers, lambda job, what: heard.append((job, what)))
+    results = run_all(work, jobs, workers, lambda job, message: heard.append((job, message)))
     assert [word for word, _ in results] == ["SLOW", "A", "B", "C"]
     assert sorted(heard) == sorted((job, f"{job} began") for job in jobs)
     assert 1 <= len({process for _, process in results}) <= workers
@@ -46,7 +46,7 @@ def test_a_process_that_dies_is_an_error_and_no_endless_wait():
 
 
 def test_no_process_is_left_when_listening_fails():
-    def listen(job, what):
+    def listen(job, message):
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):

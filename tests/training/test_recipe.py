@@ -8,7 +8,7 @@ from dataclasses import FrozenInstanceError, asdict, fields, replace
 import pytest
 
 from training.errors import RecipeError
-from training.recipe import RECIPES, Recipe, load
+from training.recipe import RECIPES, Recipe, load_recipe
 
 ROMAN = RECIPES["roman-resnet50"]
 
@@ -69,6 +69,20 @@ def test_an_unknown_name_is_told_in_one_line_that_lists_the_known_ones():
     assert all(name in result.stderr for name in RECIPES)
 
 
+def test_the_commands_help_names_every_recipe_and_shows_how_to_make_one_of_your_own():
+    shown = command("--help")
+    assert (shown.returncode, shown.stderr) == (0, "")
+    assert all(f"\n  {name} " in shown.stdout for name in RECIPES)
+    assert "python -m training.recipe roman-resnet50 > mine.json" in shown.stdout
+
+
+@pytest.mark.parametrize("arguments", [[], ["roman-resnet50", "resnet50"], ["--epochs"]])
+def test_wrong_usage_of_the_command_prints_nothing_and_points_to_the_usage(arguments):
+    result = command(*arguments)
+    assert (result.returncode, result.stdout) == (2, "")
+    assert result.stderr.startswith("usage: python -m training.recipe [-h] NAME\n")
+
+
 def test_reading_a_recipe_imports_nothing_heavy():
     code = "import training.recipe, sys; print({'torch', 'numpy', 'pandas', 'PIL', 'rich'} & set(sys.modules))"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout == "set()\n"
@@ -80,7 +94,7 @@ def test_a_file_holds_a_recipe(tmp_path, ending):
     values = asdict(replace(ROMAN, name="own", epochs=3))
     lines = [f"{key} = {json.dumps(value)}" for key, value in values.items()]
     path.write_text(json.dumps(values) if ending == "json" else "\n".join(lines))
-    assert load(str(path)) == replace(ROMAN, name="own", epochs=3)
+    assert load_recipe(str(path)) == replace(ROMAN, name="own", epochs=3)
 
 
 @pytest.mark.parametrize(
@@ -107,7 +121,7 @@ def test_a_wrong_file_says_which_field(tmp_path, edit, words):
     values = asdict(ROMAN) | edit
     path.write_text(json.dumps({key: value for key, value in values.items() if value is not None}))
     with pytest.raises(RecipeError, match=words):
-        load(str(path))
+        load_recipe(str(path))
 
 
 def test_few_images_are_gone_over_more_often_until_there_are_enough_steps():
@@ -118,9 +132,9 @@ def test_few_images_are_gone_over_more_often_until_there_are_enough_steps():
 
 def test_a_seed_after_the_name_is_added_to_the_recipes(tmp_path):
     (tmp_path / "own.json").write_text(json.dumps(asdict(ROMAN) | {"name": "own", "seed": 5}))
-    found = load(f"{tmp_path}/own.json@2")
+    found = load_recipe(f"{tmp_path}/own.json@2")
     assert (found.name, found.seed) == ("own@2", 7)
-    assert load("roman-resnet50@0").digest == ROMAN.digest
+    assert load_recipe("roman-resnet50@0").digest == ROMAN.digest
     assert json.loads(command("roman-resnet50@1").stdout)["digest"] == replace(ROMAN, seed=1).digest
     for wrong in ("roman-resnet50@", "roman-resnet50@-1", "@1", "nope@1"):
         assert command(wrong).returncode == 2, wrong
@@ -132,10 +146,10 @@ def test_a_file_that_is_no_recipe_says_so(tmp_path, content):
     if content is not None:
         path.write_text(content)
     with pytest.raises(RecipeError, match=r"own\.json"):
-        load(str(path))
+        load_recipe(str(path))
 
 
 def test_a_whole_number_will_do_for_a_broken_one(tmp_path):
     path = tmp_path / "own.json"
     path.write_text(json.dumps(asdict(ROMAN) | {"learning_rate": 1}))
-    assert load(str(path)).learning_rate == 1.0
+    assert load_recipe(str(path)).learning_rate == 1.0

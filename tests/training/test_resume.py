@@ -1,4 +1,4 @@
-"""Stopped at any moment and gone on with, a training ends in the same bits; so it does where the memory is small."""
+"""Resume from checkpoints: a training that was stopped ends in the same bits; micro-batches when memory is small."""
 
 import json
 import os
@@ -33,7 +33,7 @@ from training.fitting import loop
 from training.fitting.checkpoint import Checkpoint
 from training.fitting.crossval import Job, JobContext, run_job
 from training.fitting.trainer import Trainer, predict
-from training.runs.workspace import workspace
+from training.runs.workspace import open_workspace
 
 RECIPE = replace(TINY, precision="fp32", epochs=5, average_from=0.4)
 ALWAYS = 1e9  # share of the time for writing: after every epoch
@@ -63,11 +63,11 @@ def cases(colours):
 
 
 def stopping_after(number):
-    def tell(said):
-        if not isinstance(said, str) and said.epoch == number:
+    def emit(event):
+        if not isinstance(event, str) and event.epoch == number:
             raise Stop
 
-    return tell
+    return emit
 
 
 def bits(fitted):
@@ -85,18 +85,20 @@ def test_gone_on_with_it_ends_in_the_same_bits(tmp_path, colours, cases, case, s
     wanted = loop.fit(RECIPE, *colours, 3, 0, **more)
     assert case != "val" or wanted.best_epoch == 2
     for number in stops:
-        kept = Checkpoint(tmp_path / "m", {}, ALWAYS)
+        checkpoint = Checkpoint(tmp_path / "m", {}, ALWAYS)
         with pytest.raises(Stop):
-            loop.fit(RECIPE, *colours, 3, 0, **more, kept=kept, tell=stopping_after(number))
-    found = loop.fit(RECIPE, *colours, 3, 0, **more, kept=Checkpoint(tmp_path / "m", {}, ALWAYS), tell=heard.append)
+            loop.fit(RECIPE, *colours, 3, 0, **more, checkpoint=checkpoint, emit=stopping_after(number))
+    found = loop.fit(
+        RECIPE, *colours, 3, 0, **more, checkpoint=Checkpoint(tmp_path / "m", {}, ALWAYS), emit=heard.append
+    )
     assert bits(found) == bits(wanted)
     assert heard == [f"goes on after epoch {stops[-1]} of 5", *wanted.history]
 
 
 def test_what_is_finished_is_not_trained_again(tmp_path, colours):
-    wanted = loop.fit(RECIPE, *colours, 3, 0, kept=Checkpoint(tmp_path / "m", {}))
+    wanted = loop.fit(RECIPE, *colours, 3, 0, checkpoint=Checkpoint(tmp_path / "m", {}))
     written = (tmp_path / "m").stat()
-    found = loop.fit(RECIPE, *colours, 3, 0, kept=Checkpoint(tmp_path / "m", {}))
+    found = loop.fit(RECIPE, *colours, 3, 0, checkpoint=Checkpoint(tmp_path / "m", {}))
     assert bits(found) == bits(wanted)
     after = (tmp_path / "m").stat()
     assert (after.st_mtime_ns, after.st_ino) == (written.st_mtime_ns, written.st_ino)
@@ -104,11 +106,11 @@ def test_what_is_finished_is_not_trained_again(tmp_path, colours):
 
 def test_writing_waits_until_it_is_worth_it_but_for_the_last(tmp_path, colours):
     tensors = Trainer(RECIPE, *colours, 3, 0).tensors()
-    kept, there = Checkpoint(tmp_path / "m", {}, share=1e-9), []
+    checkpoint, numbers = Checkpoint(tmp_path / "m", {}, share=1e-9), []
     for number, last in enumerate([False, False, True]):
-        kept.write(tensors, {"number": number}, last=last)
-        there.append(kept.read(tensors, pytest.fail)[1]["number"])
-    assert there == [0, 0, 2]
+        checkpoint.write(tensors, {"number": number}, last=last)
+        numbers.append(checkpoint.read(tensors, pytest.fail)[1]["number"])
+    assert numbers == [0, 0, 2]
 
 
 def cut(path, other):
@@ -145,13 +147,13 @@ def another_torch(path, other):
 @pytest.mark.parametrize("spoil", [cut, cut_in_the_header, empty, nonsense, plain_weights, another_job, another_torch])
 def test_what_is_torn_or_foreign_is_removed_with_a_word(tmp_path, colours, spoil):
     short, path = replace(RECIPE, epochs=2), tmp_path / "m"
-    loop.fit(short, *colours, 3, 0, kept=Checkpoint(path, {"job": "fold 1"}))
-    loop.fit(short, *colours, 3, 1, kept=Checkpoint(tmp_path / "other", {"job": "fold 2"}))
+    loop.fit(short, *colours, 3, 0, checkpoint=Checkpoint(path, {"job": "fold 1"}))
+    loop.fit(short, *colours, 3, 1, checkpoint=Checkpoint(tmp_path / "other", {"job": "fold 2"}))
     spoil(path, tmp_path / "other")
     heard = []
-    found = loop.fit(short, *colours, 3, 0, kept=Checkpoint(path, {"job": "fold 1"}), tell=heard.append)
+    found = loop.fit(short, *colours, 3, 0, checkpoint=Checkpoint(path, {"job": "fold 1"}), emit=heard.append)
     assert bits(found) == bits(loop.fit(short, *colours, 3, 0))
-    assert heard[0].startswith("what was kept of an earlier training is not used (")
+    assert heard[0].startswith("the checkpoint of an earlier training is not used (")
     assert [word for word in ("another job", "another torch") if word in heard[0]] == (
         [spoil.__name__.replace("_", " ")] if spoil in (another_job, another_torch) else []
     )
@@ -160,28 +162,28 @@ def test_what_is_torn_or_foreign_is_removed_with_a_word(tmp_path, colours, spoil
 
 def test_tensors_of_another_shape_are_not_used(tmp_path, colours):
     three, four = (Trainer(RECIPE, *colours, classes, 0).tensors() for classes in (3, 4))
-    heard, kept = [], Checkpoint(tmp_path / "m", {})
-    kept.write(three, {}, last=True)
-    assert kept.read(four, heard.append) is None
+    heard, checkpoint = [], Checkpoint(tmp_path / "m", {})
+    checkpoint.write(three, {}, last=True)
+    assert checkpoint.read(four, heard.append) is None
     assert "of another network" in heard[0]
     assert not (tmp_path / "m").exists()
 
 
-def outcome(folder, images, targets, *, recipe=RECIPE, data="one", name="fold 1", seed=0, kept=None):
-    """What a job that learns from all images says of five of them."""
+def outcome(folder, images, targets, *, recipe=RECIPE, data="one", name="fold 1", seed=0, checkpoints=None):
+    """Return the predictions for five images by a job that trains on all."""
     digests = tuple(f"{number:064x}" for number in range(len(images)))
     store = DecodedStore(folder / "cache", "plain", 32, digests)
-    store.shelf.fill(digests, lambda positions: images[positions], 99, lambda _: None)
+    store.cache.fill(digests, lambda positions: images[positions], 99, lambda _: None)
     everyone, none = np.arange(len(images)), np.zeros(0, np.int64)
     key = {"data": data, "recipe": recipe.digest}
-    bench = JobContext(recipe, store, targets, 3, folder / "weights", kept, key)
-    return run_job(bench, Job(name, seed, everyone, none, everyone[:5]), lambda _: None).others.tobytes()
+    context = JobContext(recipe, store, targets, 3, folder / "weights", checkpoints, key)
+    return run_job(context, Job(name, seed, everyone, none, everyone[:5]), lambda _: None).others.tobytes()
 
 
 @pytest.mark.parametrize("what", ["data", "recipe", "job"])
 def test_a_job_takes_up_only_what_is_its_own(tmp_path, colours, what):
     images, targets = colours
-    outcome(tmp_path, images, targets, kept=tmp_path)
+    outcome(tmp_path, images, targets, checkpoints=tmp_path)
     changed = {
         "data": {"data": "two", "targets": targets[::-1].copy()},
         "recipe": {"recipe": replace(RECIPE, learning_rate=2e-3)},
@@ -190,13 +192,13 @@ def test_a_job_takes_up_only_what_is_its_own(tmp_path, colours, what):
     if what == "job":
         shutil.copy(tmp_path / "fold 1.safetensors", tmp_path / "fold 2.safetensors")
     arguments = {"images": images, "targets": targets} | changed
-    assert outcome(tmp_path, **arguments, kept=tmp_path) == outcome(tmp_path, **arguments)
+    assert outcome(tmp_path, **arguments, checkpoints=tmp_path) == outcome(tmp_path, **arguments)
 
 
 def test_a_full_disk_is_told_in_a_sentence(tmp_path, colours):
     (tmp_path / "file").write_text("no folder")
     with pytest.raises(TrainingError, match=r"m: cannot be written \(Not a directory\)"):
-        loop.fit(RECIPE, *colours, 3, 0, kept=Checkpoint(tmp_path / "file" / "m", {}))
+        loop.fit(RECIPE, *colours, 3, 0, checkpoint=Checkpoint(tmp_path / "file" / "m", {}))
 
 
 WRITER = """
@@ -244,8 +246,8 @@ def place(tmp_path_factory):
     return folder
 
 
-def sitting(place, until, sent, to):
-    """Train until a message, then send a signal; gives the exit code and what was said on stderr."""
+def session(place, until, sent, to):
+    """Train until a message, then send a signal; return the exit code and stderr."""
     words = command(place / "data", place / "long.json", place / "runs", "--json", "--workers", 1)
     with subprocess.Popen(
         words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
@@ -260,13 +262,13 @@ def sitting(place, until, sent, to):
 @pytest.mark.long
 def test_a_run_that_is_stopped_in_every_way_ends_like_one_that_was_not(place):
     whole = folder_of(train(place / "data", place / "long.json", place / "whole", "--json", "--workers", 2))
-    stopped = "stopped; the same command goes on from there\n"
-    assert sitting(place, lambda line: line["done"] == 2 and line["stage"] == "train", signal.SIGKILL, os.killpg)[0] < 0
-    ctrl_c = sitting(place, lambda line: line["done"] == 4 and line["stage"] == "train", signal.SIGINT, os.killpg)
+    stopped = "stopped; run the same command again to resume\n"
+    assert session(place, lambda line: line["done"] == 2 and line["stage"] == "train", signal.SIGKILL, os.killpg)[0] < 0
+    ctrl_c = session(place, lambda line: line["done"] == 4 and line["stage"] == "train", signal.SIGINT, os.killpg)
     assert ctrl_c == (130, stopped)
-    between = sitting(place, lambda line: line["stage"] == "folds", signal.SIGTERM, os.kill)
+    between = session(place, lambda line: line["stage"] == "folds", signal.SIGTERM, os.kill)
     assert between == (130, stopped)
-    assert sitting(place, lambda line: line["message"].startswith("fold 2: loss"), signal.SIGKILL, os.killpg)[0] < 0
+    assert session(place, lambda line: line["message"].startswith("fold 2: loss"), signal.SIGKILL, os.killpg)[0] < 0
     (unfinished,) = made_in(place / "runs")
     before = json.loads((place / "runs" / unfinished / "sittings.json").read_text())
 
@@ -291,20 +293,20 @@ def test_of_unfinished_runs_one_a_recipe_is_kept_and_those_being_worked_at(tmp_p
     for name in (".tmp-a-r1", ".tmp-b-r1", ".tmp-c-r2", "d-r1"):
         (tmp_path / name).mkdir()
         (tmp_path / name / "main.safetensors").touch()
-    with workspace(tmp_path, "b-r1", "one"), workspace(tmp_path, "e-r1", "two"):
+    with open_workspace(tmp_path, "b-r1", "one"), open_workspace(tmp_path, "e-r1", "two"):
         assert {path.name for path in tmp_path.iterdir()} == {".tmp-b-r1", ".tmp-e-r1", ".tmp-c-r2", "d-r1"}
 
 
 def test_two_cannot_work_at_the_same(tmp_path):
-    second = workspace(tmp_path, "a-r", "two", patience=0.1)
-    with workspace(tmp_path, "a-r", "one"), pytest.raises(TrainingError, match="wait for it"):
+    second = open_workspace(tmp_path, "a-r", "two", timeout=0.1)
+    with open_workspace(tmp_path, "a-r", "one"), pytest.raises(TrainingError, match="wait for it"):
         second.__enter__()
 
 
 @pytest.mark.parametrize("kept", [False, True])
 def test_only_what_can_be_gone_on_with_is_left_behind(tmp_path, kept):
     def stopped():
-        with workspace(tmp_path, "a-r", "one") as folder:
+        with open_workspace(tmp_path, "a-r", "one") as folder:
             made = [".main.safetensors.123", "sittings.json", "run/probs.npy"]
             for name in (*made, *["main.safetensors"] * kept):
                 (folder / name).touch()
@@ -333,7 +335,7 @@ pages = int(open("/proc/self/statm").read().split()[0])
 limit = pages * resource.getpagesize() + 30 * 2**20
 resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
 try:
-    loop.fit(recipe, images, targets, 3, 0, tell=print)
+    loop.fit(recipe, images, targets, 3, 0, emit=print)
 except TrainingError as error:
     print(error)
 """
@@ -344,7 +346,7 @@ def test_a_full_memory_is_told_in_a_sentence_after_trying_with_fewer_images():
     done = subprocess.run([sys.executable, "-c", SMALL], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     *tried, refused = done.stdout.splitlines()
-    assert tried == [f"the memory is too small: batches of 6 are learned from {n} at a time" for n in (3, 1)]
+    assert tried == [f"the memory is too small: batches of 6 are processed {n} at a time" for n in (3, 1)]
     assert refused.startswith("the memory is too small for a single image: free some, and try again (")
 
 
@@ -358,23 +360,23 @@ def test_where_memory_lacks_an_epoch_begins_again_in_smaller_parts(colours):
             raise torch.OutOfMemoryError
 
     small.model.block1.register_forward_hook(fill_up)
-    course = loop._TrainingState(small, None, None, heard.append)
-    course.advance(1)
+    state = loop.TrainingState(small, None, None, heard.append)
+    state.advance(1)
     begun.micro_batch = 2
-    begun.epoch(1, pytest.fail)
-    assert heard == [f"the memory is too small: batches of 8 are learned from {n} at a time" for n in (4, 2)]
+    begun.train_epoch(1, pytest.fail)
+    assert heard == [f"the memory is too small: batches of 8 are processed {n} at a time" for n in (4, 2)]
     assert passed == [8] * 4 + [4] + [2] * 24
     assert all(torch.equal(value, begun.tensors()[name]) for name, value in small.tensors().items())
-    assert course.end().micro_batch == 2
+    assert state.finish().micro_batch == 2
 
 
 def test_how_small_the_parts_became_is_kept(tmp_path, colours):
-    first, second = (loop._TrainingState(Trainer(RECIPE, *colours, 3, 0), None, None, lambda _: None) for _ in range(2))
+    first, second = (loop.TrainingState(Trainer(RECIPE, *colours, 3, 0), None, None, lambda _: None) for _ in range(2))
     first.trainer.micro_batch = 2
     first.advance(1)
-    kept = Checkpoint(tmp_path / "m", {})
-    kept.write(first.tensors(), first.words(), last=True)
-    second.resume(kept)
+    checkpoint = Checkpoint(tmp_path / "m", {})
+    checkpoint.write(first.tensors(), first.metadata(), last=True)
+    second.resume(checkpoint)
     assert second.trainer.micro_batch == 2
 
 

@@ -1,4 +1,4 @@
-"""A linear head on embeddings judges each image by a head that did not learn from it."""
+"""Leave-one-out ridge regression: each image is predicted by a classifier that did not learn from it."""
 
 import numpy as np
 import pytest
@@ -38,7 +38,7 @@ def problem(images, dimensions, classes=3, seed=0):
 @pytest.mark.parametrize("penalty", [0.1, 10.0])
 def test_left_out_scores_are_those_of_a_head_fitted_without_the_image(images, dimensions, penalty):
     inputs, truth, weights = problem(images, dimensions)
-    found = ridge._decompose(inputs, truth, weights).left_out(penalty)
+    found = ridge.decompose(inputs, truth, weights).left_out(penalty)
     for i in range(images):
         rest = np.arange(images) != i
         share = weights[rest] / weights[rest].sum()
@@ -56,15 +56,15 @@ def test_other_images_are_scored_by_a_head_fitted_on_all(images, dimensions):
     mean = weights @ truth / weights.sum()
     matrix = inputs.T @ (weights[:, None] * inputs) + 0.3 * weights.sum() * np.eye(dimensions)
     fitted = np.linalg.solve(matrix, inputs.T @ (weights[:, None] * (truth - mean)))
-    found = ridge._decompose(inputs, truth, weights).predict(others, 0.3)
+    found = ridge.decompose(inputs, truth, weights).predict(others, 0.3)
     np.testing.assert_allclose(found, mean + others @ fitted, atol=1e-8)
 
 
 def test_the_score_of_an_image_does_not_depend_on_its_own_label():
     inputs, truth, weights = problem(20, 8)
-    before = ridge._decompose(inputs, truth, weights).left_out(1.0)
+    before = ridge.decompose(inputs, truth, weights).left_out(1.0)
     truth[3] = [0, 0, 1]
-    after = ridge._decompose(inputs, truth, weights).left_out(1.0)
+    after = ridge.decompose(inputs, truth, weights).left_out(1.0)
     np.testing.assert_allclose(before[3], after[3], atol=1e-10)
     assert np.abs(before - after).max() > 1e-3
 
@@ -85,8 +85,8 @@ def test_copies_of_an_image_weigh_as_that_many_images():
     inputs, truth, _ = problem(20, 4)
     weights = np.ones(20)
     weights[0] = 3
-    once = ridge._decompose(inputs, truth, weights)
-    thrice = ridge._decompose(inputs[[0, 0, *range(20)]], truth[[0, 0, *range(20)]], np.ones(22))
+    once = ridge.decompose(inputs, truth, weights)
+    thrice = ridge.decompose(inputs[[0, 0, *range(20)]], truth[[0, 0, *range(20)]], np.ones(22))
     np.testing.assert_allclose(once.predict(inputs, 1.0), thrice.predict(inputs, 1.0), atol=1e-8)
 
 
@@ -152,5 +152,5 @@ def test_wrong_labels_of_digits_are_found():
 def test_a_softmax_is_as_sure_as_the_scores_are_right():
     truth = np.eye(2)[np.random.default_rng(0).integers(0, 2, 2000)]
     said = np.where(np.arange(2000)[:, None] % 5 == 0, 1 - truth, truth)  # one of five is wrong
-    sure = ridge.softmax(said, ridge._sharpness(said, truth, np.ones(2000)))
+    sure = ridge.softmax(said, ridge.fit_sharpness(said, truth, np.ones(2000)))
     assert sure.max() == pytest.approx(0.8, abs=0.01)

@@ -37,9 +37,9 @@ def test_a_run_directory_is_whole_and_alone(place, first):
 
 
 def test_progress_is_told_as_json_lines(first):
-    told = lines(first)[:-1]
-    assert {tuple(line) for line in told} == {("stage", "done", "total", "message")}
-    last = {line["stage"]: (line["done"], line["total"]) for line in told}
+    progress = lines(first)[:-1]
+    assert {tuple(line) for line in progress} == {("stage", "done", "total", "message")}
+    last = {line["stage"]: (line["done"], line["total"]) for line in progress}
     assert last == {"decode": (40, 40), "train": (3, 3), "folds": (9, 9)}
     assert first.stderr == ""
 

@@ -1,4 +1,4 @@
-"""Pretrained weights are found, looked at whole, and never fetched unasked; what they make of an image is known."""
+"""Pretrained weights are found, verified, and never downloaded unasked; EfficientNet's outputs are the reference's."""
 
 import hashlib
 import json
@@ -18,7 +18,7 @@ import torch
 
 from training import weights
 from training.errors import TrainingError
-from training.networks.efficientnet import CLASSES, EfficientNetLite0, fuse, rename_keys
+from training.networks.efficientnet import CLASSES, EfficientNetLite0, fuse_batchnorm, rename_keys
 
 CONTENT = b"not really weights" * 100_000  # some megabytes
 
@@ -29,7 +29,7 @@ def silent(*_):
 
 def published(folder, content=CONTENT, url=""):
     name = f"net-{hashlib.sha256(content).hexdigest()[:8]}.pth"
-    return weights.Source(name, folder, url, "1 MB")
+    return weights.PublishedFile(name, folder, url, "1 MB")
 
 
 class Answers(BaseHTTPRequestHandler):
@@ -49,7 +49,7 @@ class Answers(BaseHTTPRequestHandler):
 
 @contextmanager
 def serving(content, length=None):
-    """A server on this machine that answers with this, and says that it is so long."""
+    """Serve this content on this machine, with a Content-Length that may be wrong."""
     handler = partial(Answers, content, len(content) if length is None else length)
     with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
@@ -93,7 +93,7 @@ def test_efficientnet_says_what_the_reference_says(lite0):
 def test_normalisation_that_became_part_of_the_convolutions_changes_nothing_but_rounding(lite0):
     with torch.inference_mode():
         before = lite0.embed(noise(2, 3, 64, 64))
-        after = fuse(lite0).embed(noise(2, 3, 64, 64))
+        after = fuse_batchnorm(lite0).embed(noise(2, 3, 64, 64))
     assert before.shape == (2, 1280)
     assert not [layer for layer in lite0.modules() if isinstance(layer, torch.nn.BatchNorm2d)]
     torch.testing.assert_close(before, after, atol=1e-4, rtol=1e-4)
@@ -131,18 +131,19 @@ def test_a_path_with_nothing_there_is_named_with_what_belongs_there(tmp_path, gi
 def test_a_file_that_is_not_whole_is_named(tmp_path, content):
     wanted = published(tmp_path)
     (tmp_path / wanted.file).write_bytes(content)
-    with pytest.raises(TrainingError, match=rf"{wanted.file}: not the file .* begins with .*, not {wanted.digits}\); "):
+    words = rf"{wanted.file}: not the file .* begins with .*, not {wanted.digest_prefix}\); "
+    with pytest.raises(TrainingError, match=words):
         weights.check(tmp_path / wanted.file, wanted)
 
 
 def test_a_download_comes_whole_and_is_told(tmp_path):
-    told = []
+    counts = []
     with serving(CONTENT) as url:
         wanted = published(tmp_path / "new" / "home", url=url)
         path = wanted.home / wanted.file
-        weights.download(url, path, lambda *counts: told.append(counts), wanted)
+        weights.download(url, path, lambda *megabytes: counts.append(megabytes), wanted)
     assert path.read_bytes() == CONTENT
-    assert told[-1] == (1, 1)
+    assert counts[-1] == (1, 1)
     assert list(path.parent.iterdir()) == [path]
 
 
@@ -185,7 +186,7 @@ def test_weights_that_come_with_a_package_are_not_said_to_be_missing_from_it_whe
 
 def test_without_a_network_one_sentence_says_which_file_belongs_where(tmp_path):
     code = "from training import weights; weights.fetch(weights.IMAGENET, None, print)"
-    said = offline(["-c", code], tmp_path).stderr.splitlines()[-1]
+    error = offline(["-c", code], tmp_path).stderr.splitlines()[-1]
     for part in (
         "resnet50-0676ba61.pth cannot be fetched",
         "/resnet50-0676ba61.pth (98 MB)",
@@ -193,7 +194,7 @@ def test_without_a_network_one_sentence_says_which_file_belongs_where(tmp_path):
         "--weights PATH",
         'weights = "PATH" in sheetsync.toml',
     ):
-        assert part in said
+        assert part in error
     assert not list(tmp_path.rglob("*.pth"))
 
 

@@ -1,1 +1,1 @@
-"""From a folder of images to arrays on disk to batches."""
+"""From a folder of images to decoded arrays on disk, and to batches of tensors."""

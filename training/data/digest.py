@@ -1,4 +1,4 @@
-"""Content digest of an image file."""
+"""SHA-256 digest of the content of an image file."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from training.errors import DataError
 
 
 def file_digest(path: Path) -> str:
-    """SHA-256 of the bytes of a file, in hexadecimal. Raises `DataError` for one that cannot be read."""
+    """Return the SHA-256 of the bytes of a file, in hexadecimal. Raises DataError for one that cannot be read."""
     try:
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()

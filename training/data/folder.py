@@ -1,9 +1,9 @@
-"""Find the images of a dataset folder, and turn each into a square of numbers.
+"""Scan a dataset folder (ImageFolder layout): its images with their splits, labels and digests.
 
     <root>/train/<label>/*.png    val/<label>/*    test/<label>/*    unlabelled/*
 
-A file's label is the name of its folder. Files whose name or folder starts with a dot are left aside, as
-is everything that is not an image by its ending.
+A file's label is the name of its folder. Files whose name or folder starts with a dot are ignored, as is everything
+without the suffix of an image.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ EXTENSIONS = (".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif", ".tiff", 
 
 @dataclass(frozen=True, slots=True, order=True)
 class Sample:
-    """One image file: its POSIX path below the root, and the sha256 of its bytes. `label` "" = none."""
+    """One image file: its POSIX path below the root, and the SHA-256 of its bytes. `label` "" = none."""
 
     path: str
     split: str
@@ -42,111 +42,109 @@ class Sample:
 
 @dataclass(frozen=True, slots=True)
 class Dataset:
-    """All images of a folder, sorted by path."""
+    """All images of a dataset folder, sorted by path."""
 
     root: Path
     samples: tuple[Sample, ...]
 
     @property
     def classes(self) -> list[str]:
-        """The labels of train, val and test, sorted: the model's outputs, in this order."""
+        """The labels of train, val and test, sorted: the order of the model's outputs."""
         return sorted({sample.label for sample in self.samples if sample.label})
 
     @property
     def digest(self) -> str:
-        """64 hexadecimal characters over every path and content."""
+        """Fingerprint of every path and content: 64 hexadecimal characters of a SHA-256."""
         lines = [f"{sample.path}\0{sample.digest}\n" for sample in self.samples]
         return hashlib.sha256("".join(lines).encode(errors="surrogateescape")).hexdigest()
 
-    def where(self, *splits: str) -> Ints:
-        """The positions of the samples in these splits, ascending."""
+    def positions(self, *splits: str) -> Ints:
+        """Return the positions of the samples in these splits, ascending."""
         return np.array([i for i, sample in enumerate(self.samples) if sample.split in splits], np.int64)
 
     def targets(self) -> Ints:
-        """Each sample's class number, (N,); -1 where it has no label."""
+        """Return each sample's class number, (N,); -1 for a sample without a label."""
         number = {label: i for i, label in enumerate(self.classes)} | {"": -1}
         return np.array([number[sample.label] for sample in self.samples], np.int64)
 
     def counts(self) -> dict[str, dict[str, int]]:
-        """How many images each labelled split has of each class that occurs in it."""
-        found = Counter((sample.split, sample.label) for sample in self.samples)
+        """Return how many images each labelled split has of each class that occurs in it."""
+        counts = Counter((sample.split, sample.label) for sample in self.samples)
         return {
-            split: {label: found[split, label] for label in self.classes if found[split, label]} for split in LABELLED
+            split: {label: counts[split, label] for label in self.classes if counts[split, label]} for split in LABELLED
         }
 
     def sizes(self) -> dict[str, int]:
-        """How many images each split has."""
-        found = Counter(sample.split for sample in self.samples)
-        return {split: found[split] for split in SPLITS}
+        """Return how many images each split has."""
+        counts = Counter(sample.split for sample in self.samples)
+        return {split: counts[split] for split in SPLITS}
 
-    def untrained(self) -> list[str]:
-        """The classes that val or test have and train lacks: the model has no way to learn them."""
-        trained = self.counts()["train"]
-        return [label for label in self.classes if label not in trained]
+    def untrained_classes(self) -> list[str]:
+        """Return the classes that val or test have and train lacks: the model has no way to learn them."""
+        train = self.counts()["train"]
+        return [label for label in self.classes if label not in train]
 
 
 def scan(root: Path, splits: Iterable[str] = SPLITS) -> Dataset:
-    """Find and digest the images of these splits. Raises DataError when there is no such folder."""
+    """Find the images of these splits and compute their digests. Raises DataError when there is no such folder."""
     if not root.is_dir():
         raise DataError(f"{root}: there is no such folder")
-    found = [place for split in splits for place in _files(root, split)]
+
+    def read_sample(path: Path, split: str, label: str) -> Sample:
+        return Sample(path.relative_to(root).as_posix(), split, label, file_digest(path))
+
+    files = [file for split in splits for file in _find_images(root, split)]
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        samples = pool.map(lambda place: _sample(root, *place), found)
-        return Dataset(root, tuple(sorted(samples)))
+        return Dataset(root, tuple(sorted(pool.map(lambda file: read_sample(*file), files))))
 
 
-def _files(root: Path, split: str) -> Iterator[tuple[Path, str, str]]:
+def _find_images(root: Path, split: str) -> Iterator[tuple[Path, str, str]]:
+    """Yield the path, split and label of each image of a split."""
     if split == UNLABELLED:
-        yield from ((path, split, "") for path in _images(root / split))
+        yield from ((path, split, "") for path in _images_below(root / split))
         return
-    for folder in _visible(root / split):
-        yield from ((path, split, folder.name) for path in _images(folder))
+    for folder in _visible_entries(root / split):
+        yield from ((path, split, folder.name) for path in _images_below(folder))
 
 
-def _images(folder: Path) -> Iterator[Path]:
-    for path in _visible(folder):
+def _images_below(folder: Path) -> Iterator[Path]:
+    for path in _visible_entries(folder):
         if path.is_dir():
-            yield from _images(path)  # ImageFolder looks into folders of folders, too
+            yield from _images_below(path)  # as ImageFolder does
         elif path.suffix.lower() in EXTENSIONS and path.is_file():
             yield path
 
 
-def _visible(folder: Path) -> list[Path]:
+def _visible_entries(folder: Path) -> list[Path]:
     if not folder.is_dir():
         return []
     return sorted(path for path in folder.iterdir() if not path.name.startswith("."))
 
 
-def _sample(root: Path, path: Path, split: str, label: str) -> Sample:
-    return Sample(path.relative_to(root).as_posix(), split, label, file_digest(path))
-
-
-def check(data: Dataset, recipe: Recipe) -> None:
-    """Raise DataError, with the counts a person needs to mend it, where this recipe cannot train on this data."""
+def check_trainable(data: Dataset, recipe: Recipe) -> None:
+    """Raise DataError, with the counts a person needs to mend it, if this recipe cannot train on this dataset."""
     sizes = data.sizes()
-    trained = data.counts()["train"]
+    train = data.counts()["train"]
     if not sizes["train"]:
         raise DataError(f"{data.root}: no images in train/<label>/; nothing can be trained")
-    if len(trained) < 2:
-        only = next(iter(trained))
+    if len(train) < 2:
+        only = next(iter(train))
         raise DataError(f"{data.root}: train has one class only ({only}); a classifier needs two or more")
     if sizes["train"] + sizes["val"] > recipe.max_images:
         raise DataError(
             f"{data.root}: {sizes['train'] + sizes['val']} images in train and val; {recipe.name} allows "
-            f"{recipe.max_images}: take some out ({_listed(data.counts())})"
+            f"{recipe.max_images}: take some out ({_describe_counts(data.counts())})"
         )
 
 
-def _listed(counts: dict[str, dict[str, int]], most: int = 20) -> str:
-    """Images of each class, the largest first, for the splits that a limit is about."""
-    return "; ".join(
-        f"{split} {sum(counts[split].values())}: " + ", ".join(f"{label} {n}" for label, n in _largest(found, most))
-        for split in ("train", "val")
-        if (found := Counter(counts[split]))
-    )
-
-
-def _largest(found: Counter[str], most: int) -> list[tuple[str, int]]:
-    rest = sum(found.values()) - sum(n for _, n in found.most_common(most))
-    others = [(f"{len(found) - most} more classes", rest)] if rest else []
-    return found.most_common(most) + others
+def _describe_counts(counts: dict[str, dict[str, int]], limit: int = 20) -> str:
+    """Describe the number of images in train and val, and in each of their `limit` largest classes."""
+    parts = []
+    for split in ("train", "val"):
+        images = Counter(counts[split])
+        shown = images.most_common(limit)
+        rest = images.total() - sum(count for _, count in shown)
+        shown += [(f"{len(images) - limit} more classes", rest)] if rest else []
+        if images:
+            parts.append(f"{split} {images.total()}: " + ", ".join(f"{label} {count}" for label, count in shown))
+    return "; ".join(parts)

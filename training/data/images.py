@@ -1,6 +1,7 @@
-"""The images of a dataset as squares of numbers, decoded once and kept by digest: a relabel decodes nothing.
+"""The decoded images of a dataset, each decoded once and cached by content digest: a relabel decodes nothing.
 
-They lie beside the runs, in `.cache/<resize>-<size>-v<VIEW>/`, and are mapped into every process that trains.
+The cache lies beside the runs, in `.cache/<resize>-<size>-v<DECODE_VERSION>/`, and is memory-mapped by every process
+that trains.
 """
 
 from __future__ import annotations
@@ -18,46 +19,46 @@ import numpy as np
 from training import console
 from training.data.arrays import Bytes, Floats, Ints
 from training.data.cache import RowCache, Rows
-from training.data.decode import DECODE_VERSION, check_unchanged, square
+from training.data.decode import DECODE_VERSION, check_unchanged, read_resized
 from training.data.folder import Dataset, Sample
 from training.recipe import Recipe
 
-CACHE = ".cache"
-GROUP = 256  # images between two writings
+CACHE_FOLDER = ".cache"
+WRITE_GROUP = 256  # images decoded between two writes to the cache
 
 
 class Images(Protocol):
-    """What a model learns from and is asked about: an array (N, H, W, 3) or a stand-in for one."""
+    """An array of images (N, H, W, 3), or a stand-in for one, to train on or predict."""
 
     def __len__(self) -> int:
-        """N."""
+        """Return N."""
 
     def __getitem__(self, where: Any) -> Rows:
-        """Those at some positions, or in a slice: (n, H, W, 3)."""
+        """Return the images at an array of positions, or in a slice: (n, H, W, 3)."""
 
 
 @dataclass(frozen=True, slots=True)
-class Pixels:
-    """Images that are rows of a shelf; nothing of them is in memory until asked for."""
+class MappedImages:
+    """Images in the rows of a memory-mapped cache; nothing is read before it is indexed."""
 
     rows: Rows  # (M, H, W, 3)
-    places: Ints  # (N,) which row each one is
+    indices: Ints  # (N,), the row of each image
 
     def __len__(self) -> int:
-        return len(self.places)
+        return len(self.indices)
 
     def __getitem__(self, where: Any) -> Rows:
-        found: Rows = self.rows[self.places[where]]
-        return found
+        images: Rows = self.rows[self.indices[where]]
+        return images
 
-    def only(self, positions: Ints) -> Pixels:
-        """Those at these positions."""
-        return Pixels(self.rows, self.places[positions])
+    def select(self, positions: Ints) -> MappedImages:
+        """Return the images at these positions."""
+        return MappedImages(self.rows, self.indices[positions])
 
 
 @dataclass(frozen=True, slots=True)
 class DecodedStore:
-    """The decoded images of one dataset; small enough to be handed to another process."""
+    """Where the decoded images of one dataset are cached; small enough to be sent to another process."""
 
     folder: Path
     resize: str
@@ -65,42 +66,43 @@ class DecodedStore:
     digests: tuple[str, ...]
 
     @property
-    def shelf(self) -> RowCache:
-        """Where they lie."""
-        return shelf(self.folder, self.resize, self.size)
+    def cache(self) -> RowCache:
+        """The cache that holds them."""
+        return decoded_cache(self.folder, self.resize, self.size)
 
-    def open(self) -> Pixels:
-        """All of them, in the dataset's order."""
-        return Pixels(*self.shelf.lookup(self.digests))
+    def open(self) -> MappedImages:
+        """Map all images, in the order of the dataset."""
+        return MappedImages(*self.cache.lookup(self.digests))
 
 
-def shelf(cache: Path, resize: str, size: int) -> RowCache:
-    """The decoded images below a cache folder that were resized in this way, see data.py."""
-    kind = np.float32 if resize == "plain" else np.uint8
-    return RowCache(cache / f"{resize}-{size}-v{DECODE_VERSION}", (size, size, 3), kind)
+def decoded_cache(cache: Path, resize: str, size: int) -> RowCache:
+    """Return the cache of images resized in this way, see decode.py, below a cache folder."""
+    dtype = np.float32 if resize == "plain" else np.uint8
+    return RowCache(cache / f"{resize}-{size}-v{DECODE_VERSION}", (size, size, 3), dtype)
 
 
 @contextmanager
-def decoded(data: Dataset, recipe: Recipe, cache: Path, report: console.ProgressCallback) -> Iterator[DecodedStore]:
-    """In the block the images of a dataset are there, decoded once; equal ones share theirs.
+def decode_images(
+    data: Dataset, recipe: Recipe, cache: Path, report: console.ProgressCallback
+) -> Iterator[DecodedStore]:
+    """Decode the images of a dataset that are not cached yet, and keep all of them cached during the block.
 
-    Raises DataError with the path of an image that cannot be decoded or that changes meanwhile, and TrainingError when
-    the disk is full; what was decoded before that is kept.
+    Equal images are decoded once. Raises DataError with the path of an image that cannot be decoded or that changes
+    meanwhile, and TrainingError when the disk is full; images decoded before that stay cached.
     """
     digests = tuple(sample.digest for sample in data.samples)
+
+    def decode(sample: Sample) -> Floats | Bytes:
+        path = data.root / sample.path
+        image = read_resized(path, recipe.resize, recipe.image_size)
+        check_unchanged(path, sample.digest)
+        return image
+
     store = DecodedStore(cache, recipe.resize, recipe.image_size, digests)
-    with store.shelf.in_use(), ThreadPoolExecutor(os.cpu_count()) as pool:
+    with store.cache.in_use(), ThreadPoolExecutor(os.cpu_count()) as pool:
 
         def make(positions: list[int]) -> Rows:
-            samples = (data.samples[i] for i in positions)
-            return np.stack(list(pool.map(lambda sample: _square(data.root, sample, recipe), samples)))
+            return np.stack(list(pool.map(decode, (data.samples[i] for i in positions))))
 
-        store.shelf.fill(digests, make, GROUP, lambda done: report("decode", done, len(digests), ""))
+        store.cache.fill(digests, make, WRITE_GROUP, lambda done: report("decode", done, len(digests), ""))
         yield store
-
-
-def _square(root: Path, sample: Sample, recipe: Recipe) -> Floats | Bytes:
-    path = root / sample.path
-    found = square(path, recipe.resize, recipe.image_size)
-    check_unchanged(path, sample.digest)
-    return found

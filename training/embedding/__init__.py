@@ -1,1 +1,1 @@
-"""Embeddings of a frozen network, and the quick answer's classifier on them."""
+"""Embeddings from a frozen network, and the linear classifier on them that makes provisional predictions."""

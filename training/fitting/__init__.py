@@ -1,1 +1,1 @@
-"""The training loop, checkpoints, cross-validation, metrics."""
+"""The training loop, its checkpoints, cross-validation, and metrics."""

@@ -1,7 +1,7 @@
-"""How far a model has come, on disk, so that a training that was stopped goes on from there.
+"""Checkpoints: the state of a training on disk, from which a stopped training resumes.
 
-One safetensors file a model: tensors, and words about them. Nothing in it can run, so that a file of unknown
-origin does no harm. It is written under another name, then renamed: it is there whole or not at all.
+One safetensors file for each model: tensors, and JSON metadata. Nothing in it can run, so that a file of unknown origin
+does no harm. It is written atomically: complete or not at all.
 """
 
 from __future__ import annotations
@@ -21,65 +21,62 @@ from training.atomic import write_atomic
 from training.errors import TrainingError
 
 SUFFIX = ".safetensors"
-FORMAT = 1  # raised when what is kept, or what the loop makes of it, changes
-SHARE = 0.01  # of a training's time that writing may take
+FORMAT = 1  # raised when the content of a checkpoint, or what the loop makes of it, changes
+MAX_WRITE_SHARE = 0.01  # of a training's time
 
-State: TypeAlias = dict[str, Tensor]
+StateDict: TypeAlias = dict[str, Tensor]
 
 
 class Checkpoint:
-    """The file of one model. `key` is all that the bits depend on: a file with another key is not used.
+    """The checkpoint file of one model. `key` is all that its bits depend on: a file with another key is not used.
 
-    `share` of the time between two writings may go into writing, 0..1; what comes too early is not written.
+    At most this `share` of the training's time, 0..1, goes into writing; writes that would exceed it are skipped.
     """
 
-    def __init__(self, path: Path, key: Mapping[str, Any], share: float = SHARE) -> None:
+    def __init__(self, path: Path, key: Mapping[str, Any], share: float = MAX_WRITE_SHARE) -> None:
         self._path, self._share = path, share
         self._key = {"format": FORMAT, "torch": torch.__version__, **key}
-        self._due = 0.0
+        self._next_write = 0.0
 
-    def read(self, like: State, tell: Callable[[str], None]) -> tuple[State, dict[str, Any]] | None:
-        """The tensors and words that were written last; None where there are none.
+    def read(self, like: StateDict, emit: Callable[[str], None]) -> tuple[StateDict, dict[str, Any]] | None:
+        """Return the tensors and metadata that were written last; None if there are none.
 
-        A file that is torn, of another key, or whose tensors are not shaped `like` these, is removed with a word.
+        A file that is damaged, has another key, or has tensors not shaped `like` these is removed, with a message.
         """
         if not self._path.exists():
             return None
         try:
-            tensors, words = self._open()
-            self._check(words["key"], tensors, like)
+            with safe_open(self._path, framework="pt") as file:
+                metadata: dict[str, Any] = json.loads(file.metadata()["words"])
+                tensors = {name: file.get_tensor(name).clone() for name in file.keys()}  # noqa: SIM118
+            self._check(metadata["key"], tensors, like)
         except (OSError, SafetensorError, ValueError, TypeError, KeyError, AttributeError) as error:
             self._path.unlink()
-            tell(f"what was kept of an earlier training is not used ({error}); it begins anew")
+            emit(f"the checkpoint of an earlier training is not used ({error}); training starts from the beginning")
             return None
-        return tensors, words
+        return tensors, metadata
 
-    def _open(self) -> tuple[State, dict[str, Any]]:
-        with safe_open(self._path, framework="pt") as file:
-            words: dict[str, Any] = json.loads(file.metadata()["words"])
-            return {name: file.get_tensor(name).clone() for name in file.keys()}, words  # noqa: SIM118
+    def _check(self, key: Mapping[str, Any], tensors: StateDict, like: StateDict) -> None:
+        different = [name for name, value in self._key.items() if key.get(name) != value]
+        if different or _shapes(tensors) != _shapes(like):
+            raise ValueError(f"of another {' and '.join(different) or 'network'}")
 
-    def _check(self, key: Mapping[str, Any], tensors: State, like: State) -> None:
-        other = [name for name, value in self._key.items() if key.get(name) != value]
-        if other or _shapes(tensors) != _shapes(like):
-            raise ValueError(f"of another {' and '.join(other) or 'network'}")
+    def write(self, tensors: StateDict, metadata: Mapping[str, Any], *, last: bool) -> None:
+        """Replace the checkpoint if enough time has passed since the last write, or if it is the `last`.
 
-    def write(self, tensors: State, words: Mapping[str, Any], *, last: bool) -> None:
-        """Keep this in place of what was kept before, if it is time for that, or it is the `last`.
-
-        Raises TrainingError when the disk does not take it.
+        Raises TrainingError when it cannot be written.
         """
         start = time.monotonic()
-        if start < self._due and not last:
+        if start < self._next_write and not last:
             return
-        whole = {name: value.cpu().contiguous() for name, value in tensors.items()}
-        content = save(whole, {"words": json.dumps({"key": self._key, **words})})
+        contiguous = {name: value.cpu().contiguous() for name, value in tensors.items()}
+        content = save(contiguous, {"words": json.dumps({"key": self._key, **metadata})})
         try:
             write_atomic(self._path, content, sync=True)
         except OSError as error:
             raise TrainingError(f"{self._path}: cannot be written ({error.strerror})") from error
-        self._due = time.monotonic() + (time.monotonic() - start) / self._share
+        self._next_write = time.monotonic() + (time.monotonic() - start) / self._share
 
 
-def _shapes(state: State) -> dict[str, Any]:
+def _shapes(state: StateDict) -> dict[str, Any]:
     return {name: (value.shape, value.dtype) for name, value in state.items()}

@@ -1,1 +1,1 @@
-"""The fixed networks."""
+"""The fixed networks: ResNet-50, whole or truncated, and EfficientNet-Lite0."""

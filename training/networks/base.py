@@ -1,4 +1,4 @@
-"""What every network here can do."""
+"""Base class of the networks."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from torch import Tensor, nn
 
 
 class Network(nn.Module):
-    """RGB images (N, 3, H, W), 0..255, to logits (N, classes), by way of a vector and a dense layer."""
+    """A network from RGB images (N, 3, H, W), 0..255, to an embedding (N, F), and by a dense layer to logits (N, K)."""
 
     dense: nn.Linear
 
     def embed(self, x: Tensor) -> Tensor:
-        """The vector before the dense layer, (N, F)."""
+        """Return the vectors before the dense layer, (N, F)."""
         raise NotImplementedError
 
     def forward(self, x: Tensor) -> Tensor:
-        """(N, 3, H, W) to logits (N, classes)."""
+        """Return the logits (N, K) of images (N, 3, H, W)."""
         return cast("Tensor", self.dense(self.embed(x)))
 
     def load_pretrained(self, state: Mapping[str, Tensor]) -> None:
-        """Take over pretrained weights, named as in their file, but for those of the dense layer."""
+        """Copy pretrained weights, named as in their file, into all layers but the dense one."""
         raise NotImplementedError

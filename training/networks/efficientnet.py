@@ -1,8 +1,8 @@
-"""EfficientNet-Lite0, a network for everyday pictures that is quick on an ordinary processor.
+"""EfficientNet-Lite0, a small convolutional network for photos that is fast on a CPU.
 
 Tan and Le, "EfficientNet", 2019, in the variant that Google published in 2020 for small devices: no
-squeeze-and-excitation, ReLU6 in place of swish. Layer by layer the same as TensorFlow's, whose weights it takes
-(weights.py says from where), but for dropout and stochastic depth: nothing random happens inside.
+squeeze-and-excitation, ReLU6 in place of swish. Layer by layer the same as TensorFlow's, whose published weights it
+loads (see weights.py), except that it has no dropout and no stochastic depth: nothing in it is random.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 from training.networks.base import Network
 
 FEATURES = 1280
-CLASSES = 1000  # of ImageNet, which the published weights know
+CLASSES = 1000  # of ImageNet, for which the published weights were trained
 STAGES = (  # blocks, kernel, stride of the first block, expansion, outputs
     (1, 3, 1, 1, 16),
     (2, 3, 2, 6, 24),
@@ -33,20 +33,20 @@ STAGES = (  # blocks, kernel, stride of the first block, expansion, outputs
 
 
 class SamePad2d(nn.Module):
-    """Zeros around images before a convolution of stride 2, as TensorFlow puts them: an odd one right and below."""
+    """Zero padding before a convolution of stride 2, as TensorFlow's "same": an odd one goes right and below."""
 
     def __init__(self, kernel: int) -> None:
         super().__init__()
         self.kernel = kernel
 
     def forward(self, x: Tensor) -> Tensor:
-        """(N, C, H, W) to (N, C, H + kernel - 2, W + kernel - 2), and one more where a side is odd."""
+        """Pad (N, C, H, W) to (N, C, H + kernel - 2, W + kernel - 2), and one more where a side is odd."""
         down, across = (self.kernel - 2 + side % 2 for side in x.shape[2:])
         return functional.pad(x, (across // 2, across - across // 2, down // 2, down - down // 2))
 
 
 class InvertedResidual(nn.Module):
-    """Wider by 1 x 1, a depthwise convolution, narrower by 1 x 1, plus what came in where the shapes are the same."""
+    """Expand by 1 x 1, a depthwise convolution, project by 1 x 1, plus the input where the shapes are the same."""
 
     def __init__(self, inputs: int, outputs: int, kernel: int, stride: int, expansion: int, momentum: float) -> None:
         super().__init__()
@@ -58,15 +58,15 @@ class InvertedResidual(nn.Module):
         self.same = stride == 1 and inputs == outputs
 
     def forward(self, x: Tensor) -> Tensor:
-        """(N, inputs, H, W) to (N, outputs, H, W), or half the sides where the stride is 2."""
+        """Return (N, outputs, H, W) for (N, inputs, H, W), with half the sides where the stride is 2."""
         inner = self.project(self.depthwise(self.expand(x)))
         return cast("Tensor", inner + x if self.same else inner)
 
 
 class EfficientNetLite0(Network):
-    """RGB images (N, 3, H, W), 0..255, to logits (N, classes). The preprocessing is inside.
+    """A network from RGB images (N, 3, H, W), 0..255, to logits (N, classes). The preprocessing is inside.
 
-    Made for 224 x 224 pixels; other sizes do as well. `momentum` is BatchNorm's.
+    Made for 224 x 224 pixels; other sizes work too. `momentum` is BatchNorm's.
     """
 
     means: Tensor
@@ -86,19 +86,19 @@ class EfficientNetLite0(Network):
         self.dense = nn.Linear(FEATURES, classes)
 
     def preprocess(self, x: Tensor) -> Tensor:
-        """To about -1..1, as efficientnet_lite_builder.py has it: minus 127, by 128."""
+        """Scale to about -1..1 as in efficientnet_lite_builder.py: minus 127, divided by 128."""
         return (x - self.means) / 128
 
     def embed(self, x: Tensor) -> Tensor:
-        """The vector before the dense layer, (N, 1280), each number 0..6."""
+        """Return the vectors before the dense layer, (N, 1280), all values 0..6."""
         maps: Tensor = self.head(self.blocks(self.stem(self.preprocess(x))))
-        return maps.mean((2, 3), dtype=torch.float32)  # also where the maps have fewer bits
+        return maps.mean((2, 3), dtype=torch.float32)  # float32 also where the maps are bfloat16
 
     def load_pretrained(self, state: Mapping[str, Tensor]) -> None:
-        """Take over the published weights, named as in their file, but for those of the dense layer."""
-        named = {name: value for name, value in rename_keys(state).items() if not name.startswith("dense.")}
-        own = {name: value for name, value in self.state_dict().items() if name.startswith("dense.")}
-        self.load_state_dict(named | own)
+        """Copy the published weights, named as in their file, into all layers but the dense one."""
+        published = {name: value for name, value in rename_keys(state).items() if not name.startswith("dense.")}
+        dense = {name: value for name, value in self.state_dict().items() if name.startswith("dense.")}
+        self.load_state_dict(published | dense)
 
 
 def _conv(
@@ -111,7 +111,7 @@ def _conv(
     active: bool = True,
     momentum: float,
 ) -> nn.Sequential:
-    """A convolution, its normalisation and activation."""
+    """Build a convolution with BatchNorm and activation."""
     padding = 0 if stride == 2 else kernel // 2
     conv = nn.Conv2d(inputs, outputs, kernel, stride, padding, groups=groups, bias=False)
     norm = nn.BatchNorm2d(outputs, eps=1e-3, momentum=momentum)
@@ -120,23 +120,23 @@ def _conv(
 
 
 def rename_keys(published: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The published weights under the names of this file; both know the layers in the same order.
+    """Rename published weights to the names of this module; both list the layers in the same order.
 
-    Raises ValueError when their number is another; `load_state_dict` looks at the shapes.
+    Raises ValueError if there are more or fewer of them than here; `load_state_dict` checks their shapes.
     """
     names = EfficientNetLite0(CLASSES, momentum=0.01).state_dict()
     return dict(zip(names, published.values(), strict=True))
 
 
-def fuse(model: nn.Module) -> nn.Module:
-    """The model in evaluation mode, each normalisation made part of the convolution before it; changed in place.
+def fuse_batchnorm(model: nn.Module) -> nn.Module:
+    """Fold each BatchNorm into the convolution before it, in place, and set the model to evaluation mode.
 
-    The same function up to rounding, and quicker.
+    It computes the same function up to rounding, faster.
     """
     model.eval()
     for parent in list(model.modules()):
-        for (name, conv), (after, norm) in pairwise(list(parent.named_children())):
+        for (name, conv), (norm_name, norm) in pairwise(list(parent.named_children())):
             if isinstance(conv, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d):
                 setattr(parent, name, fuse_conv_bn_eval(conv, norm))
-                setattr(parent, after, nn.Identity())
+                setattr(parent, norm_name, nn.Identity())
     return model

@@ -1,4 +1,4 @@
-"""The networks by name, and how one is built for a recipe."""
+"""Network registry: the networks by name; builds the one that a recipe names."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ NETWORKS: dict[str, Callable[[int, float], Network]] = {
 
 
 def build(recipe: Recipe, classes: int, generator: torch.Generator | None = None) -> Network:
-    """A fresh model. With a generator: Glorot-uniform kernels drawn from it and zero biases, as in Keras."""
+    """Build a new model. With a generator: Glorot-uniform kernels drawn from it and zero biases, as in Keras."""
     model = NETWORKS[recipe.network](classes, recipe.norm_momentum)
     if generator is not None:
         for layer in model.modules():

@@ -1,4 +1,4 @@
-"""The fixed networks: RGB images in, logits out; the preprocessing is part of each.
+"""ResNet-50, whole and truncated: RGB images in, logits out; the preprocessing is part of each network.
 
 `resnet50-conv2`: ResNet-50 (He et al., "Deep residual learning for image recognition", 2015) cut at the end of its
 stage conv2, as Keras builds it, for small images. Layer by layer the same as
@@ -6,8 +6,6 @@ stage conv2, as Keras builds it, for small images. Layer by layer the same as
 With 32 x 32 pixels: stem 16 x 16 x 64, pooled 8 x 8 x 64, three blocks 8 x 8 x 256, vector 256.
 
 `resnet50`: all of it, as torchvision builds it, where the stride of a stage is in its 3 x 3 convolution.
-
-`efficientnet-lite0`: see efficientnet.py.
 """
 
 from __future__ import annotations
@@ -28,7 +26,7 @@ IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))  # red, green, blue; 0
 
 
 class Bottleneck(nn.Module):
-    """1 x 1 down, 3 x 3, 1 x 1 up, plus what came in: (N, inputs, H, W) to (N, 256, H, W)."""
+    """A residual block, 1 x 1 down, 3 x 3, 1 x 1 up, plus its input: (N, inputs, H, W) to (N, 256, H, W)."""
 
     def __init__(self, inputs: int, momentum: float) -> None:
         super().__init__()
@@ -39,13 +37,13 @@ class Bottleneck(nn.Module):
         self.shortcut = nn.Identity() if same else _conv(inputs, FEATURES, 1, momentum)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(N, inputs, H, W) to (N, 256, H, W)."""
+        """Return (N, 256, H, W) for (N, inputs, H, W)."""
         inner = self.middle(self.down(x).relu()).relu()
         return cast("Tensor", (self.up(inner) + self.shortcut(x)).relu())
 
 
 class TruncatedResNet50(Network):
-    """`resnet50-conv2`."""
+    """The network `resnet50-conv2`: ResNet-50 up to the end of its stage conv2."""
 
     means: Tensor
 
@@ -53,7 +51,7 @@ class TruncatedResNet50(Network):
         super().__init__()
         self.register_buffer("means", torch.tensor(IMAGENET_MEANS).view(1, 3, 1, 1), persistent=False)
         self.stem = _conv(3, WIDTH, 7, momentum, stride=2)
-        # Keras pads with zeros here; after a relu that is the same as the minus infinity of this layer.
+        # Keras pads with zeros here; after a relu that is the same as this layer's minus infinity.
         self.pool = nn.MaxPool2d(3, stride=2, padding=1)
         self.block1 = Bottleneck(WIDTH, momentum)
         self.block2 = Bottleneck(FEATURES, momentum)
@@ -61,18 +59,18 @@ class TruncatedResNet50(Network):
         self.dense = nn.Linear(FEATURES, classes)
 
     def preprocess(self, x: Tensor) -> Tensor:
-        """RGB to BGR, minus the means of ImageNet; not scaled. (N, 3, H, W) to the same shape."""
+        """Turn RGB into BGR, minus the means of ImageNet; not scaled. (N, 3, H, W) to the same shape."""
         return x.flip(1) - self.means
 
     def embed(self, x: Tensor) -> Tensor:
-        """The vector before the dense layer, (N, 256), all of it >= 0."""
+        """Return the vectors before the dense layer, (N, 256), all values >= 0."""
         x = self.pool(self.stem(self.preprocess(x)).relu())
         x = self.block3(self.block2(self.block1(x)))
         return x.mean((2, 3))
 
 
 class ResNet50(Network):
-    """`resnet50`."""
+    """The network `resnet50`."""
 
     means: Tensor
     deviations: Tensor
@@ -83,7 +81,7 @@ class ResNet50(Network):
         super().__init__()
         for name, values in zip(("means", "deviations"), IMAGENET, strict=True):
             self.register_buffer(name, torch.tensor(values).view(1, 3, 1, 1), persistent=False)
-        with torch.device("meta"):  # no random numbers are drawn only to be thrown away
+        with torch.device("meta"):  # no random numbers are drawn to be thrown away
             self.body = resnet50()
         self.body.to_empty(device="cpu")
         self.body.fc = nn.Identity()
@@ -94,20 +92,20 @@ class ResNet50(Network):
         self.dense = nn.Linear(2048, classes)
 
     def preprocess(self, x: Tensor) -> Tensor:
-        """Each channel less the mean of ImageNet, by its deviation. (N, 3, H, W) to the same shape."""
+        """Normalise each channel by ImageNet's mean and standard deviation. (N, 3, H, W) to the same shape."""
         return (x / 255 - self.means) / self.deviations
 
     def embed(self, x: Tensor) -> Tensor:
-        """The vector before the dense layer, (N, 2048), all of it >= 0."""
+        """Return the vectors before the dense layer, (N, 2048), all values >= 0."""
         return cast("Tensor", self.body(self.preprocess(x)))
 
     def load_pretrained(self, state: Mapping[str, Tensor]) -> None:
-        """Take over torchvision's weights."""
+        """Copy torchvision's weights into all layers but the dense one."""
         self.body.load_state_dict({name: value for name, value in state.items() if not name.startswith("fc.")})
 
 
 def _conv(inputs: int, outputs: int, kernel: int, momentum: float, stride: int = 1) -> nn.Sequential:
-    """A convolution with bias and the normalisation after it; zero padding keeps (or halves) the sides."""
+    """Build a convolution with bias and BatchNorm after it; zero padding keeps (or halves) the sides."""
     conv = nn.Conv2d(inputs, outputs, kernel, stride, padding=kernel // 2)
     norm = nn.BatchNorm2d(outputs, eps=1.001e-5, momentum=momentum)  # eps as in keras.applications
     return nn.Sequential(OrderedDict(conv=conv, norm=norm))

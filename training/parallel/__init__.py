@@ -1,1 +1,1 @@
-"""Jobs in processes of their own."""
+"""Jobs in worker processes."""

@@ -1,4 +1,4 @@
-"""Run jobs in processes of their own, a few at a time, that never outlive the one that started them."""
+"""Run jobs in a pool of worker processes on this machine, which never outlive the process that started them."""
 
 from __future__ import annotations
 
@@ -20,51 +20,62 @@ if TYPE_CHECKING:
 Job = TypeVar("Job")
 Result = TypeVar("Result")
 Emit: TypeAlias = Callable[[Any], None]
+"""Sends a message from a job to the process that started it."""
+
+
+def default_workers() -> int:
+    """Return how many jobs to run at a time: one on a GPU, else one per CPU core."""
+    import torch
+
+    return 1 if torch.cuda.is_available() else os.cpu_count() or 1
 
 
 def run_all(
     work: Callable[[Job, Emit], Result], jobs: Sequence[Job], workers: int, listen: Callable[[Job, Any], None]
 ) -> list[Result]:
-    """The result of `work(job, tell)` for every job, in the jobs' order; jobs start in this order, too.
+    """Return `work(job, emit)` for every job, in the order of the jobs, which is also the order in which they start.
 
-    `work`, jobs and results must be picklable. What a job tells is heard here, as `listen(job, what)`.
-    Raises a TrainingError that a job raises, and one of its own when a process dies.
+    `work`, jobs and results must be picklable. A message that a job emits is passed to `listen(job, message)` here.
+    Raises a TrainingError that a job raises, and one of its own when a worker process dies.
     """
     results: dict[int, Result] = {}
-    with _worker_processes(work, min(workers, len(jobs))) as wires:
-        idle, waiting = list(wires), list(range(len(jobs)))[::-1]
+    with _worker_processes(work, min(workers, len(jobs))) as pipes:
+        idle, waiting = list(pipes), list(range(len(jobs)))[::-1]
         busy: dict[Pipe, int] = {}
         while len(results) < len(jobs):
             while idle and waiting:
-                wire, number = idle.pop(), waiting.pop()
-                busy[wire] = number
-                with _alive():
-                    wire.send(jobs[number])
-            for wire in _ready(busy):
-                kind, what = _receive(wire)
-                if kind == "told":
-                    listen(jobs[busy[wire]], what)
+                pipe, number = idle.pop(), waiting.pop()
+                busy[pipe] = number
+                with _expect_alive():
+                    pipe.send(jobs[number])
+            for pipe in [ready for ready in wait(list(busy)) if isinstance(ready, Connection)]:
+                with _expect_alive():
+                    kind, content = pipe.recv()
+                if kind == "error":
+                    raise content
+                if kind == "message":
+                    listen(jobs[busy[pipe]], content)
                 else:
-                    results[busy.pop(wire)] = what
-                    idle.append(wire)
+                    results[busy.pop(pipe)] = content
+                    idle.append(pipe)
     return [results[number] for number in range(len(jobs))]
 
 
 @contextmanager
 def _worker_processes(work: Callable[[Job, Emit], Result], size: int) -> Iterator[list[Pipe]]:
-    """The wires to `size` fresh processes, which are gone when the block is left, however it is left."""
+    """Start `size` fresh processes and yield a pipe to each; they are killed when the block ends, in whatever way."""
     context = multiprocessing.get_context("spawn")  # a forked torch can hang
-    processes, wires = [], []
+    processes, pipes = [], []
     try:
         for _ in range(size):
-            ours, theirs = context.Pipe()
-            process = context.Process(target=_serve, args=(work, theirs), daemon=True)
-            with _ignoring_signals():
+            parent_end, child_end = context.Pipe()
+            process = context.Process(target=_serve, args=(work, child_end), daemon=True)
+            with _signals_blocked():
                 process.start()
                 processes.append(process)
-            theirs.close()  # so that the end of the process is the end of the wire
-            wires.append(ours)
-        yield wires
+            child_end.close()  # so that the end of the process closes the pipe
+            pipes.append(parent_end)
+        yield pipes
     finally:
         for process in processes:
             process.kill()
@@ -73,9 +84,9 @@ def _worker_processes(work: Callable[[Job, Emit], Result], size: int) -> Iterato
 
 
 @contextmanager
-def _ignoring_signals() -> Iterator[None]:
-    """Processes started here never hear Ctrl-C or SIGTERM: these reach the parent, after the block, which ends them."""
-    resource_tracker.ensure_running()  # starting it would unblock the signals again
+def _signals_blocked() -> Iterator[None]:
+    """Start processes with Ctrl-C and SIGTERM blocked: the parent gets both after the block, and ends its workers."""
+    resource_tracker.ensure_running()  # starting it later would unblock the signals
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
     try:
         yield
@@ -83,55 +94,41 @@ def _ignoring_signals() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def _ready(wires: Sequence[Pipe] | dict[Pipe, int]) -> list[Pipe]:
-    return [wire for wire in wait(list(wires)) if isinstance(wire, Connection)]
-
-
 @contextmanager
-def _alive() -> Iterator[None]:
+def _expect_alive() -> Iterator[None]:
     try:
         yield
     except (EOFError, ConnectionError) as error:
         raise TrainingError("a training process ended early; was it killed, or is the memory full?") from error
 
 
-def _receive(wire: Pipe) -> tuple[str, Any]:
-    with _alive():
-        kind, what = wire.recv()
-    if kind == "failed":
-        raise what
-    return kind, what
-
-
-def _serve(work: Callable[[Job, Emit], Result], wire: Pipe) -> None:
-    """What a process does: one job after the other, until it is killed or its parent is gone."""
-    _die_with_parent()
-    while True:
-        try:
-            wire.send(("done", work(wire.recv(), lambda what: wire.send(("told", what)))))
-        except TrainingError as error:
-            wire.send(("failed", error))
-
-
-def _die_with_parent() -> None:
+def _serve(work: Callable[[Job, Emit], Result], pipe: Pipe) -> None:
+    """Do one job after the other in a worker process, until it is killed or its parent is gone."""
     parent = multiprocessing.parent_process()
     if parent is not None:
-        _watch(lambda: wait([parent.sentinel]))
+        _exit_after(lambda: wait([parent.sentinel]))
+    while True:
+        try:
+            pipe.send(("result", work(pipe.recv(), lambda message: pipe.send(("message", message)))))
+        except TrainingError as error:
+            pipe.send(("error", error))
 
 
 def die_at_end_of_input() -> None:
-    """End this process at once, with code 1, when its standard input ends: whoever held it is gone."""
+    """End this process at once, with code 1, when its standard input closes: the process that held it is gone."""
 
     def drain() -> None:
         while os.read(0, 4096):
             pass
 
-    _watch(drain)
+    _exit_after(drain)
 
 
-def _watch(until: Callable[[], object]) -> None:
+def _exit_after(event: Callable[[], object]) -> None:
+    """Kill this process from a thread as soon as `event()` returns."""
+
     def end() -> None:
-        until()
+        event()
         os._exit(1)
 
     threading.Thread(target=end, daemon=True).start()

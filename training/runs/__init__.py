@@ -1,1 +1,1 @@
-"""The run directory, while it is made and when it is whole."""
+"""The run directory: while it is made (workspace), and when it is complete (directory)."""

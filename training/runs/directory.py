@@ -1,12 +1,12 @@
-"""A run directory: all that one training of one recipe on one dataset gave. It is there whole or not at all.
+"""A run directory: the results of one training of one recipe on one dataset. It exists complete or not at all.
 
 recipe.json          the recipe's fields and digest
-metrics.json         scores, history, counts, classes, versions; see `metrics`. "seconds" went into it, in so many
-                     "sittings" where it was stopped in between; "micro_batch" images were learned from at a time:
-                     less than the recipe's batch where the memory was too small for it, see fit.py
-predictions.csv      a row an image, see `table`; read it with keep_default_na=False
-probs.npy            (N, K) float16, its rows in the order of predictions.csv, its columns of "classes"
-model.safetensors    the main model's weights at its best epoch, names as in model.py
+metrics.json         scores, history, counts, classes, versions; see `metrics`. "seconds" is the time of the training,
+                     "sittings" the number of its sessions if it was resumed, "micro_batch" the number of images in a
+                     forward and backward pass: less than the recipe's batch if the memory was too small for that
+predictions.csv      a row for each image, see `prediction_table`; read it with keep_default_na=False
+probs.npy            (N, K) float16: rows in the order of predictions.csv, columns in the order of "classes"
+model.safetensors    the main model's weights at its best epoch, names as in its module in networks/
 """
 
 from __future__ import annotations
@@ -39,34 +39,34 @@ COLUMNS = ("file", "split", "label", "prediction", "confidence", "self_confidenc
 
 
 def default_id(data: Dataset, recipe: Recipe) -> str:
-    """The same for the same images at the same places and the same recipe."""
+    """Return the name of a run: the same for equal images at equal paths and an equal recipe."""
     return f"{data.digest[:12]}-{recipe.digest[:8]}"
 
 
-def gather(data: Dataset, jobs: Sequence[Job], outcomes: Sequence[JobResult]) -> tuple[Floats, Ints]:
-    """Every image's out-of-sample probabilities, (N, K), and its fold, (N,), -1 where there is none.
+def gather_predictions(data: Dataset, jobs: Sequence[Job], results: Sequence[JobResult]) -> tuple[Floats, Ints]:
+    """Gather every image's out-of-sample probabilities, (N, K), and its fold, (N,), -1 where there is none.
 
-    A row of zeros is a train image that no model has left out.
+    A row of zeros is a train image that no model left out.
     """
     probs = np.zeros((len(data.samples), len(data.classes)), np.float32)
     fold = np.full(len(data.samples), -1, np.int64)
-    for number, (job, outcome) in enumerate(zip(jobs, outcomes, strict=True)):
-        probs[job.held], probs[job.others] = outcome.held, outcome.others
-        fold[job.held] = number - 1  # the first job is the main model
+    for number, (job, result) in enumerate(zip(jobs, results, strict=True)):
+        probs[job.held_out], probs[job.others] = result.held_out, result.others
+        fold[job.held_out] = number - 1  # the first job is the main model
     return probs, fold
 
 
-def table(samples: Sequence[Sample], classes: list[str], probs: Floats, fold: Ints) -> pd.DataFrame:
-    """A row an image: file, split, label, prediction, confidence, self_confidence, fold.
+def prediction_table(samples: Sequence[Sample], classes: list[str], probs: Floats, fold: Ints) -> pd.DataFrame:
+    """Build a table with a row for each image: file, split, label, prediction, confidence, self_confidence, fold.
 
-    Confidences are probabilities, 0..1, of the prediction and of the given label. A cell is empty where
-    there is no such thing: no label, a label that is none of `classes`, no fold, or no prediction.
+    Confidences are probabilities, 0..1, of the prediction and of the given label. A cell is empty where it does not
+    apply: no label, a label that is none of `classes`, no fold, or no prediction.
     """
     import pandas as pd
 
     number = {label: column for column, label in enumerate(classes)}
     given = np.array([number.get(sample.label, -1) for sample in samples], np.int64)  # (N,)
-    known = np.asarray(probs.any(axis=1))  # (N,)
+    predicted = np.asarray(probs.any(axis=1))  # (N,)
     own = probs[np.arange(len(given)), given]
     best = probs.argmax(axis=1)
     return pd.DataFrame(
@@ -74,9 +74,9 @@ def table(samples: Sequence[Sample], classes: list[str], probs: Floats, fold: In
             "file": [sample.path for sample in samples],
             "split": [sample.split for sample in samples],
             "label": [sample.label for sample in samples],
-            "prediction": np.where(known, np.array(classes, object)[best], ""),
-            "confidence": pd.Series(np.where(known, probs.max(axis=1), np.nan), dtype="float64"),
-            "self_confidence": pd.Series(np.where(known & (given >= 0), own, np.nan), dtype="float64"),
+            "prediction": np.where(predicted, np.array(classes, object)[best], ""),
+            "confidence": pd.Series(np.where(predicted, probs.max(axis=1), np.nan), dtype="float64"),
+            "self_confidence": pd.Series(np.where(predicted & (given >= 0), own, np.nan), dtype="float64"),
             "fold": pd.Series(fold, dtype="Int64").where(fold >= 0),
         },
         columns=list(COLUMNS),
@@ -89,7 +89,7 @@ def write_table(frame: pd.DataFrame, path: Path) -> None:
 
 
 def replace_table(frame: pd.DataFrame, path: Path) -> None:
-    """Write a table where others may read it: whole or not at all. Raises TrainingError when it cannot be written."""
+    """Write a table atomically, where others may read it. Raises TrainingError when it cannot be written."""
     try:
         with replace_file(path) as temporary:
             write_table(frame, temporary)
@@ -98,49 +98,50 @@ def replace_table(frame: pd.DataFrame, path: Path) -> None:
 
 
 def metrics(data: Dataset, recipe: Recipe, probs: Floats, main: JobResult) -> dict[str, Any]:
-    """What metrics.json says, all but the time. `val`, `test` and `out_of_fold` are null without images.
+    """Return the content of metrics.json except the time. `val`, `test` and `out_of_fold` are null without images.
 
-    `out_of_fold` is the score of the train images, each by a model that did not train on it.
+    `out_of_fold` is the score of the train images, each predicted by a model that did not train on it.
     """
-    scored = {"val": "val", "test": "test", "out_of_fold": "train"}
+
+    def score_split(split: str) -> dict[str, Any] | None:
+        rows = data.positions(split)
+        rows = rows[probs[rows].any(axis=1)]
+        return score(data.targets()[rows], probs[rows], data.classes)
+
     return {
         "data": data.digest,
         "classes": data.classes,
-        "untrained_classes": data.untrained(),
+        "untrained_classes": data.untrained_classes(),
         "images": data.sizes(),
         "counts": data.counts(),
         "best_epoch": main.best_epoch,
         "epochs": [asdict(epoch) for epoch in main.history],
-        **{name: _score(data, split, probs) for name, split in scored.items()},
+        "val": score_split("val"),
+        "test": score_split("test"),
+        "out_of_fold": score_split("train"),
         "seed": recipe.seed,
         **main.machine,
         "versions": {"python": python_version()} | {name: version(name) for name in PACKAGES},
     }
 
 
-def _score(data: Dataset, split: str, probs: Floats) -> dict[str, Any] | None:
-    rows = data.where(split)
-    rows = rows[probs[rows].any(axis=1)]
-    return score(data.targets()[rows], probs[rows], data.classes)
-
-
-def write(
-    folder: Path, data: Dataset, recipe: Recipe, jobs: Sequence[Job], outcomes: Sequence[JobResult]
+def write_run(
+    folder: Path, data: Dataset, recipe: Recipe, jobs: Sequence[Job], results: Sequence[JobResult]
 ) -> dict[str, Any]:
-    """Write all but the weights into a run's folder; gives what metrics.json will say, all but the time."""
-    probs, fold = gather(data, jobs, outcomes)
+    """Write all but the weights and metrics.json into a run's folder; returns the latter's content except the time."""
+    probs, fold = gather_predictions(data, jobs, results)
     np.save(folder / "probs.npy", probs.astype(np.float16))
-    write_table(table(data.samples, data.classes, probs, fold), folder / "predictions.csv")
+    write_table(prediction_table(data.samples, data.classes, probs, fold), folder / "predictions.csv")
     write_json(recipe.as_dict(), folder / "recipe.json")
-    smallest = min(outcome.micro_batch for outcome in outcomes)
-    return metrics(data, recipe, probs, outcomes[0]) | {"micro_batch": smallest}
+    micro_batch = min(result.micro_batch for result in results)
+    return metrics(data, recipe, probs, results[0]) | {"micro_batch": micro_batch}
 
 
 def write_json(value: dict[str, Any], path: Path) -> None:
-    """Write JSON that every reader takes: no NaN."""
+    """Write standard JSON: NaN is an error."""
     path.write_text(json.dumps(value, indent=1, allow_nan=False) + "\n", "utf-8")
 
 
-def now() -> str:
-    """The time in UTC, ISO 8601, to the second."""
+def utc_now() -> str:
+    """Return the time in UTC, ISO 8601, to the second."""
     return datetime.now(UTC).isoformat(timespec="seconds")
