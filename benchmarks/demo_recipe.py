@@ -1,14 +1,14 @@
-"""Measure the recipe of the demo against its neighbours: `python benchmarks/demo_recipe.py`.
+"""Compare variants of the demo's recipe (ablation): `python benchmarks/demo_recipe.py`.
 
-Data: scikit-learn's 1,797 digits (8 x 8 pixels, ten classes), enlarged smoothly to 64 pixels; 20 % are val;
-3 % of all labels are replaced by a wrong one at random, anew for each seed. One row a recipe, means over the
-seeds:
+Data: scikit-learn's 1,797 digits (8 x 8 pixels, ten classes), enlarged to 64 pixels by bicubic interpolation; 20 % are
+val; 3 % of all labels are replaced by a random wrong one, others for each seed. One row for each recipe, means over
+the seeds:
 
-    val      share of val predicted as labelled; about 0.97 at best, for 3 % of the labels are wrong
-    true     share of val predicted as it truly is
+    val      accuracy on val against the given labels; about 0.97 at best, because 3 % of the labels are wrong
+    true     accuracy on val against the true labels
     AP       average precision of low self-confidence for finding the wrong labels of train
-    CPU s    processor seconds of the main model and all folds, two processes at a time, starting included;
-             on two idle cores the wait is half of it, and a busy machine changes it little
+    CPU s    processor seconds of the main model and all folds, two processes at a time, including their start;
+             on two idle cores half as many seconds pass, and a busy machine changes the figure little
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ CHANGES: tuple[dict[str, Any], ...] = (
 
 
 def write_digits(root: Path, seed: int) -> dict[str, str]:
-    """Write the tree; gives the true label of every file."""
+    """Write the dataset folder; returns the true label of every file."""
     digits, random = load_digits(), np.random.default_rng(seed)
     given, count = digits.target.copy(), len(digits.target)
     wrong = random.permutation(count)[: round(WRONG * count)]
@@ -65,23 +65,23 @@ def write_digits(root: Path, seed: int) -> dict[str, str]:
 
 
 def measure(recipe: Recipe, root: Path, truth: dict[str, str]) -> dict[str, float]:
-    """Train the main model and the folds; the figures of one row."""
+    """Train the main model and the folds; returns the figures of one row."""
     data = scan(root)
     train, val, targets = data.positions("train"), data.positions("val"), data.targets()
     samples = [data.samples[i] for i in train]
     fold = assign_folds([s.digest for s in samples], [s.label for s in samples], recipe.folds, recipe.seed)
     jobs = plan_jobs(data, fold, recipe.seed)
     with decode_images(data, recipe, root / CACHE_FOLDER, lambda *_: None) as images:
-        bench = JobContext(recipe, images, targets, len(data.classes), root / "weights")
+        context = JobContext(recipe, images, targets, len(data.classes), root / "weights")
         before = _seconds_of_children()
-        outcomes = run_jobs(bench, jobs, 2, lambda *_: None)
+        results = run_jobs(context, jobs, 2, lambda *_: None)
     seconds = _seconds_of_children() - before
 
     true = np.array([data.classes.index(truth[sample.path]) for sample in data.samples])
     own = np.zeros(len(targets))
-    for job, outcome in zip(jobs[1:], outcomes[1:], strict=True):
-        own[job.held_out] = outcome.held_out[np.arange(len(job.held_out)), targets[job.held_out]]
-    guess = outcomes[0].held_out.argmax(1)
+    for job, result in zip(jobs[1:], results[1:], strict=True):
+        own[job.held_out] = result.held_out[np.arange(len(job.held_out)), targets[job.held_out]]
+    guess = results[0].held_out.argmax(1)
     return {
         "val": float((guess == targets[val]).mean()),
         "true": float((guess == true[val]).mean()),
@@ -96,15 +96,15 @@ def _seconds_of_children() -> float:
 
 
 def rows(changes: tuple[dict[str, Any], ...]) -> Iterator[tuple[str, dict[str, float]]]:
-    """The name and the mean figures of every recipe."""
+    """Yield the name and the mean figures of every recipe."""
     for change in changes:
-        found = []
+        figures = []
         for seed in SEEDS:
             with tempfile.TemporaryDirectory() as folder:
                 truth = write_digits(Path(folder), seed)
-                found.append(measure(replace(DEMO, **change), Path(folder), truth))
+                figures.append(measure(replace(DEMO, **change), Path(folder), truth))
         name = ", ".join(f"{key} {value}" for key, value in change.items()) or "demo-resnet50"
-        yield name, {key: float(np.mean([figures[key] for figures in found])) for key in found[0]}
+        yield name, {key: float(np.mean([row[key] for row in figures])) for key in figures[0]}
 
 
 def main() -> None:

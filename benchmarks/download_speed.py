@@ -1,13 +1,12 @@
-"""Images a second from a local server, beside plain concurrent requests and img2dataset, in one run.
+"""Download throughput from a local server, beside plain concurrent requests and img2dataset, in one run.
 
     python benchmarks/download_speed.py                                   # sheetsync and plain requests
     python benchmarks/download_speed.py --img2dataset VENV/bin/python     # an environment with img2dataset in it
 
-5,000 JPEGs of about 2 kB, each its own content, from one process on this machine; all contenders use 32 connections,
-wait 3 s for an answer and try once. sheetsync checks and decodes every image, gives it its digest and its perceptual
-hash, keeps it under its content, synced to disk, and links it into the dataset; plain requests verify nothing and
-write one file each; img2dataset decodes, and writes what it writes. Each is timed around its download alone, after its
-imports.
+5,000 different JPEGs of about 2 kB, from one process on this machine; all contenders use 32 connections, a timeout of
+3 s and one attempt. sheetsync checks and decodes every image, computes its digest and its perceptual hash, stores it by
+content, synced to disk, and links it into the dataset; plain requests verify nothing and write one file each;
+img2dataset decodes each image and writes it with its metadata. Only the download is timed, after imports.
 """
 
 from __future__ import annotations
@@ -44,31 +43,31 @@ def picture() -> bytes:
 
 
 def numbered(jpeg: bytes, number: int) -> bytes:
-    """The same picture with a comment in it, so that its bytes are its own."""
+    """Return the JPEG with a number in a comment, so that its bytes differ from all others."""
     note = f"{number:08d}".encode()
     return jpeg[:2] + b"\xff\xfe" + (len(note) + 2).to_bytes(2, "big") + note + jpeg[2:]
 
 
 class Server(asyncio.Protocol):
-    """Enough HTTP/1.1 for many small answers over connections that stay open."""
+    """An HTTP/1.1 server for many small responses over keep-alive connections."""
 
     def __init__(self, jpeg: bytes, wait: float, faults: bool):
         self.jpeg, self.wait, self.faults = jpeg, wait, faults
 
     def connection_made(self, transport: Any) -> None:
-        self.transport, self.read = transport, b""
+        self.transport, self.received = transport, b""
 
     def data_received(self, data: bytes) -> None:
-        self.read += data
-        while b"\r\n\r\n" in self.read:
-            request, _, self.read = self.read.partition(b"\r\n\r\n")
+        self.received += data
+        while b"\r\n\r\n" in self.received:
+            request, _, self.received = self.received.partition(b"\r\n\r\n")
             number, close = int(request.split(b" ", 2)[1][1:-4]), b"connection: close" in request.lower()
             if self.wait:
-                asyncio.get_running_loop().call_later(self.wait, self.answer, number, close)
+                asyncio.get_running_loop().call_later(self.wait, self.respond, number, close)
             else:
-                self.answer(number, close)
+                self.respond(number, close)
 
-    def answer(self, number: int, close: bool) -> None:
+    def respond(self, number: int, close: bool) -> None:
         if self.faults and number % 100 == 50:
             return
         bad = self.faults and number % 50 == 7
@@ -82,11 +81,11 @@ class Server(asyncio.Protocol):
 def serve(port: Any, wait: float, faults: bool) -> None:
     async def run() -> None:
         jpeg = picture()
-        made = await asyncio.get_running_loop().create_server(
+        server = await asyncio.get_running_loop().create_server(
             lambda: Server(jpeg, wait, faults), "127.0.0.1", 0, backlog=512
         )
-        port.send(made.sockets[0].getsockname()[1])
-        await made.serve_forever()
+        port.send(server.sockets[0].getsockname()[1])
+        await server.serve_forever()
 
     asyncio.run(run())
 
@@ -95,28 +94,28 @@ def serve(port: Any, wait: float, faults: bool) -> None:
 
 
 def plain(urls: list[str], folder: Path) -> int:
-    """requests, a session a thread, a file each."""
+    """Download with requests: a session for each thread, a file for each image."""
     import requests
 
-    here = local()
+    thread = local()
 
-    def fetch(place: tuple[int, str]) -> bool:
-        if not hasattr(here, "session"):
-            here.session = requests.Session()
+    def fetch(number: int, url: str) -> bool:
+        if not hasattr(thread, "session"):
+            thread.session = requests.Session()
         try:
-            answer = here.session.get(place[1], timeout=TIMEOUT)
+            response = thread.session.get(url, timeout=TIMEOUT)
         except requests.RequestException:
             return False
-        if answer.ok:
-            (folder / f"{place[0]}.jpg").write_bytes(answer.content)
-        return answer.ok
+        if response.ok:
+            (folder / f"{number}.jpg").write_bytes(response.content)
+        return response.ok
 
     with ThreadPoolExecutor(THREADS) as pool:
-        return sum(pool.map(fetch, enumerate(urls)))
+        return sum(pool.map(fetch, range(len(urls)), urls))
 
 
 def sheetsync(urls: list[str], folder: Path) -> int:
-    """What a pass does with new rows, from addresses to the dataset."""
+    """Download as a pass does for new rows, from URLs to the dataset."""
     from sheetsync.dataset.mirror import Mirror
     from sheetsync.dataset.plan import SplitFractions
     from sheetsync.images.download import download
@@ -128,26 +127,26 @@ def sheetsync(urls: list[str], folder: Path) -> int:
     from sheetsync.rows.records import Row
 
     limits = Limits(THREADS, THREADS, TIMEOUT, TIMEOUT, attempts=1, allow_private=True)
-    tree = Mirror(folder / "dataset", ImageStore(folder / "objects"))
+    mirror = Mirror(folder / "dataset", ImageStore(folder / "objects"))
     rows = [Row(number, image_key(url), url, f"class{number % 10}") for number, url in enumerate(urls, 2)]
-    results = download(map(Download, rows), tree.store, fetcher_for(folder, limits), limits)
-    return sum(isinstance(each, FetchRecord) for each in tree.receive(rows, results, SplitFractions()))
+    results = download(map(Download, rows), mirror.store, fetcher_for(folder, limits), limits)
+    return sum(isinstance(each, FetchRecord) for each in mirror.receive(rows, results, SplitFractions()))
 
 
 def img2dataset(urls: list[str], folder: Path, processes: int = 1) -> int:
-    """img2dataset with files out, images decoded and not resized."""
+    """Download with img2dataset into files, images decoded and not resized."""
     from img2dataset import download
 
     (folder / "urls.txt").write_text("\n".join(urls))
     shape = {"output_format": "files", "resize_mode": "no", "number_sample_per_shard": IMAGES // processes}
-    places = {"url_list": str(folder / "urls.txt"), "output_folder": str(folder / "out")}
+    paths = {"url_list": str(folder / "urls.txt"), "output_folder": str(folder / "out")}
     threads = {"thread_count": THREADS // processes, "processes_count": processes}
-    download(**places, **shape, **threads, timeout=TIMEOUT, retries=0)
+    download(**paths, **shape, **threads, timeout=TIMEOUT, retries=0)
     return len(list((folder / "out").rglob("*.jpg")))
 
 
 def img2dataset_2(urls: list[str], folder: Path) -> int:
-    """The same in two processes."""
+    """Download with img2dataset in two processes."""
     return img2dataset(urls, folder, 2)
 
 
@@ -160,18 +159,18 @@ CONTENDERS: dict[str, Callable[[list[str], Path], int]] = {
 
 
 def timed(name: str, port: int) -> None:
-    """In a process of its own: download all, and print seconds and images."""
+    """Download all images in this process, and print seconds and the number of images."""
     urls = [f"http://127.0.0.1:{port}/{number}.jpg" for number in range(IMAGES)]
     with tempfile.TemporaryDirectory() as folder:
         warm = Path(folder, "warm")
         warm.mkdir()
-        if not name.startswith("img2dataset"):  # imports, out of the time
+        if not name.startswith("img2dataset"):  # so that imports are not timed
             CONTENDERS[name](urls[:1], warm)
         else:
             import img2dataset as _  # noqa: F401
-        began = time.perf_counter()
-        came = CONTENDERS[name](urls, Path(folder))
-        print(json.dumps([time.perf_counter() - began, came]))
+        start = time.perf_counter()
+        images = CONTENDERS[name](urls, Path(folder))
+        print(json.dumps([time.perf_counter() - start, images]))
 
 
 def rate(python: str, name: str, port: int) -> float:
@@ -180,28 +179,28 @@ def rate(python: str, name: str, port: int) -> float:
     )
     if done.returncode:
         sys.exit(done.stderr[-2000:])
-    seconds, came = json.loads(done.stdout.splitlines()[-1])
-    print(f"    {name:14} {seconds:6.2f} s  {came} images  {came / seconds:6.0f} a second", flush=True)
-    return came / seconds
+    seconds, images = json.loads(done.stdout.splitlines()[-1])
+    print(f"    {name:14} {seconds:6.2f} s  {images} images  {images / seconds:6.0f} a second", flush=True)
+    return images / seconds
 
 
 def measure(pythons: dict[str, str], scene: str, rounds: int) -> None:
-    mine, theirs = multiprocessing.Pipe()
+    parent_end, child_end = multiprocessing.Pipe()
     options = {"wait": 0.0, "faults": False} | SCENES[scene]
-    server = multiprocessing.Process(target=serve, args=(theirs, *options.values()), daemon=True)
+    server = multiprocessing.Process(target=serve, args=(child_end, *options.values()), daemon=True)
     server.start()
-    port, found = mine.recv(), {name: [] for name in pythons}
+    port, rates = parent_end.recv(), {name: [] for name in pythons}
     print(scene)
     for _ in range(rounds):
         for name, python in pythons.items():
-            found[name].append(rate(python, name, port))
+            rates[name].append(rate(python, name, port))
     server.terminate()
-    ours = median(found["sheetsync"])
-    for name, rates in found.items():
-        pairs = [a / b for a, b in zip(found["sheetsync"], rates, strict=True)]
-        ratio = f"sheetsync / {name}: {ours / median(rates):.2f} ({min(pairs):.2f} to {max(pairs):.2f})"
+    ours = median(rates["sheetsync"])
+    for name, theirs in rates.items():
+        pairs = [a / b for a, b in zip(rates["sheetsync"], theirs, strict=True)]
+        ratio = f"sheetsync / {name}: {ours / median(theirs):.2f} ({min(pairs):.2f} to {max(pairs):.2f})"
         print(
-            f"  {name:14} median {median(rates):6.0f} images a second" + (f"   {ratio}" if name != "sheetsync" else "")
+            f"  {name:14} median {median(theirs):6.0f} images a second" + (f"   {ratio}" if name != "sheetsync" else "")
         )
 
 

@@ -1,14 +1,14 @@
-"""From saving 100 changed labels of 3,000 images to a score: `python benchmarks/edit_to_score.py [RECIPE [ROUNDS]]`.
+"""Latency from an edit of 100 labels to a new score: `python benchmarks/edit_to_score.py [RECIPE [ROUNDS]]`.
 
-The images are scikit-learn's digits, each also shifted, as PNGs of 64 pixels beside a CSV. After a first pass,
-which decodes and embeds them, each round saves other labels for 100 images and measures, side by side:
+The 3,000 images are scikit-learn's digits, some of them shifted, as PNGs of 64 pixels beside a CSV. After a first pass,
+which decodes and embeds them, each round changes the labels of another 100 images and measures, side by side:
 
-    sheetsync   `sheetsync sync` as a user starts it: when provisional predictions stand in the CSV, when the pass has
-                ended with the score of the trained model and its folds, and the seconds of its stages
+    sheetsync   `sheetsync sync` as a user starts it: the time until provisional predictions stand in the CSV, until the
+                pass ends with the score of the trained model and its folds, and the seconds of its stages
     by hand     the script that people write (below): pandas, shutil, a torchvision loop in fp32 for the same network,
-                batch, epochs and folds; it ends with the score and the CSV written
+                batch, epochs and folds; until the score is printed and the CSV written
 
-Seconds, medians over rounds. The recipe is demo-resnet50 unless another is named.
+Seconds, medians over rounds. The default recipe is demo-resnet50.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ HEADER = ["image", "label", "split"]
 
 
 def write_project(root: Path, recipe: str) -> None:
-    """Images, a sheet and a configuration."""
+    """Write images, a sheet and a configuration."""
     digits = load_digits()
     (root / "images").mkdir()
     rows = []
@@ -59,7 +59,7 @@ def write_rows(path: Path, rows: list[list[str]]) -> None:
 
 
 def edit(path: Path, number: int) -> None:
-    """Save the sheet with 100 labels changed, others in each round."""
+    """Change 100 labels of the sheet, others in each round."""
     header, *rows = read_rows(path)
     label = header.index("label")
     for row in np.random.default_rng(number).permutation(len(rows))[:EDITED]:
@@ -68,19 +68,19 @@ def edit(path: Path, number: int) -> None:
 
 
 def sync(root: Path) -> tuple[dict[str, float], dict[str, Any]]:
-    """One pass; the seconds of its stages and of the two answers, and its report."""
+    """Run one pass; returns the seconds of its stages, of both kinds of predictions, and its report."""
     program, path = Path(sys.executable).with_name("sheetsync"), root / "labels.csv"
-    start, known, first = time.perf_counter(), path.stat().st_ino, 0.0
+    start, inode, first = time.perf_counter(), path.stat().st_ino, 0.0
     process = subprocess.Popen([program, "sync", "--json"], cwd=root, stdout=subprocess.PIPE, text=True)
     while process.poll() is None:
-        if not first and path.stat().st_ino != known and "predictions are provisional" in path.read_text():
+        if not first and path.stat().st_ino != inode and "predictions are provisional" in path.read_text():
             first = time.perf_counter() - start
         time.sleep(0.02)
     total = time.perf_counter() - start
     report = json.loads((process.stdout or sys.stdin).read())
     stages = report["seconds"]
     rest = {"start and end": total - sum(stages.values())}
-    return {**stages, **rest, "PROVISIONAL ANSWER": first, "SCORE": total}, report
+    return {**stages, **rest, "PROVISIONAL PREDICTIONS": first, "SCORE": total}, report
 
 
 BY_HAND = """
@@ -91,13 +91,13 @@ import torch
 from torchvision import transforms
 from torchvision.datasets import ImageFolder
 from torch.utils.data import DataLoader, Subset
-from training.model import build
-from training.recipe import load
+from training.networks.registry import build
+from training.recipe import load_recipe
 
-recipe, took = load(sys.argv[1]), {}
+recipe, seconds = load_recipe(sys.argv[1]), {}
 def lap(name):
     global start
-    took[name] = time.perf_counter() - start
+    seconds[name] = time.perf_counter() - start
     start = time.perf_counter()
 lap("imports")
 
@@ -113,9 +113,9 @@ change = transforms.Compose([transforms.Resize(size), transforms.ToTensor()])
 train, val = (ImageFolder(f"byhand/{split}", change) for split in ("train", "val"))
 lap("folders")
 
-def fit(some):
+def fit(dataset):
     torch.manual_seed(0)
-    loader = DataLoader(some, recipe.batch, shuffle=True, num_workers=2)
+    loader = DataLoader(dataset, recipe.batch, shuffle=True, num_workers=2)
     model = build(recipe, 10, torch.Generator().manual_seed(0)).train()
     optimiser = torch.optim.Adam(model.parameters(), recipe.learning_rate)
     for epoch in range(recipe.epochs):
@@ -127,44 +127,44 @@ def fit(some):
     return model.eval()
 
 @torch.no_grad()
-def predict(model, some):
-    found = [model(images * 255).softmax(1) for images, _ in DataLoader(some, 256, num_workers=2)]
-    return torch.cat(found)
+def predict(model, dataset):
+    return torch.cat([model(images * 255).softmax(1) for images, _ in DataLoader(dataset, 256, num_workers=2)])
 
 model = fit(train)
 right = predict(model, val).argmax(1) == torch.tensor(val.targets)
 lap("main model")
-said = {}
+predictions = {}
 for fold in range(recipe.folds):
     held = [i for i in range(len(train)) if i % recipe.folds == fold]
     rest = [i for i in range(len(train)) if i % recipe.folds != fold]
     probs = predict(fit(Subset(train, rest)), Subset(train, held))
     for i, row in zip(held, probs):
-        said["images/" + train.imgs[i][0].rsplit("/", 1)[1]] = (train.classes[int(row.argmax())], float(row.max()))
+        image = "images/" + train.imgs[i][0].rsplit("/", 1)[1]
+        predictions[image] = (train.classes[int(row.argmax())], float(row.max()))
 lap("folds")
-sheet["by_hand"] = [said.get(image, ("", ""))[0] for image in sheet.image]
+sheet["by_hand"] = [predictions.get(image, ("", ""))[0] for image in sheet.image]
 sheet.to_csv("byhand.csv", index=False)
 lap("write")
-print(json.dumps({**took, "accuracy": float(right.float().mean())}))
+print(json.dumps({**seconds, "accuracy": float(right.float().mean())}))
 """
 
 
 def by_hand(root: Path, recipe: str) -> dict[str, float]:
-    """The other script; the seconds of its parts."""
+    """Run the script that people write by hand; returns the seconds of its parts."""
     start = time.perf_counter()
     command = [sys.executable, "-c", BY_HAND, recipe]
     done = subprocess.run(command, cwd=root, stdout=subprocess.PIPE, text=True, check=True)
-    found: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
-    found["accuracy of it"] = found.pop("accuracy")
-    return found | {"SCORE": time.perf_counter() - start}
+    figures: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
+    figures["val accuracy"] = figures.pop("accuracy")
+    return figures | {"SCORE": time.perf_counter() - start}
 
 
 def table(title: str, rounds: list[dict[str, float]]) -> None:
-    """The medians of one way."""
+    """Print the medians over rounds."""
     print(f"{title}:")
     for name in rounds[0]:
-        values = sorted(each[name] for each in rounds)
-        print(f"    {name:20} {statistics.median(values):8.2f}   ({values[0]:.2f} to {values[-1]:.2f})")
+        values = sorted(figures[name] for figures in rounds)
+        print(f"    {name:24} {statistics.median(values):8.2f}   ({values[0]:.2f} to {values[-1]:.2f})")
     sys.stdout.flush()
 
 
@@ -182,7 +182,7 @@ def main(arguments: list[str]) -> None:
         for number in range(int(count)):
             edit(root / "labels.csv", number)
             seconds, report = sync(root)
-            ours.append(seconds | {"accuracy of it": report["score"]["val_accuracy"]})
+            ours.append(seconds | {"val accuracy": report["score"]["val_accuracy"]})
             others.append(by_hand(root, recipe))
         table("sheetsync", ours)
         table("by hand", others)

@@ -1,17 +1,18 @@
-"""What a Google Sheet costs: `python benchmarks/google_calls.py [ROWS…]`, 3,000 and 100,000 if not given.
+"""API calls, bytes and seconds of passes over a Google Sheet: `python benchmarks/google_calls.py [ROWS…]`.
 
-A sheet of so many rows (a URL, every tenth as =IMAGE; a label; two columns of the team) stands on a local server in a
-process of its own, and passes run over it with a trainer that takes no time and images from memory:
+A sheet of so many rows, 3,000 and 100,000 by default (a URL, every tenth as =IMAGE; a label; two columns of the team)
+is served by a local server in its own process, and passes run over it with a trainer that takes no time and images
+from memory:
 
     first    everything is new
-    full     100 rows were labelled otherwise, and a new model says something else of every image
-    one      one row was labelled otherwise
-    idle     nothing was
+    full     100 rows were relabelled, and a new model predicts another confidence for every image
+    one      one row was relabelled
+    idle     nothing changed
 
-All but the last write twice: what is provisional, and what the model says.
+All but the last write twice: provisional predictions, and those of the model.
 
-One line a pass, most of it from the pass's own report. `body` is the longest request; `said` are the bytes of all
-answers, and `sent` the same as they go over the line, packed; `MiB` is the most memory so far of the process that
+One line for each pass, most of it from the pass's own report. `body` is the longest request; `said` is the size of all
+responses, and `sent` that size compressed, as it is transferred; `MiB` is the peak memory so far of the process that
 runs the passes. Seconds depend on the machine and are there to be compared with each other.
 """
 
@@ -42,24 +43,24 @@ from tests.helpers.googleserver import GoogleServer
 from tests.helpers.support import CLASSES, QuickTrainer, Web, png, project
 
 SIZES = (3_000, 100_000)
-PASSES = {"first": 0, "full": 100, "one": 1, "idle": 0}  # and how many rows are labelled otherwise before each
+PASSES = {"first": 0, "full": 100, "one": 1, "idle": 0}  # and how many rows are relabelled before each
 STAGES = ("read", "mirror", "provisional", "train", "review", "write")
 SCOPE = "https://www.googleapis.com/auth/spreadsheets"
 URL = "https://images.example.org/manuscripts/page-{:07}.png"
 
 
-class Moody(QuickTrainer):
-    """Says something else of every image after each training."""
+class ChangingTrainer(QuickTrainer):
+    """A trainer whose confidences change with every training."""
 
     def predictions(self, run: Any, manifest: Any, progress: Any) -> list[Prediction]:
-        """As of the last training."""
+        """Return predictions whose confidences are shifted by the number of trainings."""
         shift = len(self.trained) / 100
-        said = super().predictions(run, manifest, progress)
-        return [Prediction(each.key, each.label, abs(each.confidence - shift), each.quality) for each in said]
+        unshifted = super().predictions(run, manifest, progress)
+        return [Prediction(each.key, each.label, abs(each.confidence - shift), each.quality) for each in unshifted]
 
 
 def serve(pipe: Connection, rows: int, key: Path) -> None:
-    """A server until told to end; takes what people type, and gives what it counted since."""
+    """Serve a sheet until `None` is received; relabels rows on request, and sends back the sizes it has counted."""
     with GoogleServer() as server:
         cells = [[cell(n), CLASSES[n % 4], "Ada" if n % 3 else "Bob", f"shelf {n % 97}"] for n in range(rows)]
         book = server.create("Images", [["image", "label", "who", "where"], *cells])
@@ -76,51 +77,53 @@ def serve(pipe: Connection, rows: int, key: Path) -> None:
 
 
 def cell(n: int) -> str:
-    """The image of a row."""
+    """Return the image cell of a row."""
     return URL.format(n) if n % 10 else f'=IMAGE("{URL.format(n)}")'
 
 
-def one_pass(root: Path, place: tuple[str, str], web: Web, trainer: QuickTrainer) -> Report:
-    url, book = place
+def one_pass(root: Path, address: tuple[str, str], web: Web, trainer: QuickTrainer) -> Report:
+    url, book = address
     key = Credentials.from_service_account_file(str(root / "key.json"), scopes=[SCOPE])
     with closing(Client(key)) as client:
         client.session.mount("https://", EndpointAdapter(url))
-        world = Environment(GoogleSheet(client, book), web, trainer, time.perf_counter, lambda *_: None, time.time)
-        return Pass(project(root), world).run()
+        environment = Environment(
+            GoogleSheet(client, book), web, trainer, time.perf_counter, lambda *_: None, time.time
+        )
+        return Pass(project(root), environment).run()
 
 
-def show(rows: int, name: str, report: Report, weighed: Sequence[int]) -> None:
+def show(rows: int, name: str, report: Report, sizes: Sequence[int]) -> None:
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    body, said, sent = (each / 1e6 for each in weighed)
+    body, said, sent = (size / 1e6 for size in sizes)
     seconds = " ".join(f"{report.seconds[stage]:7.2f}" for stage in STAGES)
     calls = f"{report.calls.reads:5} {report.calls.writes:6} {report.cells:7}"
     print(f"{rows:7} {name:6} {calls} {body:7.2f} {said:7.2f} {sent:7.2f} {seconds} {memory:6.0f}", flush=True)
 
 
 def measure(rows: int) -> None:
-    """All passes over one sheet, in this process."""
+    """Run all passes over one sheet, in this process."""
     web = Web({URL.format(n): png(n % 1000) for n in range(rows)})
-    trainer = Moody()
-    ours, theirs = multiprocessing.Pipe()
+    trainer = ChangingTrainer()
+    parent_end, child_end = multiprocessing.Pipe()
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
-        server = multiprocessing.Process(target=serve, args=(theirs, rows, root / "key.json"), daemon=True)
+        server = multiprocessing.Process(target=serve, args=(child_end, rows, root / "key.json"), daemon=True)
         server.start()
-        place = ours.recv()
+        address = parent_end.recv()
         for name, relabelled in PASSES.items():
-            ours.send(relabelled)
-            ours.recv()
-            report = one_pass(root, place, web, trainer)
-            ours.send("weigh")
-            show(rows, name, report, ours.recv())
-        ours.send(None)
+            parent_end.send(relabelled)
+            parent_end.recv()
+            report = one_pass(root, address, web, trainer)
+            parent_end.send("sizes")
+            show(rows, name, report, parent_end.recv())
+        parent_end.send(None)
         server.join()
     if server.exitcode:
-        raise SystemExit("the server answered what it should not have, or broke: see above")
+        raise SystemExit("the server failed, or was asked for something it does not know: see above")
 
 
 def main() -> None:
-    """Print the table, each size from a process of its own."""
+    """Print the table, each size from its own process."""
     if len(sys.argv) == 2:
         measure(int(sys.argv[1]))
         return

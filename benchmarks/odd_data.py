@@ -1,14 +1,15 @@
-"""What odd sets of images give: `python benchmarks/odd_data.py [SET…]`, all sets of tests/odd_sets.py if none is named.
+"""Run every program on edge-case datasets: `python benchmarks/odd_data.py [SET…]`, by default all sets.
 
-Four ways for each set, each a process of its own as a user would start it:
+The sets are those of tests/helpers/odd_sets.py. Four programs for each set, each started as a user would:
 
     training      `python -m training.train` with a tiny recipe of the competition's network
     lite          the same with EfficientNet-Lite0 at 40 pixels, one epoch from its pretrained weights
     provisional   `python -m training.provisional`
-    sheet         `sheetsync sync` on a CSV with the tiny recipe: the rows that got a prediction, and the pass's words
+    sheet         `sheetsync sync` on a CSV with the tiny recipe: how many rows got a prediction, and the pass's message
 
-A way ends well with the accuracy on val ("-" where there is none), or with one sentence. Anything else is marked BUG:
-another exit code than 0 and 1, a traceback, more words than a sentence, a number that is none in a file or a cell.
+Each should end with the accuracy on val ("-" if there is none), or with an error in one sentence. Anything else is
+marked BUG: an exit code other than 0 and 1, a traceback, more than one line on stderr, NaN or infinity in a file or a
+cell.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ TRAIN, PROVISIONAL = "training.train", "training.provisional"
 
 
 def run(*words: object) -> tuple[subprocess.CompletedProcess[str], str]:
-    """A program run to its end, and what is wrong with how it ended."""
+    """Run a program; returns its result, and "BUG: …" if it crashed."""
     done = subprocess.run([*map(str, words)], capture_output=True, text=True, check=False)
     if done.returncode not in (0, 1) or "Traceback" in done.stderr:
         return done, f"BUG: code {done.returncode}: {done.stderr.strip().splitlines()[-1:]} "
@@ -42,7 +43,7 @@ def run(*words: object) -> tuple[subprocess.CompletedProcess[str], str]:
 
 
 def bad_files(root: Path) -> Iterator[str]:
-    """Files below a folder in which a number is none."""
+    """Yield "BUG: …" for each file below a folder that holds NaN or infinity."""
     for path in [*root.rglob("*.csv"), *root.rglob("*.json")]:
         if NO_NUMBER.search(path.read_text(encoding="utf-8")):
             yield f"BUG: {path.name} "
@@ -51,19 +52,19 @@ def bad_files(root: Path) -> Iterator[str]:
             yield "BUG: probs.npy "
 
 
-def sentence(words: str, root: Path) -> str:
-    """The words of an error; the places of this run are left out."""
-    lines = words.strip().splitlines()
-    many = "BUG: more than one line: " if len(lines) != 1 else ""
-    return many + lines[-1].replace(f"{root}/", "") if lines else "BUG: no words"
+def sentence(stderr: str, root: Path) -> str:
+    """Return an error message without the paths of this run, marked if it is not one line."""
+    lines = stderr.strip().splitlines()
+    mark = "BUG: more than one line: " if len(lines) != 1 else ""
+    return mark + lines[-1].replace(f"{root}/", "") if lines else "BUG: no message"
 
 
-def accuracy(found: float | None) -> str:
-    return "-" if found is None else f"val {found:.2f}"
+def accuracy(value: float | None) -> str:
+    return "-" if value is None else f"val {value:.2f}"
 
 
 def training(root: Path, recipe: Path, runs: str) -> str:
-    """What `training.train` gives."""
+    """Describe the result of `training.train`."""
     where = ("--recipe", recipe, "--runs", root / runs, "--json", "--workers", 1)
     done, wrong = run(sys.executable, "-m", TRAIN, root / "data", *where)
     wrong += "".join(bad_files(root / runs))
@@ -71,23 +72,23 @@ def training(root: Path, recipe: Path, runs: str) -> str:
         return wrong + sentence(done.stderr, root)
     noise = f"BUG: stderr: {done.stderr.splitlines()[0]} " if done.stderr else ""
     (metrics,) = (root / runs).glob("[!.]*/metrics.json")
-    found = json.loads(metrics.read_text())
-    folds = found["out_of_fold"]
-    untaught = f", never learned {', '.join(found['untrained_classes'])}" if found["untrained_classes"] else ""
-    told = f", folds {folds['accuracy']:.2f} of {folds['n']}" if folds else ", no folds"
+    values = json.loads(metrics.read_text())
+    folds = values["out_of_fold"]
+    untrained = f", never learned {', '.join(values['untrained_classes'])}" if values["untrained_classes"] else ""
+    fold_score = f", folds {folds['accuracy']:.2f} of {folds['n']}" if folds else ", no folds"
     size = metrics.stat().st_size
     return (
         wrong
         + noise
-        + accuracy(found["val"] and found["val"]["accuracy"])
-        + told
-        + untaught
+        + accuracy(values["val"] and values["val"]["accuracy"])
+        + fold_score
+        + untrained
         + f" ({size} B)" * (size > 100_000)
     )
 
 
 def provisional(root: Path, recipe: Path) -> str:
-    """What `training.provisional` gives."""
+    """Describe the result of `training.provisional`."""
     where = ("--recipe", recipe, "--runs", root / "runs", "--out", root / "out/out.csv", "--json")
     (root / "out").mkdir()
     done, wrong = run(sys.executable, "-m", PROVISIONAL, root / "data", *where)
@@ -96,27 +97,27 @@ def provisional(root: Path, recipe: Path) -> str:
         return wrong + sentence(done.stderr, root)
     with (root / "out/out.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
-    said = sum(bool(row["prediction"]) for row in rows)
+    predicted = sum(bool(row["prediction"]) for row in rows)
     noise = f"BUG: stderr: {done.stderr.splitlines()[0]} " if done.stderr else ""
-    found = json.loads(done.stdout.splitlines()[-1]).get("val_accuracy")
-    return f"{wrong}{noise}{accuracy(found)}, {said} of {len(rows)} predicted"
+    val_accuracy = json.loads(done.stdout.splitlines()[-1]).get("val_accuracy")
+    return f"{wrong}{noise}{accuracy(val_accuracy)}, {predicted} of {len(rows)} predicted"
 
 
 def sheet(root: Path) -> str:
-    """What stands in the sheet after a pass, and what the next one does."""
+    """Describe the sheet after a pass, and check that the next pass is idle."""
     program = Path(sys.executable).with_name("sheetsync")
     done, wrong = run(program, "sync", "--json", "-p", root / "project")
     wrong += "".join(bad_files(root / "project"))
     with (root / "project/labels.csv").open(newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
-    said = f"{sum(bool(row.get('prediction')) for row in rows)} of {len(rows)} rows predicted: "
+    predicted = f"{sum(bool(row.get('prediction')) for row in rows)} of {len(rows)} rows predicted: "
     if done.returncode:
-        return wrong + said + sentence(done.stderr.splitlines()[-1], root)
+        return wrong + predicted + sentence(done.stderr.splitlines()[-1], root)
     report = json.loads(done.stdout)
     again, more = run(program, "sync", "--json", "-p", root / "project")
     idle = json.loads(again.stdout) if not again.returncode else {}
     wrong += more + ("" if (idle.get("cells"), idle.get("trained")) == (0, False) else "BUG: not idle ")
-    return wrong + said + (report["untrained"] or accuracy(report["score"].get("val_accuracy")))
+    return wrong + predicted + (report["untrained"] or accuracy(report["score"].get("val_accuracy")))
 
 
 def main(names: list[str]) -> None:

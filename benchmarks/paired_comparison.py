@@ -1,14 +1,14 @@
-"""How often a paired comparison is right: `python benchmarks/paired_comparison.py [PAIRS]`, about a minute.
+"""Error rates of paired comparisons (McNemar, Tango): `python benchmarks/paired_comparison.py [PAIRS]`, about a minute.
 
 Pairs of versions are simulated: whether the earlier and the later model is right, image by image, with accuracies
 a and a + d, correlated by phi: two trainings on nearly the same images agree on most of them. The number of pairs
-is 4,000 a line unless given; the seed is fixed, so the same numbers come each time.
+is 4,000 a line by default; the seed is fixed, so the numbers are reproducible.
 
-The first table says how often a difference is claimed. At d = 0 every claim is false, and .05 is meant; elsewhere
-more is better. It has McNemar's test three ways (exact, mid-p, chi-squared), and intervals that leave out 0:
-Tango's score interval, which sheetsync/compare.py uses; Newcombe's, his method 10; Wald's; and Wald's with half an
-image more in each of the four cells. The second table says how often an interval holds the true difference (.95 is
-meant), and how wide it is, in points.
+The first table shows how often a difference is claimed. At d = 0 every claim is false, and the nominal rate is .05;
+elsewhere more is better. It has McNemar's test in three variants (exact, mid-p, chi-squared), and intervals that
+exclude 0: Tango's score interval, which sheetsync/versions/compare.py uses; Newcombe's method 10; Wald's; and Wald's
+with half an image more in each of the four cells. The second table shows the coverage, how often an interval contains
+the true difference (nominal: .95), and its width in points.
 
     T. Tango, Statistics in Medicine 17 (1998), 891: the score interval
     R. G. Newcombe, Statistics in Medicine 17 (1998), 2635: method 10
@@ -36,27 +36,27 @@ DIFFERENCES = (0.0, 0.01, 0.03)
 SEED = 0
 
 
-def chances(accuracy: float, difference: float, phi: float) -> list[float]:
-    """The chances of the four cells; none is below 0 for the lines above."""
+def probabilities(accuracy: float, difference: float, phi: float) -> list[float]:
+    """Return the probabilities of the four cells; none is below 0 for the accuracies above."""
     later = accuracy + difference
     both = accuracy * later + phi * math.sqrt(accuracy * (1 - accuracy) * later * (1 - later))
     return [both, later - both, accuracy - both, 1 - accuracy - later + both]
 
 
 def exact(cells: Cells) -> float:
-    """The p of McNemar's exact test."""
+    """Return the p-value of McNemar's exact test."""
     few, unequal = min(cells[1:3]), cells[1] + cells[2]
     return min(1.0, 2 * float(binom.cdf(few, unequal, 0.5)))
 
 
 def midp(cells: Cells) -> float:
-    """The p of McNemar's mid-p test."""
+    """Return the p-value of McNemar's mid-p test."""
     few, unequal = min(cells[1:3]), cells[1] + cells[2]
     return min(1.0, 2 * float(binom.cdf(few, unequal, 0.5)) - float(binom.pmf(few, unequal, 0.5)))
 
 
 def chi_squared(cells: Cells) -> float:
-    """The p of McNemar's chi-squared test, without correction."""
+    """Return the p-value of McNemar's chi-squared test, without continuity correction."""
     _, gained, lost, _ = cells
     return math.erfc(abs(gained - lost) / math.sqrt(2 * (gained + lost))) if gained + lost else 1.0
 
@@ -66,7 +66,7 @@ def tango(cells: Cells) -> Bounds:
 
 
 def newcombe(cells: Cells) -> Bounds:
-    """Two Wilson intervals squared and added, with a continuity-corrected correlation."""
+    """Combine two Wilson intervals, with a continuity-corrected correlation."""
     both, gained, lost, neither = cells
     n = sum(cells)
     later, earlier = (both + gained) / n, (both + lost) / n
@@ -100,25 +100,25 @@ INTERVALS: dict[str, Callable[[Cells], Bounds]] = {
 }
 
 
-def lines(pairs: int) -> Iterator[tuple[str, float, list[Cells]]]:
-    """What is simulated in words, the true difference, and the cells of each pair."""
+def simulate(pairs: int) -> Iterator[tuple[str, float, list[Cells]]]:
+    """Yield, for each line of the tables, its name, the true difference, and the cells of each pair."""
     random = np.random.default_rng(SEED)
     for images in SIZES:
         for accuracy, phi in ACCURACIES:
             for difference in DIFFERENCES:
-                drawn = random.multinomial(images, chances(accuracy, difference, phi), pairs).tolist()
+                drawn = random.multinomial(images, probabilities(accuracy, difference, phi), pairs).tolist()
                 name = f"{images:>6} {accuracy:5.2f} {phi:4.1f} {100 * difference:+4.0f}"
                 yield name, difference, [tuple(cells) for cells in drawn]
 
 
-def claims(drawn: list[Cells]) -> Iterator[float]:
+def claim_rates(drawn: list[Cells]) -> Iterator[float]:
     for test in TESTS.values():
         yield sum(test(cells) < 0.05 for cells in drawn) / len(drawn)
     for bounds in INTERVALS.values():
         yield sum(low > 0 or high < 0 for low, high in map(bounds, drawn)) / len(drawn)
 
 
-def holds(drawn: list[Cells], difference: float) -> Iterator[str]:
+def coverages(drawn: list[Cells], difference: float) -> Iterator[str]:
     for bounds in INTERVALS.values():
         found = [bounds(cells) for cells in drawn]
         share = sum(low <= difference <= high for low, high in found) / len(found)
@@ -128,14 +128,14 @@ def holds(drawn: list[Cells], difference: float) -> Iterator[str]:
 
 def main() -> None:
     """Print both tables."""
-    simulated = list(lines(int(sys.argv[1]) if sys.argv[1:] else 4000))
+    simulated = list(simulate(int(sys.argv[1]) if sys.argv[1:] else 4000))
     head = "images     a  phi    d"
     print(f"claims\n{head}" + "".join(f"{name:>10}" for name in (*TESTS, *INTERVALS)))
     for name, _, drawn in simulated:
-        print(name + "".join(f"{share:10.3f}" for share in claims(drawn)))
-    print(f"\nholds the true difference, width\n{head}" + "".join(f"{name:>14}" for name in INTERVALS))
+        print(name + "".join(f"{share:10.3f}" for share in claim_rates(drawn)))
+    print(f"\ncoverage of the true difference, width\n{head}" + "".join(f"{name:>14}" for name in INTERVALS))
     for name, difference, drawn in simulated:
-        print(name + "".join(f"{words:>14}" for words in holds(drawn, difference)))
+        print(name + "".join(f"{words:>14}" for words in coverages(drawn, difference)))
 
 
 if __name__ == "__main__":

@@ -1,15 +1,15 @@
-"""What a pass costs besides network and training: `python benchmarks/scaling.py [ROWS…]`.
+"""Time and memory of a pass without network and training, by rows: `python benchmarks/scaling.py [ROWS…]`.
 
-A CSV sheet of so many rows, a tiny picture in a file of its own for each, and passes over it, each in a new process:
+A CSV sheet with so many rows, each with a tiny image in its own file, and passes over it, each in a new process:
 
     first    everything is new
-    no-op    nothing is
-    relabel  every hundredth row got another label
-    add      there is one row more
+    no-op    nothing changed
+    relabel  every hundredth row has another label
+    add      there is one more row
 
-All parts are the real ones, but for the training: in its place a run is written at once, with predictions of all images
-in a file of that size, and the time for that is taken off. One line a pass: seconds from reading to the report, and of
-its stages; MiB are the most memory that the process had. Start of Python and imports (0.5 s) are not in it.
+All parts are real except the training: in its place a run with predictions for all images is written at once, and the
+time for that is subtracted. One line for each pass: seconds from reading to the report, and of its stages; MiB is the
+peak memory of the process. The start of Python and imports (0.5 s) are not included.
 """
 
 from __future__ import annotations
@@ -39,25 +39,25 @@ COLUMNS = ("file", "split", "label", "prediction", "confidence", "self_confidenc
 
 
 @dataclass(frozen=True)
-class Writes(ProcessTrainer):
-    """A training that only writes what one leaves."""
+class InstantTrainer(ProcessTrainer):
+    """A trainer that only writes the files of a run."""
 
     spent: list[float] = field(default_factory=list)
 
     def train(self, revision: str, progress: Progress, seed: int = 0) -> RunInfo:  # noqa: ARG002
-        """Says of each image what its digest says."""
+        """Write a run whose predictions depend on the digests of the images."""
         started = time.monotonic()
         folder = self.state.runs / f"{revision}-{self.choices()['digest'][:8]}"
         folder.mkdir(parents=True)
-        with (folder / "predictions.csv").open("w", encoding="utf-8", newline="") as file:
-            table = csv.writer(file)
+        with (folder / "predictions.csv").open("w", encoding="utf-8", newline="") as out:
+            table = csv.writer(out)
             table.writerow(COLUMNS)
             for path in self.dataset.rglob("*-*.png"):
                 key, _, digest = path.stem.partition("-")
-                said = quick_prediction(key, digest, path.parent.name)
-                place = path.relative_to(self.dataset).as_posix()
-                sure, own = f"{said.confidence:.6f}", f"{said.quality:.6f}"
-                table.writerow((place, path.parts[-3], path.parent.name, said.label, sure, own, 0))
+                prediction = quick_prediction(key, digest, path.parent.name)
+                file = path.relative_to(self.dataset).as_posix()
+                confidence, own = f"{prediction.confidence:.6f}", f"{prediction.quality:.6f}"
+                table.writerow((file, path.parts[-3], path.parent.name, prediction.label, confidence, own, 0))
         metrics = {"created": f"2026-01-01T00:00:{len(self.runs()):02d}", "val": {"accuracy": 0.5}}
         (folder / "recipe.json").write_text(json.dumps(dict(self.choices())))
         (folder / "metrics.json").write_text(json.dumps(metrics))
@@ -66,21 +66,21 @@ class Writes(ProcessTrainer):
 
 
 def one_pass(folder: Path) -> None:
-    """Run a pass in this process, and print what it took."""
-    real = open_pass(load_project(folder), lambda *_: None)
-    trainer = Writes(real.project.dataset, real.project.recipe, real.project.state)
-    real = replace(real, world=replace(real.environment, trainer=trainer))
+    """Run a pass in this process, and print its time and memory."""
+    work = open_pass(load_project(folder), lambda *_: None)
+    trainer = InstantTrainer(work.project.dataset, work.project.recipe, work.project.state)
+    work = replace(work, environment=replace(work.environment, trainer=trainer))
     started = time.monotonic()
-    report = real.run()
+    report = work.run()
     trained, stages = sum(trainer.spent), dict(report.seconds)
     stages["train"] -= trained
-    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     done = {"downloaded": report.downloaded, "moved": report.moved, "cells": report.cells}
-    print(json.dumps({"seconds": time.monotonic() - started - trained, "stages": stages, "MiB": most, "done": done}))
+    print(json.dumps({"seconds": time.monotonic() - started - trained, "stages": stages, "MiB": peak, "done": done}))
 
 
 def write_sheet(folder: Path, rows: list[list[str]]) -> None:
-    """As people do: what stands in the other columns stays."""
+    """Write the sheet as people do: the cells in other columns stay."""
     path, header = folder / "labels.csv", ["image", "label"]
     if path.exists():
         with path.open(newline="") as file:
@@ -91,7 +91,7 @@ def write_sheet(folder: Path, rows: list[list[str]]) -> None:
 
 
 def picture(folder: Path, number: int) -> list[str]:
-    """Make a file, and a row for it."""
+    """Write an image file, and return a row for it."""
     path = folder / "pics" / str(number // 1000) / f"{number}.png"
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(png(number))
@@ -99,25 +99,26 @@ def picture(folder: Path, number: int) -> list[str]:
 
 
 def measure(count: int) -> None:
-    """All passes over a sheet of so many rows."""
+    """Run all passes over a sheet of so many rows."""
     with tempfile.TemporaryDirectory(prefix="scaling-") as name:
         folder = Path(name)
         (folder / "sheetsync.toml").write_text(CONFIG)
         rows = [picture(folder, number) for number in range(count)]
-        for each in ("first", "no-op", "relabel", "add"):
+        for change in ("first", "no-op", "relabel", "add"):
             rows = [
-                [url, CLASSES[3] if each == "relabel" and n % 100 == 0 else label]
+                [url, CLASSES[3] if change == "relabel" and n % 100 == 0 else label]
                 for n, (url, label) in enumerate(rows)
             ]
-            rows += [picture(folder, count)] if each == "add" else []
+            rows += [picture(folder, count)] if change == "add" else []
             write_sheet(folder, rows)
             out = subprocess.run([sys.executable, __file__, name], check=True, capture_output=True, text=True).stdout
-            show(count, each, json.loads(out))
+            show(count, change, json.loads(out))
 
 
-def show(count: int, each: str, said: dict) -> None:
-    stages = "  ".join(f"{name} {said['stages'].get(name, 0):6.2f}" for name in STAGES)
-    print(f"{count:7,} {each:8} {said['seconds']:7.2f} s  {stages}  {said['MiB']:6.0f} MiB  {said['done']}", flush=True)
+def show(count: int, change: str, figures: dict) -> None:
+    stages = "  ".join(f"{name} {figures['stages'].get(name, 0):6.2f}" for name in STAGES)
+    seconds, memory = f"{figures['seconds']:7.2f} s", f"{figures['MiB']:6.0f} MiB"
+    print(f"{count:7,} {change:8} {seconds}  {stages}  {memory}  {figures['done']}", flush=True)
 
 
 if __name__ == "__main__":

@@ -1,18 +1,18 @@
-"""Measure the training loop against its two bounds: `python benchmarks/training_speed.py [RECIPE ...]`.
+"""Throughput of the training loop, beside two bounds: `python benchmarks/training_speed.py [RECIPE …]`.
 
-For each recipe, on files made for it (32 px: PNGs of 64 px; 224 px: JPEGs of 500 px), in images a second:
+For each recipe, on generated files (32 px: PNGs of 64 px; 224 px: JPEGs of 500 px), in images a second:
 
-    compute   the step alone, on one batch that lies in memory; precision, layout and optimiser as in our loop
+    compute   the optimiser step alone, on one batch in memory; precision, layout and optimiser as in our loop
     loop      our loop over all images from the cache of decoded ones; one process, one thread
-    plain     what most people write: ImageFolder, transforms, DataLoader, fp32, Adam, the same network and batch;
+    plain     the usual loop of tutorials: ImageFolder, transforms, DataLoader, fp32, Adam, the same network and batch;
               one process, one thread
     two       two of our processes at a time, as folds are trained: the sum
-    plain 2   the plain loop as PyTorch comes: as many threads as cores, and two loader processes
-    decode    files into the cache, on all cores; paid once an image, whatever happens to its label
+    plain 2   the plain loop with PyTorch's defaults: as many threads as cores, and two loader processes
+    decode    files into the cache, on all cores; done once for each image, whatever happens to its label
 
-The measurements of a round follow each other at once, compute and loop in turns; the ratios are medians over rounds of
-ratios within a round. On a GPU, if there is one, the same is measured there; "two" is left out, for folds take turns on
-it.
+The measurements of a round follow each other directly, compute and loop in turns; the ratios are medians over rounds of
+ratios within a round. On a GPU, if there is one, the same is measured there; "two" is left out, because folds take
+turns on it.
 """
 
 from __future__ import annotations
@@ -46,8 +46,8 @@ SIZES = {"roman-resnet50": (1024, 1, 5), "demo-resnet50": (1024, 2, 5), "resnet5
 GPU_SIZES = {"roman-resnet50": (4096, 1, 5), "demo-resnet50": (8192, 3, 5), "resnet50": (2048, 2, 3)}
 
 
-def chosen(name: str) -> Recipe:
-    """A recipe as it is measured: what is learned from is as large for us as for the plain loop."""
+def measured_recipe(name: str) -> Recipe:
+    """Return a recipe as it is measured: its crops are as large for us as for the plain loop."""
     recipe = RECIPES[name]
     return replace(recipe, weights="", crop_size=recipe.image_size)
 
@@ -57,7 +57,7 @@ def sizes(name: str) -> tuple[int, int, int]:
 
 
 def write_files(root: Path, recipe: Recipe, count: int) -> None:
-    """Smooth random pictures of ten classes."""
+    """Write smooth random images of ten classes."""
     random, photo = np.random.default_rng(0), recipe.image_size > 64
     for i in range(count):
         small = Image.fromarray(random.integers(0, 256, (12, 12, 3), np.uint8))
@@ -67,7 +67,7 @@ def write_files(root: Path, recipe: Recipe, count: int) -> None:
 
 
 def timed(work: Callable[[], object], images: int) -> float:
-    """Images a second."""
+    """Run `work` and return its images a second."""
     start = time.perf_counter()
     work()
     if torch.cuda.is_available():
@@ -76,7 +76,7 @@ def timed(work: Callable[[], object], images: int) -> float:
 
 
 def ours(root: Path, recipe: Recipe, epochs: int) -> dict[str, float]:
-    """Our loop and the step alone, in turns."""
+    """Measure our loop and the step alone, in turns."""
     data = scan(root)
     with decode_images(data, recipe, root / "cache", lambda *_: None) as store:
         images, count = store.open(), len(data.samples)
@@ -91,15 +91,15 @@ def ours(root: Path, recipe: Recipe, epochs: int) -> dict[str, float]:
 
         trainer.model.train()
         trainer.step(0, batch, positions)
-        found: dict[str, list[float]] = {"loop": [], "compute": []}
+        rates: dict[str, list[float]] = {"loop": [], "compute": []}
         for _ in range(max(2, epochs)):
-            found["loop"].append(timed(lambda: trainer.run_epoch(1), count))
-            found["compute"].append(timed(compute, steps * len(positions)))
-    return {name: statistics.median(values) for name, values in found.items()}
+            rates["loop"].append(timed(lambda: trainer.run_epoch(1), count))
+            rates["compute"].append(timed(compute, steps * len(positions)))
+    return {name: statistics.median(values) for name, values in rates.items()}
 
 
 def plain(root: Path, recipe: Recipe, epochs: int, workers: int) -> dict[str, float]:
-    """A loop as in the tutorials."""
+    """Measure a loop as in the tutorials."""
     size = recipe.image_size
     flip = [transforms.RandomResizedCrop(size, (recipe.crop_area, 1.0)), transforms.RandomHorizontalFlip()]
     first = flip if recipe.augment == "crop-flip" else [transforms.Resize((size, size))]
@@ -118,18 +118,17 @@ def plain(root: Path, recipe: Recipe, epochs: int, workers: int) -> dict[str, fl
             loss.backward()
             optimiser.step()
 
-    next(iter(loader))  # its processes have started
+    next(iter(loader))  # so that its processes have started
     return {"plain": statistics.median(timed(epoch, len(folder)) for _ in range(epochs))}
 
 
 def measure(what: str, root: Path, name: str) -> dict[str, float]:
-    """One measurement, in this process."""
-    recipe, (count, epochs, _) = chosen(name), sizes(name)
+    """Make one measurement, in this process."""
+    recipe, (count, epochs, _) = measured_recipe(name), sizes(name)
     if what == "decode":
         data = scan(root)
-        return {
-            "decode": timed(lambda: decode_images(data, recipe, root / "cache", lambda *_: None).__enter__(), count)
-        }
+        decoding = decode_images(data, recipe, root / "cache", lambda *_: None)
+        return {"decode": timed(decoding.__enter__, count)}
     if what == "ours":
         return ours(root, recipe, epochs)
     if what == "plain":
@@ -138,40 +137,40 @@ def measure(what: str, root: Path, name: str) -> dict[str, float]:
     return plain(root, recipe, epochs, 2)
 
 
-def asked(whats: list[str], root: Path, name: str) -> list[dict[str, float]]:
-    """Measurements that are made at the same time, each in a process of its own."""
+def measure_together(whats: list[str], root: Path, name: str) -> list[dict[str, float]]:
+    """Make measurements at the same time, each in its own process."""
     command = [sys.executable, __file__, "--measure"]
     started = [subprocess.Popen([*command, what, str(root), name], stdout=subprocess.PIPE, text=True) for what in whats]
     return [json.loads(process.communicate()[0].splitlines()[-1]) for process in started]
 
 
-def rounds(root: Path, name: str) -> list[dict[str, float]]:
-    """The figures of every round."""
-    found = []
+def run_rounds(root: Path, name: str) -> list[dict[str, float]]:
+    """Return the figures of every round."""
+    results = []
     for _ in range(sizes(name)[2]):
-        alone, slow, usual = (asked([what], root, name)[0] for what in ("ours", "plain", "plain 2"))
+        alone, slow, usual = (measure_together([what], root, name)[0] for what in ("ours", "plain", "plain 2"))
         figures = alone | slow | {"plain 2": usual["plain"]}
         if not torch.cuda.is_available():
-            figures["two"] = sum(each["loop"] for each in asked(["ours", "ours"], root, name))
-        found.append(figures)
-    return found
+            figures["two"] = sum(rates["loop"] for rates in measure_together(["ours", "ours"], root, name))
+        results.append(figures)
+    return results
 
 
-def report(name: str, decode: float, found: list[dict[str, Any]]) -> None:
-    """The medians of one recipe, and its ratios."""
-    names = [key for key in ("compute", "loop", "plain", "two", "plain 2") if key in found[0]]
-    medians = {key: statistics.median(each[key] for each in found) for key in names}
+def report(name: str, decode: float, rounds: list[dict[str, Any]]) -> None:
+    """Print the medians of one recipe, and its ratios."""
+    names = [key for key in ("compute", "loop", "plain", "two", "plain 2") if key in rounds[0]]
+    medians = {key: statistics.median(figures[key] for figures in rounds) for key in names}
     print(f"{name}: decode {decode:.0f}, " + ", ".join(f"{key} {value:.1f}" for key, value in medians.items()))
     pairs = [("loop", "compute"), ("loop", "plain"), ("two" if "two" in medians else "loop", "plain 2")]
     for one, other in pairs:
-        ratios = sorted(each[one] / each[other] for each in found)
+        ratios = sorted(figures[one] / figures[other] for figures in rounds)
         middle = statistics.median(ratios)
         print(f"    {one} / {other}: {middle:.2f} ({ratios[0]:.2f} to {ratios[-1]:.2f}, {len(ratios)} rounds)")
     sys.stdout.flush()
 
 
 def main(arguments: list[str]) -> None:
-    """Print the figures of the recipes that are named, or of all."""
+    """Print the figures of the named recipes, or of all."""
     if arguments[:1] == ["--measure"]:
         print(json.dumps(measure(arguments[1], Path(arguments[2]), arguments[3])))
         return
@@ -179,9 +178,9 @@ def main(arguments: list[str]) -> None:
     print(f"{where}, PyTorch {torch.__version__}; images a second")
     for name in arguments or list(SIZES):
         with tempfile.TemporaryDirectory() as folder:
-            write_files(Path(folder), chosen(name), sizes(name)[0])
-            decode = asked(["decode"], Path(folder), name)[0]["decode"]
-            report(name, decode, rounds(Path(folder), name))
+            write_files(Path(folder), measured_recipe(name), sizes(name)[0])
+            decode = measure_together(["decode"], Path(folder), name)[0]["decode"]
+            report(name, decode, run_rounds(Path(folder), name))
 
 
 if __name__ == "__main__":
