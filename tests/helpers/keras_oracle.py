@@ -1,4 +1,4 @@
-"""What Keras 3.15 on TensorFlow 2.21 says of the fixed network, written down; benchmarks/keras_parity.py asks it anew.
+"""Reference values of the fixed network from Keras 3.15 on TensorFlow 2.21; benchmarks/keras_parity.py checks them.
 
 Keras's network is `keras.applications.ResNet50(weights=None, input_shape=(32, 32, 3), include_top=False)` up to
 `conv2_block3_out`, with `preprocess_input` before it, GlobalAveragePooling2D and Dense(10) after it.
@@ -22,8 +22,8 @@ Wave = Callable[[tuple[int, ...]], npt.NDArray[np.float64]]  # numbers from -1 t
 Weights = dict[str, list[Floats]]  # of each Keras layer: kernel, bias; or gamma, beta, moving mean, moving variance
 
 CLASSES = 10
-# Keras's layer; its parameters, moving means and variances included; its output (height, width, channels); ours.
-# The relus, the paddings and the additions, without parameters, are inside of ours.
+# Name of Keras's layer; number of its parameters, moving means and variances included; its output (height, width,
+# channels); name of our layer. Relus, paddings and additions, without parameters, are inside ours.
 LAYERS: tuple[tuple[str, int, tuple[int, ...], str], ...] = (
     ("conv1_conv", 9472, (16, 16, 64), "stem.conv"),
     ("conv1_bn", 256, (16, 16, 64), "stem.norm"),
@@ -53,8 +53,8 @@ LAYERS: tuple[tuple[str, int, tuple[int, ...], str], ...] = (
     ("conv2_block3_out", 0, (8, 8, 256), "block3"),
     ("dense", 2570, (10,), "dense"),
 )
-# Of the network filled by `draw(model, formula())`, and `pictures(formula(), 40)`:
-# in float64 the logits of the first, the loss of each batch of 8 as it is learned from, and the logits afterwards.
+# For the network with the weights of `draw(model, formula())`, and the images of `pictures(formula(), 40)`, in float64:
+# the logits of the first image, the loss of each batch of 8 in training, and the logits of the first image afterwards.
 LOGITS = (0.8083945, 0.37529479, -0.75246517, 1.22180748, -0.31153191)
 LOGITS += (-0.0806721, 0.13489406, 1.4418621, 1.09806882, -1.28770001)
 LOSSES = (2.37413362, 1.98476753, 1.87744445, 1.71563736, 1.60544787)
@@ -66,7 +66,7 @@ BACK = {1: (0,), 2: (1, 0), 4: (2, 3, 1, 0)}
 
 
 def formula() -> Wave:
-    """Sines of squares: as good as drawn, and the same everywhere. No two calls of it give the same numbers."""
+    """Return a source of pseudo-random numbers, sines of squares: equal on every machine, and new ones at each call."""
     start = 0
 
     def wave(shape: tuple[int, ...]) -> npt.NDArray[np.float64]:
@@ -78,7 +78,7 @@ def formula() -> Wave:
 
 
 def pictures(wave: Wave, count: int) -> tuple[Floats, Ints]:
-    """Noise on a colour and a direction that go with the class: (count, 32, 32, 3) in RGB, whole numbers; (count,)."""
+    """Make noisy images whose colour and direction depend on their class: (count, 32, 32, 3) RGB, whole; (count,)."""
     targets = np.arange(count) % CLASSES
     y, x = np.mgrid[:32, :32] / 32  # (32, 32)
     angle = (targets[:, None, None] * x + (CLASSES - targets[:, None, None]) * y)[..., None]  # (count, 32, 32, 1)
@@ -88,7 +88,7 @@ def pictures(wave: Wave, count: int) -> tuple[Floats, Ints]:
 
 
 def draw(model: TruncatedResNet50, wave: Wave) -> Weights:
-    """Weights of every layer that has any, none of them 0 or 1, in Keras's order and layout."""
+    """Draw weights for every layer that has any, none of them 0 or 1, in Keras's order and layout."""
     return {keras: list(_draw(model.get_submodule(ours), wave)) for keras, count, _, ours in LAYERS if count}
 
 
@@ -99,13 +99,13 @@ def _draw(layer: torch.nn.Module, wave: Wave) -> Iterator[Floats]:
         drawn = (1 + wave(shape) / 2, wave(shape) / 3, wave(shape) / 3, 1 + wave(shape) / 2)
     else:
         reach = math.sqrt(2 / math.prod(shape[:-1]))
-        pixels = 100 if shape[-2] == 3 else 1  # how large what comes in is
+        pixels = 100 if shape[-2] == 3 else 1  # the scale of the layer's input
         drawn = (wave(shape) * reach / pixels, wave(shape[-1:]) / 5)
     yield from (array.astype(np.float32) for array in drawn)
 
 
 def load(model: TruncatedResNet50, weights: Weights) -> None:
-    """Put weights of Keras's into our model; every one has its place there, and every place its weight."""
+    """Load Keras's weights into our model; raises if one is missing or left over."""
     names = {2: ("weight", "bias"), 4: ("weight", "bias", "running_mean", "running_var")}
     state = {
         f"{OURS[keras]}.{name}": torch.from_numpy(array.transpose(AXES[array.ndim]).copy())
@@ -116,18 +116,18 @@ def load(model: TruncatedResNet50, weights: Weights) -> None:
 
 
 def ours(images: Floats) -> Floats:
-    """Images as Keras takes them, (N, H, W, 3), as our model does: (N, 3, H, W)."""
+    """Turn images from Keras's layout, (N, H, W, 3), into ours: (N, 3, H, W)."""
     return np.ascontiguousarray(images.transpose(0, 3, 1, 2))
 
 
 def as_double(model: TruncatedResNet50) -> TruncatedResNet50:
-    """The same model in float64, where rounding hides nothing."""
+    """Convert a model to float64, where rounding hides nothing."""
     model.double().means = torch.tensor(IMAGENET_MEANS, dtype=torch.float64).view(1, 3, 1, 1)
     return model
 
 
 def in_double(trainer: Trainer) -> Trainer:
-    """The same trainer with its model, and what Adam keeps, in float64."""
+    """Convert a trainer's model, and what Adam keeps of it, to float64."""
     as_double(trainer.model)
     for state in trainer.optimiser.state.values():
         state |= {name: value.double() for name, value in state.items() if name != "step"}
@@ -137,22 +137,22 @@ def in_double(trainer: Trainer) -> Trainer:
 def learn(
     model: TruncatedResNet50, recipe: Recipe, images: Floats, targets: Ints, *, rounded: bool = True
 ) -> list[float]:
-    """Train on each batch once, in order, by Adam as Keras computes it; the loss of each before it was learned from.
+    """Train on each batch once, in order, with Adam as Keras computes it; returns each batch's loss before its step.
 
     Keras adds epsilon to the root of what PyTorch first divides by 1 - beta2 ** step ("epsilon hat" of Kingma and Ba),
-    and takes the powers of betas that were `rounded` to float32. All else is the same.
+    and uses powers of betas that were `rounded` to float32. Everything else is the same.
     """
     x, y = torch.from_numpy(images).to(model.means.dtype), torch.from_numpy(targets)
     optimiser = torch.optim.Adam(model.parameters(), betas=(recipe.beta1, recipe.beta2))
     losses = []
     model.train()
-    for step, (some, classes) in enumerate(zip(x.split(recipe.batch), y.split(recipe.batch), strict=True), 1):
+    for step, (batch, classes) in enumerate(zip(x.split(recipe.batch), y.split(recipe.batch), strict=True), 1):
         grown1, grown2 = (1 - beta**step for beta in (recipe.beta1, recipe.beta2))
         keras1, keras2 = (1 - float(np.float32(beta)) ** step for beta in (recipe.beta1, recipe.beta2))
         correction = (grown1 / keras1) * math.sqrt(keras2 / grown2) if rounded else 1.0
         rate = recipe.learning_rate * correction
         optimiser.param_groups[0].update(lr=rate, eps=recipe.epsilon / math.sqrt(grown2))
-        loss = torch.nn.functional.cross_entropy(model(some), classes)
+        loss = torch.nn.functional.cross_entropy(model(batch), classes)
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
@@ -161,7 +161,7 @@ def learn(
 
 
 def logits(model: TruncatedResNet50, images: Floats) -> Floats:
-    """Of images (N, 3, H, W), in evaluation mode, in the model's precision."""
+    """Return the logits of images (N, 3, H, W), in evaluation mode, in the model's precision."""
     with torch.inference_mode():
-        found: Floats = model.eval()(torch.from_numpy(images).to(model.means.dtype)).numpy()
-    return found
+        values: Floats = model.eval()(torch.from_numpy(images).to(model.means.dtype)).numpy()
+    return values

@@ -1,4 +1,4 @@
-"""Odd sets of images, each as a folder for a training and as a sheet for a pass; also for benchmarks/odd_data.py."""
+"""Edge-case datasets, each as a folder for a training and as a sheet for a pass; also for benchmarks/odd_data.py."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ CLASSES = 1000
 
 
 def noise(seed: int, colour: int, width: int = SIDE, height: int = SIDE) -> Image.Image:
-    """A picture that no other seed gives, brighter in one of three colours."""
+    """Make a noise image, different for each seed, brighter in one of three colours."""
     pixels = np.random.default_rng(seed).integers(0, 90, (height, width, 3))
     pixels[..., colour % 3] += 150
     return Image.fromarray(pixels.astype(np.uint8))
 
 
-def some(split: str, **counts: int) -> list[Picture]:
-    """So many pictures of each label; those of a label look alike."""
+def images_of(split: str, **counts: int) -> list[Picture]:
+    """Make `counts` images of each label; those of a label look alike."""
     start = {"train": 0, "val": 10_000, "": 20_000}[split]
     return [
         (split, label, noise(start + 1000 * colour + i, colour))
@@ -34,23 +34,23 @@ def some(split: str, **counts: int) -> list[Picture]:
 
 
 def one_class() -> list[Picture]:
-    return some("train", a=6) + some("val", a=2)
+    return images_of("train", a=6) + images_of("val", a=2)
 
 
 def class_of_one() -> list[Picture]:
-    return some("train", a=8, b=8, c=1) + some("val", a=2, b=2)
+    return images_of("train", a=8, b=8, c=1) + images_of("val", a=2, b=2)
 
 
 def no_val() -> list[Picture]:
-    return some("train", a=8, b=8)
+    return images_of("train", a=8, b=8)
 
 
 def two_images() -> list[Picture]:
-    return some("train", a=1, b=1)
+    return images_of("train", a=1, b=1)
 
 
 def two_images_of_one_class() -> list[Picture]:
-    return some("train", a=2)
+    return images_of("train", a=2)
 
 
 def thousand_classes() -> list[Picture]:
@@ -61,7 +61,7 @@ def thousand_classes() -> list[Picture]:
 
 
 def imbalance() -> list[Picture]:
-    return some("train", a=200, b=2) + some("val", a=10, b=1)
+    return images_of("train", a=200, b=2) + images_of("val", a=10, b=1)
 
 
 def identical_of_one_label() -> list[Picture]:
@@ -74,7 +74,7 @@ def identical_of_two_labels() -> list[Picture]:
 
 
 def class_in_val_only() -> list[Picture]:
-    return some("train", a=6, b=6) + some("val", a=2, b=2, c=2)
+    return images_of("train", a=6, b=6) + images_of("val", a=2, b=2, c=2)
 
 
 def unlabelled_only() -> list[Picture]:
@@ -84,22 +84,22 @@ def unlabelled_only() -> list[Picture]:
 def odd_shapes() -> list[Picture]:
     shapes = [(1, 1), (5000, 3), (3, 5000)]
     odd = [("train", "ab"[i % 2], noise(90 + i, i % 2, *shape)) for i, shape in enumerate(shapes)]
-    return [*odd, *some("train", a=6, b=6), *some("val", a=1), ("val", "b", noise(99, 1, 1, 1))]
+    return [*odd, *images_of("train", a=6, b=6), *images_of("val", a=1), ("val", "b", noise(99, 1, 1, 1))]
 
 
 def one_left_for_the_last_batch() -> list[Picture]:
     """One image more than batches of 16 take."""
-    return some("train", a=9, b=8)
+    return images_of("train", a=9, b=8)
 
 
 def too_many() -> list[Picture]:
-    """More than the 300 that the recipes here allow."""
-    return some("train", a=150, b=150) + some("val", a=1)
+    """More than the 300 images that the recipes here allow."""
+    return images_of("train", a=150, b=150) + images_of("val", a=1)
 
 
 SETS: dict[str, Callable[[], list[Picture]]] = {
-    each.__name__.replace("_", " "): each
-    for each in (
+    make.__name__.replace("_", " "): make
+    for make in (
         one_class,
         class_of_one,
         no_val,
@@ -131,14 +131,14 @@ LITE = {
 
 
 def write_folder(pictures: list[Picture], root: Path) -> None:
-    """As `<split>/<label>/<number>.png`."""
+    """Write images as `<split>/<label>/<number>.png`."""
     root.mkdir(parents=True)
     for number, (split, label, image) in enumerate(pictures):
         save(root / (f"{split}/{label}" if label else "unlabelled") / f"{number}.png", image)
 
 
 def write_project(pictures: list[Picture], root: Path, recipe: Path, *, provisional: bool = True) -> None:
-    """As a CSV beside its images, with a configuration."""
+    """Write images and a CSV sheet of them, with a configuration."""
     rows = [["image", "label", "split"]]
     for number, (split, label, image) in enumerate(pictures):
         save(root / f"images/{number}.png", image)

@@ -30,7 +30,7 @@ def save(path, image):
 
 
 def square(number, colour):
-    """A noisy square, reddish, greenish or bluish."""
+    """Make a noisy image of 30 x 40 pixels: reddish, greenish or bluish."""
     pixels = np.random.default_rng(number).integers(0, 90, (40, 30, 3))
     pixels[..., colour] += 150
     return Image.fromarray(pixels.astype(np.uint8))
@@ -41,8 +41,8 @@ def write_recipe(path, **changes):
     return path
 
 
-def furnish(root):
-    """Put data/ (three classes, a comma in a file's name) and tiny.json into a folder; gives the folder."""
+def write_example(root):
+    """Put data/ (three classes, a comma in a file's name) and tiny.json into a folder; returns the folder."""
     for split, count in {"train": 8, "val": 3, "test": 2}.items():
         for colour, label in enumerate(["red", "green", "blue"]):
             for i in range(count):
@@ -72,7 +72,7 @@ def folder_of(result):
 
 
 def made_in(runs):
-    """The names in a folder of runs, but for its cache."""
+    """Return the names in a folder of runs, without its cache."""
     return {path.name for path in runs.glob("*")} - {".cache"}
 
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.helpers.training_tree import furnish, save, square
+from tests.helpers.training_tree import save, square, write_example
 from training import weights
 from training.data.decode import read_antialiased
 from training.data.folder import scan
@@ -46,7 +46,7 @@ def told(result):
 @pytest.fixture(scope="module")
 def asked(tmp_path_factory):
     """The tiny dataset with one wrong label, and what came of asking once."""
-    root = furnish(tmp_path_factory.mktemp("asked"))
+    root = write_example(tmp_path_factory.mktemp("asked"))
     (root / "data/train/red/3.png").rename(root / "data/train/blue/wrong.png")
     return root, told(ask(root))
 
@@ -55,7 +55,7 @@ def asked(tmp_path_factory):
 def root(tmp_path, asked):
     """The tiny dataset again, with the vectors that were made of its images, so that no network has to run again."""
     shutil.copytree(asked[0] / "runs", tmp_path / "runs")
-    return furnish(tmp_path)
+    return write_example(tmp_path)
 
 
 def test_every_image_is_judged_and_a_wrong_label_stands_out(asked):
@@ -104,8 +104,8 @@ def test_a_vector_depends_on_nothing_but_its_image(asked):
 
 
 def test_a_stopped_answer_goes_on_with_the_vectors_it_has(tmp_path):
-    root = furnish(tmp_path)
-    for number in range(embed.GROUP):
+    root = write_example(tmp_path)
+    for number in range(embed.TASK_SIZE):
         save(root / "data/train/red" / f"more{number}.png", square(1000 + number, 0))
     for number in range(8):  # the last group, and it is not done as soon as the first, on however many cores
         save(root / "data/val/red" / f"large{number}.png", Image.new("RGB", (4000, 3000), (200, number, 0)))
@@ -183,7 +183,7 @@ def test_a_val_image_that_is_a_train_image_is_judged_as_one_that_was_left_out(ro
 
 
 def test_a_class_that_only_val_has_is_never_predicted(tmp_path):
-    root = furnish(tmp_path)
+    root = write_example(tmp_path)
     save(root / "data/val/violet/1.png", square(7, 2))
     told(ask(root))
     found = rows(root)
@@ -192,7 +192,7 @@ def test_a_class_that_only_val_has_is_never_predicted(tmp_path):
 
 
 def test_the_answer_ends_with_the_program_that_asked(tmp_path):
-    root = furnish(tmp_path)
+    root = write_example(tmp_path)
     asking = subprocess.Popen(command(root, "--with-parent"), stdin=subprocess.PIPE, stdout=subprocess.DEVNULL)
     asking.stdin.close()
     assert asking.wait() == 1
@@ -207,13 +207,13 @@ def test_pretrained_recipes_are_asked_through_their_own_network():
 
 
 def test_a_path_of_weights_is_that_of_the_recipes_own_and_of_no_other(tmp_path):
-    root = furnish(tmp_path)
+    root = write_example(tmp_path)
     told(ask(root, "--weights", root / "resnet50.pth"))
     assert rows(root)
 
 
 def test_an_image_that_changes_after_it_was_found_is_not_kept_as_the_one_that_was_found(tmp_path):
-    path = furnish(tmp_path) / "data/train/red/3.png"
+    path = write_example(tmp_path) / "data/train/red/3.png"
     task = embed.Task(BACKBONE, tmp_path, weights.fetch(BACKBONE.weights, None, print), (path,), ("0" * 64,))
     with pytest.raises(DataError, match="the image was changed"):
         embed.run_task(task, print)
@@ -221,7 +221,7 @@ def test_an_image_that_changes_after_it_was_found_is_not_kept_as_the_one_that_wa
 
 
 def test_without_its_weights_a_pretrained_recipe_gives_one_sentence(tmp_path):
-    root = furnish(tmp_path)
+    root = write_example(tmp_path)
     (root / "tiny.json").write_text(json.dumps(RECIPES["resnet50"].as_dict()))
     result = ask(root, "--weights", root / "nowhere.pth")
     assert result.returncode == 1

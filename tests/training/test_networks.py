@@ -9,7 +9,7 @@ import torch
 import torchvision
 from torch import nn
 
-from tests.helpers.training_tree import folder_of, furnish, made_in, train
+from tests.helpers.training_tree import folder_of, made_in, train, write_example
 from training import weights
 from training.data import batches
 from training.data.images import MappedImages
@@ -135,7 +135,7 @@ LITE = replace(SMALL, network="efficientnet-lite0", weights="efficientnet-lite0"
 
 
 def test_a_run_of_a_pretrained_recipe_starts_from_its_weights(tmp_path):
-    furnish(tmp_path)
+    write_example(tmp_path)
     (tmp_path / "lite.json").write_text(json.dumps(asdict(replace(LITE, learning_rate=1e-9))))
     folder = folder_of(train(tmp_path / "data", tmp_path / "lite.json", tmp_path / "runs", "--json"))
     found = trainer.load(folder / "model.safetensors", LITE, 3)
@@ -156,7 +156,7 @@ def test_pretrained_weights_learn_in_a_few_steps(photos):
 
 
 def test_where_the_weights_should_be_and_are_not_is_told_before_anything_is_decoded(tmp_path):
-    furnish(tmp_path)
+    write_example(tmp_path)
     (tmp_path / "photo.json").write_text(json.dumps(asdict(replace(PHOTO, name="photo"))))
     done = train(
         tmp_path / "data", tmp_path / "photo.json", tmp_path / "runs", "--json", "--weights", tmp_path / "x.pth"

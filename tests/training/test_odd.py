@@ -16,7 +16,6 @@ from tests.helpers.training_tree import (
     TINY,
     command,
     folder_of,
-    furnish,
     lines,
     made_in,
     metrics_of,
@@ -24,13 +23,14 @@ from tests.helpers.training_tree import (
     save,
     square,
     train,
+    write_example,
     write_recipe,
 )
 
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory):
-    return furnish(tmp_path_factory.mktemp("training"))
+    return write_example(tmp_path_factory.mktemp("training"))
 
 
 # --- data ---------------------------------------------------------------------------------------

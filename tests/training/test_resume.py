@@ -20,11 +20,11 @@ from tests.helpers.training_tree import (
     TINY,
     command,
     folder_of,
-    furnish,
     lines,
     made_in,
     metrics_of,
     train,
+    write_example,
     write_recipe,
 )
 from training.data.images import DecodedStore
@@ -241,7 +241,7 @@ def test_killed_while_it_writes_the_file_before_stays_whole(tmp_path):
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory):
-    folder = furnish(tmp_path_factory.mktemp("training"))
+    folder = write_example(tmp_path_factory.mktemp("training"))
     write_recipe(folder / "long.json", epochs=20, folds=2)
     return folder
 

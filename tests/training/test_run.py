@@ -7,7 +7,17 @@ import json
 import numpy as np
 import pytest
 
-from tests.helpers.training_tree import FILES, TINY, folder_of, furnish, lines, made_in, metrics_of, rows_of, train
+from tests.helpers.training_tree import (
+    FILES,
+    TINY,
+    folder_of,
+    lines,
+    made_in,
+    metrics_of,
+    rows_of,
+    train,
+    write_example,
+)
 from training import predict
 from training.fitting.trainer import has_bf16
 from training.runs.directory import COLUMNS
@@ -17,7 +27,7 @@ SAME = ("model.safetensors", "probs.npy", "predictions.csv", "recipe.json")
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory):
-    return furnish(tmp_path_factory.mktemp("training"))
+    return write_example(tmp_path_factory.mktemp("training"))
 
 
 @pytest.fixture(scope="module")
