@@ -1,6 +1,6 @@
-"""How easy the code is to find one's way in: `python benchmarks/house.py [--list] [CHECKOUT …]`.
+"""Code metrics (sizes, one-use helpers, names, docstrings): `python benchmarks/house.py [--list] [CHECKOUT …]`.
 
-Counts over `sheetsync/` and `training/`, from the syntax tree alone:
+One column for each checkout. Counts over `sheetsync/` and `training/`, from the syntax tree alone:
 
 - modules at the top level of the two packages, and folders there
 - lines of functions without their docstrings: median, 90th percentile, longest
