@@ -26,6 +26,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 from sheetsync.api import open_pass
+from sheetsync.common.collection import collect_less_often
 from sheetsync.common.progress import Progress
 from sheetsync.project.config import load_project
 from sheetsync.trainer.process_trainer import ProcessTrainer
@@ -71,7 +72,8 @@ def one_pass(folder: Path) -> None:
     trainer = InstantTrainer(work.project.dataset, work.project.recipe, work.project.state)
     work = replace(work, environment=replace(work.environment, trainer=trainer))
     started = time.monotonic()
-    report = work.run()
+    with collect_less_often():
+        report = work.run()
     trained, stages = sum(trainer.spent), dict(report.seconds)
     stages["train"] -= trained
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024

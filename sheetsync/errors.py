@@ -7,6 +7,7 @@
     ├── Shrunk                the sheet suddenly looks (nearly) empty; nothing was deleted
     ├── MirrorError           the dataset folder holds something that sheetsync did not put there
     ├── TrainingError         training stopped; its own words and the place of its log
+    ├── NotFound              there is no such version or run, or an image of it is no longer kept
     └── Busy                  another sheetsync works in this project just now
 
 Every message says what, where, and what to do next. A broken row or image is not an error but a value:
@@ -55,6 +56,10 @@ class MirrorError(SheetsyncError):
 
 class TrainingError(SheetsyncError):
     """Training did not finish."""
+
+
+class NotFound(SheetsyncError):
+    """There is no such version or run, or what it needs is no longer kept."""
 
 
 class Busy(SheetsyncError):

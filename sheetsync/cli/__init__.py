@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc as garbage
 import logging
 import os
 import signal
@@ -12,9 +11,10 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
-from sheetsync import __version__
 from sheetsync.cli.options import Every, Folder, Json, Keep, Retry, Shrink
+from sheetsync.common.collection import collect_less_often
 from sheetsync.errors import SheetsyncError, disk_problem
+from sheetsync.version import __version__
 
 if TYPE_CHECKING:
     from sheetsync.project.config import Project
@@ -284,12 +284,11 @@ def _stop(*_: object) -> NoReturn:
 
 def main() -> None:
     """Run the command line; a `SheetsyncError` is one sentence and exit code 1."""
-    # Values of 100,000 rows hold hardly a cycle: to look for cycles every 700 objects takes half of a pass.
-    garbage.set_threshold(100_000, 50, 100)
     for each in (signal.SIGINT, signal.SIGTERM):
         signal.signal(each, _stop)
     try:
-        app()
+        with collect_less_often():
+            app()
     except SheetsyncError as error:
         _leave(str(error), 1)
     except Stopped:

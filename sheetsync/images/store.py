@@ -64,6 +64,17 @@ class ImageStore:
         path = self.path(record.digest, record.original_suffix or record.suffix)
         return self.rendered_path(record).exists() and path.exists() and file_digest(path) == record.digest
 
+    def find_intact(self, digests: Iterable[str]) -> dict[str, Path]:
+        """Find the file that the dataset shows for each digest. One that is missing or broken is left out."""
+        wanted = set(digests)
+        rendered: dict[str, Path] = {}
+        original: dict[str, Path] = {}
+        for path in sorted(self.root.glob("[0-9a-f][0-9a-f]/*")):
+            digest, _, rest = path.name.partition(".")
+            if digest in wanted:
+                (rendered if f".{rest}".startswith(f"{RENDERED}.") else original).setdefault(digest, path)
+        return {digest: rendered.get(digest, path) for digest, path in original.items() if file_digest(path) == digest}
+
     def stage(self, file: BinaryIO, picture: Picture) -> Staged:
         """Write a picture and its rendering to temporary files, for `commit`; what the store has is left out."""
         file.seek(0)

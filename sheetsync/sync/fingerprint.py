@@ -7,8 +7,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from sheetsync import __version__
 from sheetsync.common.atomic import write_atomic
+from sheetsync.version import __version__
 
 
 @dataclass(frozen=True, slots=True)

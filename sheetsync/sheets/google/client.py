@@ -17,7 +17,6 @@ from gspread.http_client import HTTPClient
 from requests.adapters import HTTPAdapter
 from tenacity import RetryCallState, Retrying
 
-from sheetsync import __version__
 from sheetsync.auth.key_file import redact
 from sheetsync.auth.tokens import TIMEOUT, TRANSIENT_STATUSES, TokenRequest, parse_object
 from sheetsync.common.retry_after import retry_after
@@ -25,6 +24,7 @@ from sheetsync.common.text import shorten
 from sheetsync.common.types import Json
 from sheetsync.errors import SheetChanged, SheetError
 from sheetsync.rows.table import Calls
+from sheetsync.version import __version__
 
 PATIENCE = 170.0  # seconds for one call with all its repetitions: longer than a minute's quota, twice
 LOSSES = 7  # writes in a row whose answers are lost, with a wait after each: two minutes as well
