@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,8 +12,6 @@ import numpy as np
 from training import console
 from training.data.folder import SPLITS, UNLABELLED, scan
 from training.data.images import CACHE_FOLDER, decode_images
-from training.errors import TrainingError
-from training.recipe import Recipe, load_recipe
 from training.runs import directory
 
 if TYPE_CHECKING:
@@ -29,7 +26,7 @@ def predict(run: Path, dataset: Path, split: str, report: console.ProgressCallba
     The predictions are out of sample only for images that the run did not train on. Raises TrainingError if there is
     no such run or folder, and for an image that cannot be decoded.
     """
-    recipe, classes = _read_run(run)
+    recipe, classes = directory.read_run(run)
     data = scan(dataset, [split])
     count = len(data.samples)
 
@@ -40,15 +37,6 @@ def predict(run: Path, dataset: Path, split: str, report: console.ProgressCallba
         probs = trainer.predict(model, images.open(), recipe)  # (N, K)
     report("predict", count, count, "")
     return directory.prediction_table(data.samples, classes, probs, np.full(count, -1, np.int64))[COLUMNS]
-
-
-def _read_run(run: Path) -> tuple[Recipe, list[str]]:
-    """Read the recipe and the classes of a run."""
-    try:
-        classes = json.loads((run / "metrics.json").read_text("utf-8"))["classes"]
-        return load_recipe(str(run / "recipe.json")), list(classes)
-    except (OSError, ValueError, KeyError) as error:
-        raise TrainingError(f"{run}: not a run directory ({error})") from error
 
 
 def _run(options: argparse.Namespace) -> None:

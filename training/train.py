@@ -153,7 +153,7 @@ def _run(arguments: argparse.Namespace) -> None:
 
 def _parser() -> argparse.ArgumentParser:
     shape = argparse.RawDescriptionHelpFormatter
-    parser = argparse.ArgumentParser("python -m training.train", description=HELP, formatter_class=shape)
+    parser = argparse.ArgumentParser(_program(), description=HELP, formatter_class=shape)
     parser.add_argument("dataset", type=Path, metavar="DATASET", help="the folder that holds train/, val/, ...")
     names = ", ".join(RECIPES)
     parser.add_argument("--recipe", required=True, help=f"{names}, or a .toml or .json file with all fields")
@@ -165,6 +165,12 @@ def _parser() -> argparse.ArgumentParser:
     weights.add_option(parser)
     console.add_common_options(parser)
     return parser
+
+
+def _program() -> str:
+    """Name the command as it was started: `sheetsync-train` or `python -m training.train`."""
+    name = Path(sys.argv[0]).name
+    return name if name == "sheetsync-train" else "python -m training.train"
 
 
 def _positive_integer(text: str) -> int:
@@ -179,8 +185,8 @@ def _run_name(text: str) -> str:
     return text
 
 
-def main(arguments: list[str]) -> int:
-    """Run the command and return its exit code."""
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command and return its exit code. None = the arguments of this process, as for `sheetsync-train`."""
     return console.run_command(_run, _parser().parse_args(arguments), STOPPED)
 
 

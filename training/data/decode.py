@@ -45,6 +45,19 @@ def read_resized(path: Path, resize: str, size: int) -> Floats | Bytes:
     return resize_plain(read_rgb(path), size) if resize == "plain" else read_antialiased(path, size)
 
 
+def resize_opened(image: Image.Image, resize: str, size: int) -> Floats | Bytes:
+    """Resize an image that Pillow has opened, as `read_resized` does a file; the image itself stays as it is.
+
+    With "antialias" the values of a large JPEG differ a little from those of its file, which is decoded at a reduced
+    size. Raises DataError when Pillow cannot decode it.
+    """
+    with _decoding("the image given"):
+        rgb = _upright_rgb(image)
+        if resize == "plain":
+            return resize_plain(np.asarray(rgb), size)
+        return np.asarray(rgb.resize((size, size), Image.Resampling.BILINEAR))
+
+
 def read_antialiased(path: Path, size: int) -> Bytes:
     """Read an image file as (size, size, 3) RGB, resized by antialiased bilinear sampling; see `read_resized`.
 
@@ -66,11 +79,17 @@ def read_rgb(path: Path) -> Bytes:
 
 @contextmanager
 def _open(path: Path) -> Iterator[Image.Image]:
+    with _decoding(path), Image.open(path) as image:
+        yield image
+
+
+@contextmanager
+def _decoding(what: object) -> Iterator[None]:
+    """Turn Pillow's errors in the block into a DataError that names the image."""
     try:
-        with Image.open(path) as image:
-            yield image
+        yield
     except (OSError, ValueError, SyntaxError, EOFError, Image.DecompressionBombError) as error:
-        raise DataError(f"{path}: the image cannot be decoded ({error})") from error
+        raise DataError(f"{what}: the image cannot be decoded ({error})") from error
 
 
 def _upright_rgb(image: Image.Image) -> Image.Image:

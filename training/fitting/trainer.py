@@ -280,9 +280,12 @@ def save(model: Network, path: Path) -> None:
     path.write_bytes(serialise({name: value.cpu().contiguous() for name, value in model.state_dict().items()}))
 
 
-def load(path: Path, recipe: Recipe, classes: int) -> Network:
-    """Load a model that `save` wrote, on this process's device. Raises TrainingError for any other file."""
-    device = prepare_process()
+def load(path: Path, recipe: Recipe, classes: int, device: torch.device | None = None) -> Network:
+    """Load a model that `save` wrote, onto a device. Raises TrainingError for any other file.
+
+    Without a device the process is prepared as for a training, and its device is used.
+    """
+    device = device or prepare_process()
     model = build(recipe, classes)
     try:
         model.load_state_dict(load_file(path))

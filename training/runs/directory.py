@@ -28,12 +28,13 @@ from training.data.folder import Dataset, Sample
 from training.errors import TrainingError
 from training.fitting.crossval import Job, JobResult
 from training.fitting.metrics import score
-from training.recipe import Recipe
+from training.recipe import Recipe, load_recipe
 
 if TYPE_CHECKING:
     import pandas as pd
 
 WEIGHTS = "model.safetensors"
+METRICS = "metrics.json"
 PACKAGES = ("torch", "torchvision", "numpy", "pillow")
 COLUMNS = ("file", "split", "label", "prediction", "confidence", "self_confidence", "fold")
 
@@ -135,6 +136,15 @@ def write_run(
     write_json(recipe.as_dict(), folder / "recipe.json")
     micro_batch = min(result.micro_batch for result in results)
     return metrics(data, recipe, probs, results[0]) | {"micro_batch": micro_batch}
+
+
+def read_run(folder: Path) -> tuple[Recipe, list[str]]:
+    """Read the recipe and the classes of a run directory. Raises TrainingError when the folder is none."""
+    try:
+        classes = json.loads((folder / METRICS).read_text("utf-8"))["classes"]
+        return load_recipe(str(folder / "recipe.json")), list(classes)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise TrainingError(f"{folder}: not a run directory ({error})") from error
 
 
 def write_json(value: dict[str, Any], path: Path) -> None:
