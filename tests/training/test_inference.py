@@ -85,8 +85,11 @@ def test_the_module_maps_preprocessed_images_to_the_logits_of_the_probabilities(
         logits, vectors = model.module(batch.to(model.module.dense.weight.device)), model.module.embed(batch)
     assert logits.shape == (len(files), 3)
     assert len(vectors) == len(files)
-    assert not model.module.training
     np.testing.assert_allclose(logits.softmax(1).cpu(), model.predict(files), atol=ATOL)
+
+
+def test_a_model_is_loaded_for_inference(run: Path) -> None:
+    assert not training.load_model(run).module.training, "BatchNorm would take in what it is asked about"
 
 
 def test_classes_are_labels_and_folders_their_names(run: Path, model: training.LoadedModel) -> None:
