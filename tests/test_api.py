@@ -344,7 +344,7 @@ def test_an_image_that_is_no_longer_kept_is_named_and_nothing_is_built(
     copied: sheetsync.OpenProject, tmp_path: Path
 ) -> None:
     digests = copied.run("v1").predictions().query("label != ''").digest[:2]
-    first, second = (next(copied.config.state.glob(f"objects/*/{digest}.png")) for digest in digests)
+    first, second = (next(copied.config.state.objects.glob(f"*/{digest}.png")) for digest in digests)
     first.unlink()
     second.chmod(0o644)
     second.write_bytes(b"torn")
@@ -356,7 +356,7 @@ def test_an_image_that_is_no_longer_kept_is_named_and_nothing_is_built(
 
 
 def test_what_a_version_held_may_be_lost_or_changed(copied: sheetsync.OpenProject, tmp_path: Path) -> None:
-    file = copied.config.state / "revisions" / f"{copied.run('v1').revision}.tsv"
+    file = copied.config.state.revision(copied.run("v1").revision)
     text = file.read_text()
     for content, words in ((text.replace("rose", "rosy"), "was changed"), ("no tabs\n", "is broken")):
         file.write_text(content)
@@ -379,7 +379,7 @@ def test_a_folder_that_holds_something_is_not_checked_out_into(trained: sheetsyn
 
 def test_no_version_is_checked_out_into_a_folder_of_sheetsyncs(trained: sheetsync.OpenProject) -> None:
     before = tree(trained.root)
-    for folder in (trained.dataset / "old", trained.config.state / "old", trained.dataset):
+    for folder in (trained.dataset / "old", trained.config.state.root / "old", trained.dataset):
         with pytest.raises(sheetsync.MirrorError):
             trained.checkout("v1", folder)
     assert tree(trained.root) == before
@@ -409,7 +409,7 @@ def test_runs_come_oldest_first_with_their_versions(trained: sheetsync.OpenProje
 
 
 def test_a_run_of_another_recipe_has_no_version_and_is_found_by_its_id(copied: sheetsync.OpenProject) -> None:
-    runs = copied.config.state / "runs"
+    runs = copied.config.state.runs
     other = runs / f"{copied.run('v1').revision}-01234567"
     shutil.copytree(copied.run("v1").folder, other)
     changed = json.loads((other / "recipe.json").read_text()) | {"epochs": 3, "digest": "0123456789abcdef"}

@@ -94,13 +94,13 @@ def load_model(run_folder: str | os.PathLike[str], device: str | torch.device | 
     with torch.random.fork_rng(devices=[]):  # a fresh network draws random numbers, which the weights then replace
         module = trainer.load(folder / directory.WEIGHTS, recipe, len(folders), chosen)
     module.eval()
-    return LoadedModel(module, [label_of(name) for name in folders], folders, recipe)
+    return LoadedModel(module, [label_from_folder(name) for name in folders], folders, recipe)
 
 
-def label_of(folder: str) -> str:
+def label_from_folder(folder: str) -> str:
     """Read the label from the name of its folder, where what no folder may be called is escaped as in URLs.
 
-    >>> label_of("a%2Fb"), label_of("50%")
+    >>> label_from_folder("a%2Fb"), label_from_folder("50%")
     ('a/b', '50%')
     """
     return unicodedata.normalize("NFC", unquote(folder))

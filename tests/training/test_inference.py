@@ -21,7 +21,7 @@ import training
 from sheetsync.rows import folder_names
 from tests.helpers.training_tree import folder_of, furnish, metrics_of, save, square, train, write_recipe
 from training.data import decode
-from training.inference import label_of
+from training.inference import label_from_folder
 
 ATOL = 2e-5  # of a probability: fp32, with another number of threads, and six decimals in the CSV
 
@@ -100,7 +100,7 @@ def test_classes_are_labels_and_folders_their_names(run: Path, model: training.L
 
 @given(st.text(min_size=1, max_size=8) | st.sampled_from(["50%", "a%2fb", "con", "e\u0301", "%"]))
 def test_a_label_is_read_from_a_folder_as_sheetsync_reads_it(name: str) -> None:
-    assert label_of(name) == folder_names.label_of(name)
+    assert label_from_folder(name) == folder_names.label_of(name)
 
 
 @pytest.mark.parametrize("resize", ["plain", "antialias"])
