@@ -82,7 +82,8 @@ def test_the_module_maps_preprocessed_images_to_the_logits_of_the_probabilities(
     assert batch.shape == (len(files), 3, 32, 32)
     assert batch.dtype == torch.float32
     with torch.inference_mode():
-        logits, vectors = model.module(batch.to(model.module.dense.weight.device)), model.module.embed(batch)
+        batch = batch.to(model.module.dense.weight.device)
+        logits, vectors = model.module(batch), model.module.embed(batch)
     assert logits.shape == (len(files), 3)
     assert len(vectors) == len(files)
     np.testing.assert_allclose(logits.softmax(1).cpu(), model.predict(files), atol=ATOL)
