@@ -78,9 +78,10 @@ def run(setting: str, arguments: list[str], startup: str) -> bool:
     world = os.environ | dict(word.split("=") for word in setting.split()) | {"PYTHONPATH": paths}
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *arguments]
     done = subprocess.run(command, cwd=ROOT, env=world, capture_output=True, text=True, check=False)
-    lines = (done.stdout + done.stderr).splitlines() or ["pytest said nothing"]
+    lines = done.stdout.splitlines() or done.stderr.splitlines() or ["pytest said nothing"]
     failed = [f"    {line}" for line in lines if line.startswith(("FAILED", "ERROR"))]
-    print(f"{setting or 'as it is'}: {lines[-1]}", *failed, sep="\n", flush=True)
+    ended = f" (ended by signal {-done.returncode})" if done.returncode < 0 else ""
+    print(f"{setting or 'as it is'}: {lines[-1]}{ended}", *failed, sep="\n", flush=True)
     return not done.returncode
 
 
