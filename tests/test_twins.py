@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import ExifTags, Image
 
-from sheetsync.images.decode.render import orientation, to_rgb
+from sheetsync.images.decode.render import exif_orientation, to_rgb
 from sheetsync.versions import compare
 from training.data.decode import read_rgb
 from training.fitting import metrics
@@ -31,6 +31,6 @@ def test_both_turn_an_image_upright_by_its_exif_in_the_same_way(tmp_path: Path, 
     Image.fromarray(pixels).save(path, exif=exif)
     with Image.open(path) as image:
         image.load()
-        shown = np.asarray(to_rgb(image, orientation(image), pixels.size))
+        shown = np.asarray(to_rgb(image, exif_orientation(image), pixels.size))
     np.testing.assert_array_equal(shown, read_rgb(path))
     assert shown.shape == ((16, 8, 3) if 5 <= turned <= 8 else pixels.shape)

@@ -19,7 +19,7 @@ from PIL import Image
 
 import training
 from sheetsync.rows import folder_names
-from tests.helpers.training_tree import folder_of, furnish, metrics_of, save, square, train, write_recipe
+from tests.helpers.training_tree import folder_of, metrics_of, save, square, train, write_example, write_recipe
 from training.data import decode
 from training.inference import label_from_folder
 
@@ -29,7 +29,7 @@ ATOL = 2e-5  # of a probability: fp32, with another number of threads, and six d
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A dataset with a class whose folder has an escaped name, and photographs of several sizes."""
-    place = furnish(tmp_path_factory.mktemp("inference"))
+    place = write_example(tmp_path_factory.mktemp("inference"))
     for split in ("train", "val", "test"):
         (place / "data" / split / "red").rename(place / "data" / split / "r%2Fed")
     save(place / "data/unlabelled/wide.png", square(3, 1).resize((90, 20)))

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.helpers.training_tree import folder_of, furnish, write_recipe
+from tests.helpers.training_tree import folder_of, write_example, write_recipe
 from training.__main__ import PROGRAMS
 
 ROOT = Path(__file__).parent.parent.parent
@@ -57,7 +57,7 @@ def test_an_unknown_program_names_those_there_are() -> None:
 
 
 def test_the_script_trains_where_a_folder_is_called_training(script: Path, tmp_path: Path) -> None:
-    place = furnish(tmp_path / "place")
+    place = write_example(tmp_path / "place")
     (place / "training").mkdir()
     (place / "training" / "__init__.py").write_text("raise SystemExit('not ours')")
     assert start("-c", "import training", cwd=place).stderr == "not ours\n", "the trap works"
