@@ -122,7 +122,7 @@ def test_an_image_is_seen_as_in_training_from_its_file_and_opened(
     made[kind].save(path, **({"exif": turned} if kind == "turned" else {}))
     other = replace(model, recipe=replace(model.recipe, resize=resize))
     seen = other.preprocess(path)
-    assert np.array_equal(seen.permute(1, 2, 0), decode.square(path, resize, 32))
+    assert np.array_equal(seen.permute(1, 2, 0), decode.read_resized(path, resize, 32))
     with Image.open(path) as image:
         size = image.size
         opened = other.preprocess(image)
