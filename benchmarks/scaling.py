@@ -39,7 +39,7 @@ CONFIG = 'sheet = "labels.csv"\nrecipe = "demo-resnet50"\n[training]\nprovisiona
 COLUMNS = ("file", "split", "label", "prediction", "confidence", "self_confidence", "fold")
 
 
-@dataclass(frozen=True)
+@dataclass
 class InstantTrainer(ProcessTrainer):
     """A trainer that only writes the files of a run."""
 
@@ -48,7 +48,7 @@ class InstantTrainer(ProcessTrainer):
     def train(self, revision: str, progress: Progress, seed: int = 0) -> RunInfo:  # noqa: ARG002
         """Write a run whose predictions depend on the digests of the images."""
         started = time.monotonic()
-        folder = self.state.runs / f"{revision}-{self.choices()['digest'][:8]}"
+        folder = self.state.runs / f"{revision}-{self.load_recipe()['digest'][:8]}"
         folder.mkdir(parents=True)
         with (folder / "predictions.csv").open("w", encoding="utf-8", newline="") as out:
             table = csv.writer(out)
@@ -60,7 +60,7 @@ class InstantTrainer(ProcessTrainer):
                 confidence, own = f"{prediction.confidence:.6f}", f"{prediction.quality:.6f}"
                 table.writerow((file, path.parts[-3], path.parent.name, prediction.label, confidence, own, 0))
         metrics = {"created": f"2026-01-01T00:00:{len(self.runs()):02d}", "val": {"accuracy": 0.5}}
-        (folder / "recipe.json").write_text(json.dumps(dict(self.choices())))
+        (folder / "recipe.json").write_text(json.dumps(dict(self.load_recipe())))
         (folder / "metrics.json").write_text(json.dumps(metrics))
         self.spent.append(time.monotonic() - started)
         return self._read(folder)

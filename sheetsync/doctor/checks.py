@@ -38,7 +38,7 @@ T = TypeVar("T")
 class Recipe(Protocol):
     """The part of a trainer that the doctor uses."""
 
-    def choices(self) -> Mapping[str, Any]:
+    def load_recipe(self) -> Mapping[str, Any]:
         """Return the fields of the recipe. Raises `ConfigError`."""
 
 
@@ -200,7 +200,7 @@ class Examination:
         return ok(f"{project.root / CONFIG} is valid")
 
     def _recipe(self) -> Finding:
-        self.recipe = self.world.trainer(self._known).choices()
+        self.recipe = self.world.trainer(self._known).load_recipe()
         words = f"{self.recipe['name']}: {self.recipe['network']}, {self.recipe['epochs']} epochs"
         return ok(f"{words}, at most {self.recipe['max_images']} images")
 

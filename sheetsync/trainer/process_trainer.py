@@ -9,8 +9,7 @@ import json
 import tomllib
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
-from functools import cached_property
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +25,7 @@ from sheetsync.trainer.records import Prediction, RunInfo
 from sheetsync.trainer.subprocesses import last_line, run_quiet, run_streaming
 
 
-@dataclass(frozen=True)
+@dataclass
 class ProcessTrainer:
     """Runs `python -m training.train` on a dataset folder.
 
@@ -38,18 +37,17 @@ class ProcessTrainer:
     recipe: str
     state: StateFolder
     weights: str = ""
+    _loaded: Mapping[str, Any] | None = field(default=None, init=False, repr=False, compare=False)
 
     def check(self) -> None:
-        """Look that the recipe can be used, before anything else is done. Raises `ConfigError`."""
-        _ = self._recipe
+        """Check that the recipe can be used, before anything else is done. Raises `ConfigError`."""
+        self.load_recipe()
 
-    def choices(self) -> Mapping[str, Any]:
-        """What the recipe says, field by field, and its digest. Raises `ConfigError`."""
-        return self._recipe
-
-    @cached_property
-    def _recipe(self) -> Mapping[str, Any]:
-        return _resolve_recipe(self.recipe)
+    def load_recipe(self) -> Mapping[str, Any]:
+        """Return the fields of the recipe and its digest. The first call starts a process. Raises `ConfigError`."""
+        if self._loaded is None:
+            self._loaded = _resolve_recipe(self.recipe)
+        return self._loaded
 
     def runs(self) -> list[RunInfo]:
         """Every finished run, of every recipe, in no order."""
@@ -61,7 +59,7 @@ class ProcessTrainer:
 
     def find(self, revision: str) -> RunInfo | None:
         """The run of this recipe on a revision, if there is one."""
-        folder = self._runs / _run_id(revision, self._recipe)
+        folder = self._runs / _run_id(revision, self.load_recipe())
         return self._read(folder) if (folder / "metrics.json").exists() else None
 
     def runs_of_recipe(self) -> list[RunInfo]:
@@ -82,7 +80,7 @@ class ProcessTrainer:
         Such a recipe is called `roman-resnet50@1`, and has a digest of its own. Raises `TrainingError`.
         """
         recipe = f"{self.recipe}@{seed}" if seed else self.recipe
-        run = _run_id(revision, _resolve_recipe(recipe) if seed else self._recipe)
+        run = _run_id(revision, _resolve_recipe(recipe) if seed else self.load_recipe())
         options = ("--recipe", recipe, "--runs", str(self._runs), "--id", run, *weights_options(self.weights))
         run_streaming(self.state, "training.train", str(self.dataset), *options, progress=progress)
         return self._read(self._runs / run)

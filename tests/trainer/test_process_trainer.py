@@ -6,6 +6,7 @@ import csv
 import os
 import shutil
 import signal
+import sys
 from pathlib import Path
 
 import pytest
@@ -221,6 +222,26 @@ def test_an_unknown_recipe_names_the_ones_there_are(tmp_path: Path) -> None:
     words = r"'recipe' = 'roman' in sheetsync.toml: there is no recipe 'roman'; there are roman-resnet50"
     with pytest.raises(ConfigError, match=words):
         trainer(tmp_path, "roman").check()
+
+
+def test_a_recipe_is_resolved_by_one_process_however_often_it_is_needed(trained: Trained) -> None:
+    started: list[str] = []
+    asked = trainer(trained.folder)
+
+    def hear(event: str, args: tuple[object, ...]) -> None:
+        if event == "subprocess.Popen" and hearing:
+            started.append(str(args[1]))
+
+    hearing = True
+    sys.addaudithook(hear)  # it cannot be removed, so it is told to stop
+    try:
+        assert started == [], "a trainer that nobody asks starts nothing"
+        asked.check()
+        assert asked.load_recipe()["name"] == "tiny"
+        assert asked.find(trained.revision) == trained.run
+    finally:
+        hearing = False
+    assert len(started) == 1
 
 
 def test_a_folder_called_training_is_not_taken_for_ours(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
