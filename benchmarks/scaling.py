@@ -63,7 +63,7 @@ class InstantTrainer(ProcessTrainer):
         (folder / "recipe.json").write_text(json.dumps(dict(self.load_recipe())))
         (folder / "metrics.json").write_text(json.dumps(metrics))
         self.spent.append(time.monotonic() - started)
-        return self._read(folder)
+        return self._runs.read(folder.name)
 
 
 def one_pass(folder: Path) -> None:

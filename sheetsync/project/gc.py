@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
-from collections.abc import Iterable, Iterator, Set
+from collections.abc import Iterator, Sequence, Set
 from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
@@ -22,7 +22,7 @@ from sheetsync.dataset.records import Manifest
 from sheetsync.dataset.revision import parse_revision
 from sheetsync.images.records import FetchRecord
 from sheetsync.images.store import ImageStore, file_digest
-from sheetsync.trainer.lineage import lineage
+from sheetsync.trainer.lineage import RunLog
 from sheetsync.trainer.records import RunInfo
 
 STAGE = "gc"
@@ -66,13 +66,13 @@ class Collector:
     state: StateFolder
     dataset: Path
 
-    def collect(self, runs: Iterable[RunInfo], progress: Progress, *, last: int, cache: bool, delete: bool) -> Garbage:
+    def collect(self, runs: RunLog, progress: Progress, *, last: int, cache: bool, delete: bool) -> Garbage:
         """Find the garbage, and with `delete` remove it; stopped anywhere, the next call finds the rest.
 
         The `last` versions of each recipe are kept, 0 = all versions. `cache` includes what training has decoded.
         Every needed image is read once, to check its digest. Raises `MirrorError`.
         """
-        runs, manifest = list(runs), Mirror(self.dataset, self._objects).scan()
+        manifest = Mirror(self.dataset, self._objects).scan()
         known = self._objects.fetch_log.latest()
         needed = self._needed(manifest, known, runs, last)
         images, broken, kept = self._sort(needed, progress)
@@ -92,7 +92,7 @@ class Collector:
             shutil.rmtree(self.state.cache, ignore_errors=True)  # follows no links; a leftover does no harm
         return replace(garbage, removed=True)
 
-    def _needed(self, manifest: Manifest, known: dict[str, FetchRecord], runs: list[RunInfo], last: int) -> Set[str]:
+    def _needed(self, manifest: Manifest, known: dict[str, FetchRecord], runs: RunLog, last: int) -> Set[str]:
         """Return the digests of the images that stay."""
         shown = {entry.digest for entry in manifest}
         given = {known[entry.key].digest for entry in manifest if entry.key in known}
@@ -100,8 +100,8 @@ class Collector:
         held = (entry.digest for revision in revisions for entry in revision)
         return shown | given | set(held)
 
-    def _revisions(self, runs: list[RunInfo], last: int) -> Iterator[Path]:
-        names = {revision for run in runs for revision in _last(lineage(run, runs), last)}
+    def _revisions(self, runs: RunLog, last: int) -> Iterator[Path]:
+        names = {revision for lineage in runs.lineages() for revision in _last(lineage, last)}
         return (file for file in self.state.revisions.glob("[!.]*.tsv") if not last or file.stem in names)
 
     def _sort(self, needed: Set[str], progress: Progress) -> tuple[list[Path], list[Path], int]:
@@ -131,7 +131,7 @@ class Collector:
         return ImageStore(self.state.objects)
 
 
-def _last(lineage: list[RunInfo], last: int) -> list[str]:
+def _last(lineage: Sequence[RunInfo], last: int) -> list[str]:
     """Return the revisions of the last versions of a recipe. Trainings of one version count once."""
     return list(dict.fromkeys(run.revision for run in reversed(lineage)))[:last]
 

@@ -13,21 +13,32 @@ from sheetsync.version import __version__
 
 @dataclass(frozen=True, slots=True)
 class FingerprintFile:
-    """A file with the fingerprint of all that a pass depends on. Without it, a pass reviews every image."""
+    """A file with the fingerprint of the last up-to-date pass and the name of its version.
+
+    Without it, a pass reviews every image. With it, an up-to-date pass need not read every run to count versions.
+    """
 
     file: Path
 
     def matches(self, digest: str) -> bool:
         """Return True if the last pass saw the same."""
-        try:
-            return self.file.read_text(encoding="utf-8") == f"{digest}\n"
-        except (OSError, UnicodeDecodeError):
-            return False
+        return self._load()[0] == digest
 
-    def save(self, digest: str) -> None:
+    def version(self) -> str:
+        """Return the name of the version that was saved, "" where there was none."""
+        return self._load()[1]
+
+    def save(self, digest: str, version: str) -> None:
         """Note that nothing is left to do while the fingerprint stays this one."""
-        if not self.matches(digest):
-            write_atomic(self.file, f"{digest}\n")
+        if self._load() != (digest, version):
+            write_atomic(self.file, f"{digest}\n{version}\n")
+
+    def _load(self) -> tuple[str, str]:
+        try:
+            digest, _, version = self.file.read_text(encoding="utf-8").partition("\n")
+        except (OSError, UnicodeDecodeError):
+            return "", ""
+        return digest, version.strip()
 
 
 def fingerprint(facts: Iterable[object]) -> str:

@@ -112,7 +112,7 @@ class Pass:
                 state = replace(state, trained=bool(trained))
             with tally.stage("write"):
                 tally.counts["cells"] += self._results.write(state, verdicts)
-        return self._report(state, tally)
+        return self._report(state, tally, current=current)
 
     # --- stages -----------------------------------------------------------------------------------
 
@@ -170,8 +170,9 @@ class Pass:
             with suppress(SheetError):
                 formatter.update_dropdown(common_labels(snapshot))
 
-    def _report(self, state: PassState, tally: Tally) -> Report:
+    def _report(self, state: PassState, tally: Tally, *, current: bool) -> Report:
         snapshot, manifest, run, counts = state.snapshot, state.dataset.manifest, state.run, tally.counts
+        version = self._results.saved_version() if current else self._versions.name(run) if run else ""
         usable = {row.key for row in snapshot.rows}
         return Report(
             sheet=self.environment.sheet.name,
@@ -191,7 +192,7 @@ class Pass:
             cells=counts["cells"],
             calls=self.environment.sheet.calls,
             seconds=tally.seconds,
-            version=self._versions.name(run) if run else "",
+            version=version,
             step=self._versions.last_step(run) if run and state.trained else None,
             asked=counts["asked"],
             changed=counts["changed"],

@@ -99,7 +99,12 @@ class ResultWriter:
     def _save_fingerprint(self, book: Book, state: PassState) -> None:
         """Note that nothing is left to do, unless people edited meanwhile."""
         if parse_rows(book.rows, self.project.columns, local=self.project.local) == state.snapshot:
-            self._fingerprint_file.save(self._fingerprint(book, state))
+            version = self._versions.name(state.run) if state.run else ""
+            self._fingerprint_file.save(self._fingerprint(book, state), version)
+
+    def saved_version(self) -> str:
+        """Return the name of the version that the last up-to-date pass saved; right while `is_current`."""
+        return self._fingerprint_file.version()
 
     def _fingerprint(self, book: Book, state: PassState) -> str:
         """Digest of all that decides what belongs into the sheet and beside the images, and of what stands there."""
@@ -111,7 +116,8 @@ class ResultWriter:
         runs = [(each.id, each.metrics) for each in self._seeds.runs(run).values()] if run else ()
         columns = book.ours is not None and sorted(book.ours), sorted(self.owned_headers(book))
         written = book.rows, book.scores, *columns, self.mirror.metadata_fingerprint()
-        return fingerprint((*written, *images, runs, self.project.settings))
+        # Versions are counted, so another run, of whatever recipe, may give this one another name.
+        return fingerprint((*written, *images, runs, self.trainer.run_names(), self.project.settings))
 
     @property
     def _fingerprint_file(self) -> FingerprintFile:

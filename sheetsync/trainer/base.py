@@ -9,6 +9,7 @@ from typing import Protocol
 from sheetsync.common.memo import cache_last
 from sheetsync.common.progress import Progress
 from sheetsync.dataset.records import Manifest
+from sheetsync.trainer.lineage import RunLog
 from sheetsync.trainer.records import Prediction, RunInfo
 
 
@@ -18,8 +19,11 @@ class Trainer(Protocol):
     def check(self) -> None:
         """Look that the recipe can be used, before anything else is done. Raises `ConfigError`."""
 
-    def runs(self) -> list[RunInfo]:
-        """Every finished run, of every recipe, in no order."""
+    def run_names(self) -> list[str]:
+        """List the names of all finished runs, sorted. Reads none of them."""
+
+    def runs(self, revision: str = "") -> RunLog:
+        """Return every finished run, of every recipe, or those on one revision."""
 
     def find(self, revision: str) -> RunInfo | None:
         """The run of this recipe on a revision, if there is one."""

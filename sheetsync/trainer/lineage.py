@@ -1,8 +1,15 @@
-"""Runs of one recipe in the order of their training: versions, predecessors, seeds, scores."""
+"""The runs of a project as one log: lineages by recipe, version names, predecessors, runs that differ by their seed.
+
+A lineage is all runs of one recipe, to the last number, in the order in which they were finished.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from bisect import bisect_left
+from collections import defaultdict
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
 from statistics import fmean, stdev
 from typing import Any
 
@@ -11,49 +18,83 @@ from sheetsync.trainer.records import RunInfo
 MOST_SEEDS = 20  # trainings of one version
 
 
-def predecessor(run: RunInfo, runs: Iterable[RunInfo]) -> RunInfo | None:
-    """The run of the same recipe, to the last number, that was finished last before this one."""
-    earlier = [other for other in lineage(run, runs) if finished_at(other) < finished_at(run)]
-    return earlier[-1] if earlier else None
+@dataclass(frozen=True)
+class RunLog:
+    """Finished runs, of every recipe, in no order. It is sorted once, however often it is asked."""
 
+    runs: tuple[RunInfo, ...] = ()
 
-def lineage(run: RunInfo, runs: Iterable[RunInfo]) -> list[RunInfo]:
-    """All runs of the same recipe, to the last number, in the order in which they were finished."""
-    return sorted((other for other in runs if _recipe(other) == _recipe(run)), key=finished_at)
+    def __iter__(self) -> Iterator[RunInfo]:
+        return iter(self.runs)
 
+    def __len__(self) -> int:
+        return len(self.runs)
 
-def version_name(run: RunInfo, runs: Iterable[RunInfo]) -> str:
-    """What people call the version of the sheet that a run was trained on: v1, v2, and so on for each recipe."""
-    return f"v{1 + sum(finished_at(other) < finished_at(run) for other in lineage(run, runs))}"
+    def lineage(self, run: RunInfo) -> tuple[RunInfo, ...]:
+        """Return all runs of the same recipe in the order in which they were finished."""
+        return self._lineages.get(_recipe_digest(run), ())
 
+    def lineages(self) -> Collection[tuple[RunInfo, ...]]:
+        """Return the lineages of all recipes."""
+        return self._lineages.values()
 
-def _recipe(run: RunInfo) -> str:
-    """The digest of its recipe; a name can be given to another."""
-    return run.id.rpartition("-")[2]
+    def predecessor(self, run: RunInfo) -> RunInfo | None:
+        """Return the run of the same recipe that was finished last before this one, None for the first."""
+        earlier = self._finished_before(run)
+        return self.lineage(run)[earlier - 1] if earlier else None
+
+    def version_name(self, run: RunInfo) -> str:
+        """Name the version of the sheet that a run was trained on: v1, v2 and so on, counted for each recipe."""
+        return f"v{1 + self._finished_before(run)}"
+
+    def seed_variants(self, run: RunInfo) -> dict[int, RunInfo]:
+        """Return the runs on the same revision that differ by a raised seed alone: by how much -> run.
+
+        The run itself is 0.
+        """
+        first, rest = _split_seed(run)
+        others = [(_split_seed(other), other) for other in self._by_revision.get(run.revision, ())]
+        raised = {seed - first: other for (seed, others_rest), other in others if others_rest == rest}
+        return {0: run} | {seed: raised[seed] for seed in range(1, MOST_SEEDS) if seed in raised}
+
+    def _finished_before(self, run: RunInfo) -> int:
+        """Count the runs of the same recipe that were finished before this one, which need not be in the log."""
+        return bisect_left(self.lineage(run), finished_at(run), key=finished_at)
+
+    @cached_property
+    def _lineages(self) -> Mapping[str, tuple[RunInfo, ...]]:
+        found: dict[str, list[RunInfo]] = defaultdict(list)
+        for run in sorted(self.runs, key=finished_at):
+            found[_recipe_digest(run)].append(run)
+        return {digest: tuple(runs) for digest, runs in found.items()}
+
+    @cached_property
+    def _by_revision(self) -> Mapping[str, list[RunInfo]]:
+        found: dict[str, list[RunInfo]] = defaultdict(list)
+        for run in self.runs:
+            found[run.revision].append(run)
+        return found
 
 
 def finished_at(run: RunInfo) -> tuple[str, str]:
-    """What runs are ordered by: when they were finished, and where that is the same, their names."""
+    """Return what runs are sorted by: when they were finished, and where that is the same, their names."""
     return str(run.metrics["created"]), run.id
 
 
-def seed_variants(run: RunInfo, runs: Iterable[RunInfo]) -> dict[int, RunInfo]:
-    """The runs on the same revision that differ by a raised seed alone: by how much -> run. The run itself is 0."""
-    first, rest = _seed(run)
-    same = [other for other in runs if other.revision == run.revision and _seed(other)[1] == rest]
-    raised = {_seed(other)[0] - first: other for other in same}
-    return {0: run} | {seed: raised[seed] for seed in range(1, MOST_SEEDS) if seed in raised}
+def _recipe_digest(run: RunInfo) -> str:
+    """Return the digest of a run's recipe from the name of its folder; the recipe's own name may be used again."""
+    return run.id.rpartition("-")[2]
 
 
-def _seed(run: RunInfo) -> tuple[int, Mapping[str, Any]]:
-    """The seed of a run, and all else that was chosen for it."""
+def _split_seed(run: RunInfo) -> tuple[int, Mapping[str, Any]]:
+    """Return the seed of a run, and all else that was chosen for it."""
     seed = run.choices.get("seed")
     rest = {name: value for name, value in run.choices.items() if name not in ("name", "digest", "seed")}
     return seed if isinstance(seed, int) else 0, rest
 
 
 def score_of(run: RunInfo, seeds: Collection[RunInfo] = ()) -> dict[str, Any]:
-    """The figures of a run that people compare; None where a split is empty.
+    """Return the figures of a run that people compare; None where a split is empty.
 
     `seeds` are the runs of all seeds, this one among them, whose validation accuracies have a mean and, if they are
     several, a standard deviation (of n - 1).

@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import tomllib
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,9 +18,10 @@ from sheetsync.dataset.records import Manifest
 from sheetsync.errors import ConfigError, TrainingError
 from sheetsync.rows.schema import UNLABELLED
 from sheetsync.trainer.inspect import weights_options
-from sheetsync.trainer.lineage import finished_at, lineage
+from sheetsync.trainer.lineage import RunLog, finished_at
 from sheetsync.trainer.predictions import for_manifest, read_labels, read_predictions
 from sheetsync.trainer.records import Prediction, RunInfo
+from sheetsync.trainer.run_folder import RunFolder
 from sheetsync.trainer.subprocesses import last_line, run_quiet, run_streaming
 
 
@@ -38,6 +38,10 @@ class ProcessTrainer:
     state: StateFolder
     weights: str = ""
     _loaded: Mapping[str, Any] | None = field(default=None, init=False, repr=False, compare=False)
+    _runs: RunFolder = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        self._runs = RunFolder(self.state.runs)
 
     def check(self) -> None:
         """Check that the recipe can be used, before anything else is done. Raises `ConfigError`."""
@@ -49,30 +53,29 @@ class ProcessTrainer:
             self._loaded = _resolve_recipe(self.recipe)
         return self._loaded
 
-    def runs(self) -> list[RunInfo]:
-        """Every finished run, of every recipe, in no order."""
-        runs = []
-        for path in self._runs.glob("[!.]*/metrics.json"):
-            with suppress(TrainingError):  # one that is broken matters only to whoever asks for it
-                runs.append(self._read(path.parent))
-        return runs
+    def run_names(self) -> list[str]:
+        """List the names of all finished runs, sorted. Reads none of them."""
+        return self._runs.names()
+
+    def runs(self, revision: str = "") -> RunLog:
+        """Return every finished run, of every recipe, or those on one revision. A file is read once."""
+        return self._runs.log(revision)
 
     def find(self, revision: str) -> RunInfo | None:
         """The run of this recipe on a revision, if there is one."""
-        folder = self._runs / _run_id(revision, self.load_recipe())
-        return self._read(folder) if (folder / "metrics.json").exists() else None
+        return self._runs.find(_run_id(revision, self.load_recipe()))
 
-    def runs_of_recipe(self) -> list[RunInfo]:
+    def runs_of_recipe(self) -> tuple[RunInfo, ...]:
         """Every finished run of this recipe, oldest first. Looks only, and starts no process.
 
         What the name of a built-in recipe stands for is read from the last run of that name. Raises
         `ConfigError` for a recipe file that cannot be read.
         """
-        runs, file = sorted(self.runs(), key=finished_at), _recipe_in_file(self.recipe)
+        log, file = self.runs(), _recipe_in_file(self.recipe)
         same = [
-            run for run in runs if (run.recipe == self.recipe if file is None else _without_names(run.choices) == file)
+            run for run in log if (run.recipe == self.recipe if file is None else _without_names(run.choices) == file)
         ]
-        return lineage(same[-1], runs) if same else []
+        return log.lineage(max(same, key=finished_at)) if same else ()
 
     def train(self, revision: str, progress: Progress, seed: int = 0) -> RunInfo:
         """Train on the dataset folder as it is, with the seed of the recipe raised by `seed`.
@@ -81,9 +84,9 @@ class ProcessTrainer:
         """
         recipe = f"{self.recipe}@{seed}" if seed else self.recipe
         run = _run_id(revision, _resolve_recipe(recipe) if seed else self.load_recipe())
-        options = ("--recipe", recipe, "--runs", str(self._runs), "--id", run, *weights_options(self.weights))
+        options = ("--recipe", recipe, "--runs", str(self._runs.root), "--id", run, *weights_options(self.weights))
         run_streaming(self.state, "training.train", str(self.dataset), *options, progress=progress)
-        return self._read(self._runs / run)
+        return self._runs.read(run)
 
     def predict_provisionally(self, manifest: Manifest, progress: Progress) -> list[Prediction]:
         """What can be said of every image of the mirror at once, out of sample. Raises `TrainingError`."""
@@ -92,7 +95,7 @@ class ProcessTrainer:
             "--recipe",
             self.recipe,
             "--runs",
-            str(self._runs),
+            str(self._runs.root),
             "--out",
             str(out),
             *weights_options(self.weights),
@@ -134,11 +137,11 @@ class ProcessTrainer:
 
     def _ask(self, run: RunInfo, split: str, out: Path, progress: Progress) -> None:
         out.parent.mkdir(parents=True, exist_ok=True)
-        folders = (str(self._runs / run.id), str(self.dataset))
+        folders = (str(self._runs.root / run.id), str(self.dataset))
         run_streaming(self.state, "training.predict", *folders, "--split", split, "--out", str(out), progress=progress)
 
     def _main(self, run: RunInfo) -> Path:
-        path = self._runs / run.id / "predictions.csv"
+        path = self._runs.root / run.id / "predictions.csv"
         if not path.exists():
             raise TrainingError(f"the run in {path.parent} has no predictions.csv: delete this folder")
         return path
@@ -148,19 +151,6 @@ class ProcessTrainer:
 
     def _asked(self, run: RunInfo) -> Path:
         return self.state.rescored(run.id)
-
-    @property
-    def _runs(self) -> Path:
-        return self.state.runs
-
-    def _read(self, folder: Path) -> RunInfo:
-        try:
-            metrics = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
-            recipe = json.loads((folder / "recipe.json").read_text(encoding="utf-8"))
-            _ = metrics["created"], metrics["val"]
-            return RunInfo(folder.name, folder.name.rpartition("-")[0], recipe["name"], metrics, recipe)
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise TrainingError(f"the run in {folder} cannot be read ({error}): delete this folder") from error
 
 
 def _resolve_recipe(recipe: str) -> Mapping[str, Any]:

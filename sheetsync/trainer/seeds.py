@@ -8,7 +8,7 @@ from typing import Any
 
 from sheetsync.common.progress import Progress
 from sheetsync.trainer.base import Trainer
-from sheetsync.trainer.lineage import score_of, seed_variants
+from sheetsync.trainer.lineage import RunLog, score_of
 from sheetsync.trainer.records import RunInfo
 
 
@@ -21,7 +21,8 @@ class Seeds:
 
     def runs(self, run: RunInfo) -> dict[int, RunInfo]:
         """By how much the seed is raised -> run, of those that are finished."""
-        found = seed_variants(run, self.trainer.runs() if self.wanted > 1 else ())
+        log = self.trainer.runs(run.revision) if self.wanted > 1 else RunLog()
+        found = log.seed_variants(run)
         return {seed: found[seed] for seed in range(self.wanted) if seed in found}
 
     def missing(self, run: RunInfo) -> list[int]:

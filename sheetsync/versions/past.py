@@ -8,7 +8,7 @@ from itertools import chain, pairwise
 from sheetsync.common.progress import Progress
 from sheetsync.dataset.records import Entry, Manifest
 from sheetsync.errors import TrainingError
-from sheetsync.trainer.lineage import score_of, seed_variants, version_name
+from sheetsync.trainer.lineage import RunLog, score_of
 from sheetsync.trainer.process_trainer import ProcessTrainer
 from sheetsync.trainer.records import RunInfo
 from sheetsync.versions.compare import judge
@@ -23,10 +23,10 @@ def history(trainer: ProcessTrainer, recipe: str) -> History:
 
     `recipe` is what the recipe is called in the answer. Raises `ConfigError` for a recipe that cannot be read.
     """
-    runs, kept, every = trainer.runs_of_recipe(), Versions(trainer.state, trainer), trainer.runs()
+    runs, kept, log = trainer.runs_of_recipe(), Versions(trainer.state, trainer), trainer.runs()
     pairs = pairwise(chain([None], map(kept.load_run, runs)))  # two at a time: they are large
-    versions = tuple(_version(after, every, make_step(before, after, runs)) for before, after in pairs if after)
-    return History(recipe, versions, _others(runs, every))
+    versions = tuple(_version(after, log, make_step(before, after, log)) for before, after in pairs if after)
+    return History(recipe, versions, _others(runs, log))
 
 
 def rescored_history(trainer: ProcessTrainer, recipe: str, today: Manifest, progress: Progress) -> History:
@@ -37,32 +37,32 @@ def rescored_history(trainer: ProcessTrainer, recipe: str, today: Manifest, prog
     word in the answer.
     """
     images = validation_images(today)
-    runs, kept, every = trainer.runs_of_recipe(), Versions(trainer.state, trainer), trainer.runs()
-    failed = _score_all(trainer, runs, {entry.digest for entry in images}, progress)
+    runs, kept, log = trainer.runs_of_recipe(), Versions(trainer.state, trainer), trainer.runs()
+    failed = _score_all(trainer, runs, log, {entry.digest for entry in images}, progress)
     pairs = pairwise(chain([None], map(kept.load_run, runs)))
     versions = [
-        _version(after, every, make_step(before, after, runs, images), *_accuracy_today(after, images, failed))
+        _version(after, log, make_step(before, after, log, images), *_accuracy_today(after, images, failed))
         for before, after in pairs
         if after
     ]
-    return History(recipe, tuple(versions), _others(runs, every), rescored=True, images=len(images))
+    return History(recipe, tuple(versions), _others(runs, log), rescored=True, images=len(images))
 
 
-def _others(runs: Iterable[RunInfo], every: Sequence[RunInfo]) -> int:
+def _others(runs: Iterable[RunInfo], log: RunLog) -> int:
     """How many runs are of other recipes: neither these, nor these with another seed."""
-    known = {same.id for run in runs for same in seed_variants(run, every).values()}
-    return sum(run.id not in known for run in every)
+    known = {same.id for run in runs for same in log.seed_variants(run).values()}
+    return sum(run.id not in known for run in log)
 
 
 def _score_all(
-    trainer: ProcessTrainer, runs: Sequence[RunInfo], wanted: set[str], progress: Progress
+    trainer: ProcessTrainer, runs: Sequence[RunInfo], log: RunLog, wanted: set[str], progress: Progress
 ) -> Mapping[str, str]:
     """Ask every model that lacks an image of today; gives run -> why it could not be asked."""
     known = Versions(trainer.state, trainer).load_run
     unsure = [seen.run for seen in map(known, runs) if not seen.why and not wanted <= seen.said.keys()]
     failed = {}
     for done, run in enumerate(unsure):
-        progress(STAGE, done, len(unsure), version_name(run, runs))
+        progress(STAGE, done, len(unsure), log.version_name(run))
         try:
             trainer.score_validation(run, lambda *_: None)
         except TrainingError as error:
@@ -81,9 +81,7 @@ def _accuracy_today(
     return judged, why or ("" if judged else "no validation image of today that it can be judged on")
 
 
-def _version(
-    known: LoadedRun, every: Iterable[RunInfo], step: Step, today: Accuracy | None = None, why: str = ""
-) -> Version:
+def _version(known: LoadedRun, log: RunLog, step: Step, today: Accuracy | None = None, why: str = "") -> Version:
     run, when = known.run, str(known.run.metrics["created"])
-    scored = score_of(run, seed_variants(run, every).values())
+    scored = score_of(run, log.seed_variants(run).values())
     return Version(step.after, run.id, run.revision, when, scored, step, today, why)

@@ -19,7 +19,7 @@ from sheetsync.dataset.records import Entry, Manifest
 from sheetsync.dataset.revision import parse_revision, revision, revision_text
 from sheetsync.errors import TrainingError
 from sheetsync.trainer.base import Trainer
-from sheetsync.trainer.lineage import predecessor, version_name
+from sheetsync.trainer.lineage import RunLog
 from sheetsync.trainer.records import RunInfo
 from sheetsync.versions.changes import changes
 from sheetsync.versions.compare import compare_on_common
@@ -55,18 +55,18 @@ class Versions:
 
     def changes(self, run: RunInfo) -> Changes:
         """How the version of a run differs from the one before; from nothing if there is none."""
-        before = predecessor(run, self.trainer.runs())
+        before = self.trainer.runs().predecessor(run)
         return changes(self._held(before) if before else Manifest(), self._held(run))
 
     def name(self, run: RunInfo) -> str:
         """What people call its version, such as v13."""
-        return version_name(run, self.trainer.runs())
+        return self.trainer.runs().version_name(run)
 
     def last_step(self, run: RunInfo) -> Step:
         """From the version before to the one of a run, both judged on the val images of the latter."""
-        runs = self.trainer.runs()
-        before = predecessor(run, runs)
-        return make_step(self.load_run(before) if before else None, self.load_run(run), runs)
+        log = self.trainer.runs()
+        before = log.predecessor(run)
+        return make_step(self.load_run(before) if before else None, self.load_run(run), log)
 
     def load_run(self, run: RunInfo) -> LoadedRun:
         """What is kept of a run."""
@@ -84,20 +84,18 @@ class Versions:
         return self.state.revision(revision)
 
 
-def make_step(
-    before: LoadedRun | None, after: LoadedRun, runs: Sequence[RunInfo], images: Sequence[Entry] = ()
-) -> Step:
-    """From one version to the next, of those in `runs`.
+def make_step(before: LoadedRun | None, after: LoadedRun, log: RunLog, images: Sequence[Entry] = ()) -> Step:
+    """From one version to the next, of those in `log`.
 
     Both are judged on `images` and the labels there; without any, on the val images of the later version.
     """
     known = len(after.held) and (before is None or len(before.held))
     changed = changes(before.held if before else Manifest(), after.held) if known else None
-    name = version_name(after.run, runs)
+    name = log.version_name(after.run)
     if before is None:
         return Step("", name, changed)
     return Step(
-        version_name(before.run, runs),
+        log.version_name(before.run),
         name,
         changed,
         *_compared(before, after, images or validation_images(after.held)),

@@ -23,6 +23,7 @@ from sheetsync.rows.table import Table
 from sheetsync.sheets import Sheet
 from sheetsync.sync.environment import Environment
 from sheetsync.sync.pipeline import Pass
+from sheetsync.trainer.lineage import RunLog
 from sheetsync.trainer.records import Prediction, RunInfo
 
 MACHINE = ("status", "prediction", "confidence", "label_quality", "review", "review_rank", "used_split")
@@ -73,8 +74,11 @@ class QuickTrainer:
     def check(self) -> None:
         pass
 
-    def runs(self) -> list[RunInfo]:
-        return list(self.finished.values())
+    def run_names(self) -> list[str]:
+        return sorted(run.id for run in self.finished.values())
+
+    def runs(self, revision: str = "") -> RunLog:
+        return RunLog(tuple(run for run in self.finished.values() if revision in ("", run.revision)))
 
     def find(self, revision: str) -> RunInfo | None:
         return self.finished.get(revision)

@@ -380,7 +380,7 @@ def test_an_addition_takes_effect_once(scene: Scene, fault: str, nth: int) -> No
     where = [at for at, kind in enumerate(around.kinds) if kind == "add"][nth - 1]
     assert around.kinds[where + 1] in ("read", "set"), "an addition is never made again without looking"
     assert [name for name in scene.team.header if name] == [*HEADER, *MACHINE]
-    assert [row["run"] for row in scene.scores()] == [scene.trainer.runs()[-1].id]
+    assert [row["run"] for row in scene.scores()] == [scene.trainer.runs().runs[-1].id]
 
 
 # --- columns that are cut away from under their names -----------------------------------------------
@@ -548,7 +548,7 @@ def test_so_does_the_first_row_in_a_new_tab(scene: Scene) -> None:
     scene.team.book.delete("scores")
     scene.run((("add", 2), lambda: other_columns(scene)))
     row = scene.scores()[-1]
-    assert (row["mine"], row["run"], row["recipe"]) == ("", scene.trainer.runs()[-1].id, "quick")
+    assert (row["mine"], row["run"], row["recipe"]) == ("", scene.trainer.runs().runs[-1].id, "quick")
 
 
 def test_scores_go_on_in_their_tab_whatever_it_is_called(scene: Scene) -> None:
@@ -560,7 +560,7 @@ def test_scores_go_on_in_their_tab_whatever_it_is_called(scene: Scene) -> None:
 def test_a_column_cut_away_right_before_a_row_comes_gives_no_second_row(scene: Scene) -> None:
     """Its cell stands where the column was, and is for people to move."""
     scene.run((("add", 1), lambda: scene.team.book.cut_paste("scores", "B:B", "X1")))
-    assert [line[1] for line in scene.team.book.raw("scores")] == ["", "", scene.trainer.runs()[-1].id]
+    assert [line[1] for line in scene.team.book.raw("scores")] == ["", "", scene.trainer.runs().runs[-1].id]
 
 
 @pytest.mark.parametrize("edit", ["add_a_row", "delete_a_row"])
@@ -572,7 +572,7 @@ def test_rows_of_scores_may_come_and_go_right_before_another_one(scene: Scene, e
     }
     scene.run((("add", 1), acts[edit]))
     runs = [row["run"] for row in scene.scores()]
-    assert runs.count(scene.trainer.runs()[-1].id) == 1
+    assert runs.count(scene.trainer.runs().runs[-1].id) == 1
     assert ("no run" in runs) == (edit == "add_a_row")
 
 

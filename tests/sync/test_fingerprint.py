@@ -247,5 +247,7 @@ def test_a_mark_differs_where_a_fact_does_or_the_version(tmp_path: Path) -> None
     assert fingerprint(["\ud800"]) != fingerprint(["\ud801"])
     settled = FingerprintFile(tmp_path / "deep" / "settled")
     assert not settled.matches(fingerprint(facts))
-    settled.save(fingerprint(facts))
+    assert settled.version() == ""
+    settled.save(fingerprint(facts), "v7")
     assert settled.matches(fingerprint(facts))
+    assert settled.version() == "v7"

@@ -21,7 +21,7 @@ from sheetsync.images.store import ImageStore
 from sheetsync.rows.cells import image_key
 from sheetsync.rows.records import Row
 from sheetsync.trainer.base import why_untrainable
-from sheetsync.trainer.lineage import seed_variants
+from sheetsync.trainer.lineage import RunLog
 from sheetsync.trainer.process_trainer import ProcessTrainer
 from tests.cli.test_cli import offspring, running, until
 from tests.helpers.support import png, tiny_recipe
@@ -84,7 +84,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Trained:
 def test_a_run_is_found_by_what_the_model_saw_and_by_its_recipe(trained: Trained, tmp_path: Path) -> None:
     assert trained.before is None
     assert trained.trainer.find(trained.revision) == trained.run
-    assert trained.trainer.runs() == [trained.run]
+    assert trained.trainer.runs() == RunLog((trained.run,))
     assert (trained.run.revision, trained.run.recipe) == (trained.revision, "tiny")
     assert trained.trainer.find("0" * 16) is None
     tiny_recipe(tmp_path / "tiny.json", batch=32, epochs=3)
@@ -92,7 +92,7 @@ def test_a_run_is_found_by_what_the_model_saw_and_by_its_recipe(trained: Trained
         trained.folder / "dataset", str(tmp_path / "tiny.json"), StateFolder(trained.folder / "state")
     )
     assert other.find(trained.revision) is None
-    assert other.runs() == [trained.run]
+    assert other.runs() == RunLog((trained.run,))
 
 
 def test_progress_counts_up_to_its_end(trained: Trained) -> None:
@@ -161,7 +161,7 @@ def test_a_broken_run_says_which_folder_to_delete(trained: Trained, tmp_path: Pa
     (folder / "metrics.json").write_text('{"val": ')
     with pytest.raises(TrainingError, match=f"the run in {folder} cannot be read .*: delete this folder"):
         broken.find(trained.revision)
-    assert broken.runs() == [], "what nobody asked for stops nobody"
+    assert broken.runs() == RunLog(), "what nobody asked for stops nobody"
 
 
 def test_a_run_without_its_predictions_is_an_error_and_empties_no_column(trained: Trained, tmp_path: Path) -> None:
@@ -175,7 +175,7 @@ def test_a_half_made_run_is_no_run(tmp_path: Path) -> None:
     half = tmp_path / "state" / "runs" / ".tmp-half-1"
     half.mkdir(parents=True)
     (half / "metrics.json").write_text("{}")
-    assert trainer(tmp_path).runs() == []
+    assert trainer(tmp_path).runs() == RunLog()
 
 
 def test_another_seed_is_a_run_of_its_own_beside_that_of_the_recipe(trained: Trained, tmp_path: Path) -> None:
@@ -184,8 +184,8 @@ def test_another_seed_is_a_run_of_its_own_beside_that_of_the_recipe(trained: Tra
     other = copied.train(trained.revision, silent, 2)
     assert (other.revision, other.choices["seed"]) == (trained.revision, trained.run.choices["seed"] + 2)
     assert copied.find(trained.revision) == trained.run
-    assert seed_variants(trained.run, copied.runs()) == {0: trained.run, 2: other}
-    assert copied.runs_of_recipe() == [trained.run], "versions are those of the recipe itself"
+    assert copied.runs().seed_variants(trained.run) == {0: trained.run, 2: other}
+    assert copied.runs_of_recipe() == (trained.run,), "versions are those of the recipe itself"
     told: Told = []
     assert copied.train(trained.revision, lambda *words: told.append(words), 2) == other
     assert [stage for stage, *_ in told] == ["exists"]
@@ -208,7 +208,7 @@ def test_a_quick_answer_is_out_of_sample_for_every_image_and_needs_no_run(traine
     labels = {entry.key: entry.label for entry in trained.manifest}
     assert {each.label for each in said} <= {"i", "größer, als"}
     assert {each.key for each in said if each.quality is None} == {key for key, label in labels.items() if not label}
-    assert asked.runs() == []
+    assert asked.runs() == RunLog()
 
 
 def test_a_quick_answer_that_fails_says_why_and_where_its_log_is(tmp_path: Path) -> None:
@@ -275,7 +275,7 @@ def test_a_killed_training_is_an_error_and_leaves_no_process_and_no_run(tmp_path
     with pytest.raises(TrainingError, match="training failed: it was ended by signal 9"):
         trainer(tmp_path).train("0" * 16, kill)
     until(lambda: not [child for child in killed if running(child)])
-    assert trainer(tmp_path).runs() == []
+    assert trainer(tmp_path).runs() == RunLog()
 
 
 def test_an_exception_in_between_ends_the_training(tmp_path: Path) -> None:

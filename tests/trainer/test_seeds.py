@@ -15,7 +15,7 @@ from sheetsync.project.config import TrainingSettings
 from sheetsync.sheets.memory import MemorySheet
 from sheetsync.sync.report import Report
 from sheetsync.sync.summary import training_words
-from sheetsync.trainer.lineage import lineage, score_of, seed_variants
+from sheetsync.trainer.lineage import RunLog, score_of
 from sheetsync.trainer.records import RunInfo
 from tests.helpers.support import CLASSES, QuickTrainer, Web, a_pass, machine_cells, png, project, quick_words, table
 
@@ -141,8 +141,12 @@ def run(seed: int, accuracy: float | None = 0.5, revision: str = "r", **choices:
 
 def test_only_the_seed_may_differ_and_only_upwards() -> None:
     first, runs = run(5), [run(4), run(5), run(6), run(24), run(25), run(7, revision="s"), run(8, epochs=3)]
-    assert {seed: found.choices["seed"] for seed, found in seed_variants(first, runs).items()} == {0: 5, 1: 6, 19: 24}
-    assert lineage(first, [*runs, first])[0].choices["seed"] == 5
+    assert {seed: found.choices["seed"] for seed, found in RunLog(tuple(runs)).seed_variants(first).items()} == {
+        0: 5,
+        1: 6,
+        19: 24,
+    }
+    assert RunLog((*runs, first)).lineage(first)[0].choices["seed"] == 5
 
 
 def test_an_accuracy_of_none_right_counts() -> None:

@@ -258,7 +258,7 @@ def test_the_name_of_a_built_in_recipe_is_that_of_its_last_run(runs: Runs, tmp_p
     runs.add(saying([*ten(), image(21, "ii", "train")]), "cccccccc", name="other")
     named = ProcessTrainer(tmp_path / "dataset", "mine", StateFolder(runs.state))
     assert [run.id.rpartition("-")[2] for run in named.runs_of_recipe()] == ["bbbbbbbb"]
-    assert ProcessTrainer(tmp_path / "dataset", "unheard-of", StateFolder(runs.state)).runs_of_recipe() == []
+    assert ProcessTrainer(tmp_path / "dataset", "unheard-of", StateFolder(runs.state)).runs_of_recipe() == ()
 
 
 @pytest.mark.parametrize("called", ["mine", "mine@1"])

@@ -15,7 +15,7 @@ from sheetsync.errors import SheetError
 from sheetsync.rows.cells import read_label
 from sheetsync.rows.schema import SCORE_COLUMNS, UNLABELLED
 from sheetsync.rows.table import AddColumns, AddRow, Table
-from sheetsync.trainer.lineage import predecessor, version_name
+from sheetsync.trainer.lineage import RunLog
 from sheetsync.trainer.records import RunInfo
 from sheetsync.versions.changes import changes
 from sheetsync.versions.records import Changes
@@ -124,9 +124,9 @@ COUNTS = {"train": 8, "val": 2, "test": 0, "unlabelled": 1}
 def test_the_run_before_is_the_last_one_of_the_same_recipe() -> None:
     a, b, other = run("a-1", "2026-01-01"), run("b-1", "2026-01-02"), run("x-2", "2026-01-03")  # of the same name
     c, twin = run("c-1", "2026-01-04", "renamed"), run("d-1", "2026-01-04")
-    runs = [c, twin, other, a, b]
-    assert [predecessor(each, runs) for each in (a, b, c, twin, other)] == [None, a, b, c, None]
-    assert [version_name(each, runs) for each in (a, b, c, twin, other)] == ["v1", "v2", "v3", "v4", "v1"]
+    log = RunLog((c, twin, other, a, b))
+    assert [log.predecessor(each) for each in (a, b, c, twin, other)] == [None, a, b, c, None]
+    assert [log.version_name(each) for each in (a, b, c, twin, other)] == ["v1", "v2", "v3", "v4", "v1"]
 
 
 @given(st.permutations([*SCORE_COLUMNS, "who", ""]))
