@@ -1,4 +1,4 @@
-"""The interface of a trainer: a fixed model that can be trained on the dataset."""
+"""The interface of a trainer: a fixed model that can be trained on the dataset and predicts its images."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from sheetsync.trainer.records import Prediction, RunInfo
 
 
 class Trainer(Protocol):
-    """A fixed model that can be trained on the mirror, and remembers its runs."""
+    """A fixed model that can be trained on the dataset folder, and remembers its runs."""
 
     def check(self) -> None:
-        """Look that the recipe can be used, before anything else is done. Raises `ConfigError`."""
+        """Check that the recipe can be used, before anything else is done. Raises `ConfigError`."""
 
     def run_names(self) -> list[str]:
         """List the names of all finished runs, sorted. Reads none of them."""
@@ -26,27 +26,27 @@ class Trainer(Protocol):
         """Return every finished run, of every recipe, or those on one revision."""
 
     def find(self, revision: str) -> RunInfo | None:
-        """The run of this recipe on a revision, if there is one."""
+        """Return the run of this recipe on a revision, if there is one."""
 
     def train(self, revision: str, progress: Progress, seed: int = 0) -> RunInfo:
-        """Train on the mirror as it is, with the seed of the recipe raised by `seed`. Raises `TrainingError`."""
+        """Train on the dataset as it is, with the seed of the recipe raised by `seed`. Raises `TrainingError`."""
 
     def predict_provisionally(self, manifest: Manifest, progress: Progress) -> list[Prediction]:
-        """What can be said of every image of the mirror at once, out of sample. Raises `TrainingError`."""
+        """Predict every image of the dataset quickly, out of sample, before a training. Raises `TrainingError`."""
 
     def predictions(self, run: RunInfo, manifest: Manifest, progress: Progress) -> list[Prediction]:
-        """What the run says of every image of the mirror, out of sample. Raises `TrainingError`."""
+        """Return the predictions of a run for every image of the dataset, out of sample. Raises `TrainingError`."""
 
     def out_of_sample_labels(self, run: RunInfo) -> Mapping[str, str]:
-        """Content digest -> the label that a model of the run which never learned from this image gives it.
+        """Return content digest -> the label predicted by a model of the run that never learned from this image.
 
-        "" where every model of the run learned from it. Looks only. Raises `TrainingError` for a broken run.
+        "" where every model of the run learned from it. Changes nothing. Raises `TrainingError` for a broken run.
         """
 
 
 @cache_last
 def why_untrainable(manifest: Manifest) -> str:
-    """Why there is nothing to learn from these images yet; "" when there is."""
+    """Say why there is nothing to learn from these images yet; "" when there is."""
     classes = Counter(entry.label for entry in manifest if entry.split == "train")
     if len(classes) >= 2:
         return ""

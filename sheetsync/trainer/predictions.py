@@ -1,9 +1,9 @@
-"""What a training says of images, as its CSV files have it: it knows labels by the names of their folders."""
+"""Readers of the `predictions.csv` of a run, whose files lie in folders named by label."""
 
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TypeAlias
 
@@ -16,53 +16,53 @@ Predictions: TypeAlias = Mapping[tuple[str, str], Prediction]  # by key and cont
 
 
 def read_predictions(path: Path) -> dict[tuple[str, str], Prediction]:
-    """What a file says, by key and content digest of the image; nothing if it is not there.
+    """Read a file of predictions, by key and content digest of the image; empty if it is not there.
 
     Raises `TrainingError` where it cannot be read.
     """
+    found: dict[tuple[str, str], Prediction] = {}
     if not path.exists():
-        return {}
+        return found
     try:
         with path.open(encoding="utf-8", newline="") as file:
             lines = csv.reader(file)
             header = next(lines, [])
-            places = [header.index(name) for name in ("file", "prediction", "confidence", "self_confidence")]
-            return dict(_read_lines(lines, *places))
+            columns = ("file", "prediction", "confidence", "self_confidence")
+            file_name, label, confidence, quality = (header.index(name) for name in columns)
+            for cells in lines:
+                # A line without a prediction is an image that every model of the run learned from.
+                if cells and cells[label] and (image := image_in_name(cells[file_name])):
+                    own = _probability(cells[quality]) if cells[quality] else None
+                    found[image] = Prediction(image[0], label_of(cells[label]), _probability(cells[confidence]), own)
     except (ValueError, IndexError, csv.Error) as error:
         raise _unreadable(path, error) from error
-
-
-def _read_lines(
-    lines: Iterable[Sequence[str]], file: int, label: int, confidence: int, quality: int
-) -> Iterator[tuple[tuple[str, str], Prediction]]:
-    """A line without a prediction is an image that every model of the run learned from."""
-    for line in lines:
-        if line and line[label] and (image := image_in_name(line[file])):
-            own = _probability(line[quality]) if line[quality] else None
-            yield image, Prediction(image[0], label_of(line[label]), _probability(line[confidence]), own)
+    return found
 
 
 def _probability(cell: str) -> float:
-    share = float(cell)
-    if not 0 <= share <= 1:
+    number = float(cell)
+    if not 0 <= number <= 1:
         raise ValueError(f"{cell} is no probability")
-    return share
+    return number
 
 
-def for_manifest(manifest: Manifest, said: Predictions) -> list[Prediction]:
-    """What was said of the images that are there."""
-    return [found for entry in manifest if (found := said.get((entry.key, entry.digest)))]
+def for_manifest(manifest: Manifest, predictions: Predictions) -> list[Prediction]:
+    """Return the predictions of the images in a manifest; those without one are left out."""
+    return [found for entry in manifest if (found := predictions.get((entry.key, entry.digest)))]
 
 
 def read_labels(path: Path) -> list[tuple[str, str, str]]:
-    """Split of then, content digest and predicted label of every line, "" without one. Raises `TrainingError`."""
+    """Read split at that time, content digest and predicted label of every line; "" without a label.
+
+    Raises `TrainingError` where the file cannot be read.
+    """
     try:
         with path.open(encoding="utf-8", newline="") as file:
             lines = csv.reader(file)
             header = next(lines)
-            file_name, label = header.index("file"), header.index("prediction")
-            found = ((Entry.from_path(line[file_name]), label_of(line[label])) for line in lines)
-            return [(entry.split, entry.digest, said) for entry, said in found if entry]
+            file_name, prediction = header.index("file"), header.index("prediction")
+            found = ((Entry.from_path(cells[file_name]), label_of(cells[prediction])) for cells in lines)
+            return [(entry.split, entry.digest, label) for entry, label in found if entry]
     except (ValueError, IndexError, StopIteration, csv.Error) as error:
         raise _unreadable(path, error) from error
 

@@ -1,4 +1,4 @@
-"""The model, reached through files: start a training, find its run directories, read what they say.
+"""The trainer that runs the package `training` in processes and reads what they leave in files.
 
 Training is a process of its own, so a crash, a cancel or a full GPU cannot take this one down.
 """
@@ -30,7 +30,7 @@ class ProcessTrainer:
     """Runs `python -m training.train` on a dataset folder.
 
     `recipe` is the name of a built-in recipe or the path of a recipe file; `state` is where runs are kept. `weights`
-    is where pretrained weights are, "" for wherever the training looks for them itself.
+    is where pretrained weights are, "" to let the training look in its usual places.
     """
 
     dataset: Path
@@ -62,25 +62,27 @@ class ProcessTrainer:
         return self._runs.log(revision)
 
     def find(self, revision: str) -> RunInfo | None:
-        """The run of this recipe on a revision, if there is one."""
+        """Return the run of this recipe on a revision, if there is one."""
         return self._runs.find(_run_id(revision, self.load_recipe()))
 
     def runs_of_recipe(self) -> tuple[RunInfo, ...]:
-        """Every finished run of this recipe, oldest first. Looks only, and starts no process.
+        """Return every finished run of this recipe, oldest first, without starting a process.
 
-        What the name of a built-in recipe stands for is read from the last run of that name. Raises
-        `ConfigError` for a recipe file that cannot be read.
+        A name of a built-in recipe is taken for the recipe of the last run that has it. Raises `ConfigError` for a
+        recipe file that cannot be read.
         """
-        log, file = self.runs(), _recipe_in_file(self.recipe)
-        same = [
-            run for run in log if (run.recipe == self.recipe if file is None else _without_names(run.choices) == file)
+        log, fields = self.runs(), _read_recipe_file(self.recipe)
+        runs = [
+            run
+            for run in log
+            if (run.recipe == self.recipe if fields is None else _without_names(run.choices) == fields)
         ]
-        return log.lineage(max(same, key=finished_at)) if same else ()
+        return log.lineage(max(runs, key=finished_at)) if runs else ()
 
     def train(self, revision: str, progress: Progress, seed: int = 0) -> RunInfo:
         """Train on the dataset folder as it is, with the seed of the recipe raised by `seed`.
 
-        Such a recipe is called `roman-resnet50@1`, and has a digest of its own. Raises `TrainingError`.
+        With a raised seed the recipe is called `roman-resnet50@1`, and has a digest of its own. Raises `TrainingError`.
         """
         recipe = f"{self.recipe}@{seed}" if seed else self.recipe
         run = _run_id(revision, _resolve_recipe(recipe) if seed else self.load_recipe())
@@ -89,95 +91,81 @@ class ProcessTrainer:
         return self._runs.read(run)
 
     def predict_provisionally(self, manifest: Manifest, progress: Progress) -> list[Prediction]:
-        """What can be said of every image of the mirror at once, out of sample. Raises `TrainingError`."""
+        """Predict every image of the dataset quickly, out of sample, before a training. Raises `TrainingError`."""
         out = self.state.provisional
-        options = (
-            "--recipe",
-            self.recipe,
-            "--runs",
-            str(self._runs.root),
-            "--out",
-            str(out),
-            *weights_options(self.weights),
-        )
-        run_streaming(self.state, "training.provisional", str(self.dataset), *options, progress=progress)
+        options = ("--recipe", self.recipe, "--runs", str(self._runs.root), *weights_options(self.weights))
+        dataset = str(self.dataset)
+        run_streaming(self.state, "training.provisional", dataset, *options, "--out", str(out), progress=progress)
         return for_manifest(manifest, read_predictions(out))
 
     def predictions(self, run: RunInfo, manifest: Manifest, progress: Progress) -> list[Prediction]:
-        """What the run says of every image of the mirror, out of sample.
+        """Return the predictions of a run for every image of the dataset, out of sample.
 
-        Images without a label may have come after the run: these are predicted now and kept beside it.
+        Images without a label may be newer than the run: these are predicted now, and the predictions kept.
         """
-        later = self._later(run)
-        said = read_predictions(self._main(run))
-        files = {(entry.key, entry.digest) for entry in manifest if entry.split == UNLABELLED}
-        if not files <= said.keys() and not files <= (said | read_predictions(later)).keys():
-            self._ask(run, UNLABELLED, later, progress)
-        return for_manifest(manifest, read_predictions(later) | said)
+        later, known = self.state.predictions(run.id), read_predictions(self._predictions_file(run))
+        unlabelled = {(entry.key, entry.digest) for entry in manifest if entry.split == UNLABELLED}
+        if not unlabelled <= known.keys() and not unlabelled <= (known | read_predictions(later)).keys():
+            self._predict(run, UNLABELLED, later, progress)
+        return for_manifest(manifest, read_predictions(later) | known)
 
     def out_of_sample_labels(self, run: RunInfo) -> dict[str, str]:
-        """Content digest -> the label that a model of the run which never learned from this image gives it.
+        """Return content digest -> the label predicted by a model of the run that never learned from this image.
 
-        A fold speaks of what the main model learned from, wherever else the same image stands. "" where every
-        model of the run learned from it. Looks only. Raises `TrainingError` for a run that cannot be read.
+        For an image that the main model learned from this is the model of a fold, wherever else the same image
+        stands. "" where every model learned from it. Changes nothing. Raises `TrainingError` for a broken run.
         """
-        lines = read_labels(self._main(run))
+        lines = read_labels(self._predictions_file(run))
         others = {digest: label for split, digest, label in lines if split != "train"}
         trained = {digest: label for split, digest, label in lines if split == "train"}
-        later = [path for path in (self._later(run), self._asked(run)) if path.exists()]
-        asked = {digest: label for path in later for _, digest, label in read_labels(path)}
-        return asked | others | trained
+        files = [path for path in (self.state.predictions(run.id), self.state.rescored(run.id)) if path.exists()]
+        later = {digest: label for path in files for _, digest, label in read_labels(path)}
+        return later | others | trained
 
     def score_validation(self, run: RunInfo, progress: Progress) -> None:
         """Predict every val image of the dataset with the main model of a run, for `out_of_sample_labels`.
 
-        It is kept beside the run until the run is asked again. Raises `TrainingError`.
+        The predictions are kept until the next call for this run. Raises `TrainingError`.
         """
-        self._ask(run, "val", self._asked(run), progress)
+        self._predict(run, "val", self.state.rescored(run.id), progress)
 
-    def _ask(self, run: RunInfo, split: str, out: Path, progress: Progress) -> None:
+    def _predict(self, run: RunInfo, split: str, out: Path, progress: Progress) -> None:
         out.parent.mkdir(parents=True, exist_ok=True)
         folders = (str(self._runs.root / run.id), str(self.dataset))
         run_streaming(self.state, "training.predict", *folders, "--split", split, "--out", str(out), progress=progress)
 
-    def _main(self, run: RunInfo) -> Path:
+    def _predictions_file(self, run: RunInfo) -> Path:
         path = self._runs.root / run.id / "predictions.csv"
         if not path.exists():
             raise TrainingError(f"the run in {path.parent} has no predictions.csv: delete this folder")
         return path
 
-    def _later(self, run: RunInfo) -> Path:
-        return self.state.predictions(run.id)
-
-    def _asked(self, run: RunInfo) -> Path:
-        return self.state.rescored(run.id)
-
 
 def _resolve_recipe(recipe: str) -> Mapping[str, Any]:
-    """What a recipe says, field by field, and its digest. Raises `ConfigError`."""
-    done = run_quiet("training.recipe", recipe)
-    if done.returncode:
-        raise ConfigError(f"'recipe' = {recipe!r} in sheetsync.toml: {last_line(done.stderr)}")
-    found: Mapping[str, Any] = json.loads(done.stdout)
-    return found
+    """Return the fields of a recipe and its digest, as a process of `training` knows them. Raises `ConfigError`."""
+    process = run_quiet("training.recipe", recipe)
+    if process.returncode:
+        raise ConfigError(f"'recipe' = {recipe!r} in sheetsync.toml: {last_line(process.stderr)}")
+    fields: Mapping[str, Any] = json.loads(process.stdout)
+    return fields
 
 
 def _run_id(revision: str, recipe: Mapping[str, Any]) -> str:
     return f"{revision}-{recipe['digest'][:8]}"
 
 
-def _recipe_in_file(recipe: str) -> Mapping[str, Any] | None:
-    """The numbers in a recipe file of the team's own; None for a name. Raises `ConfigError`."""
+def _read_recipe_file(recipe: str) -> Mapping[str, Any] | None:
+    """Return the numbers in a recipe file of the team's own; None for a name. Raises `ConfigError`."""
     path = Path(recipe)
     if path.suffix not in (".json", ".toml") or not path.is_file():
         return None
-    read = json.loads if path.suffix == ".json" else tomllib.loads
+    parse = json.loads if path.suffix == ".json" else tomllib.loads
     try:
-        return _without_names(read(path.read_text(encoding="utf-8")))
+        return _without_names(parse(path.read_text(encoding="utf-8")))
     except (OSError, ValueError, AttributeError) as error:
         raise ConfigError(f"'recipe' = {recipe!r} in sheetsync.toml: that file cannot be read ({error})") from error
 
 
 def _without_names(recipe: Mapping[str, Any]) -> dict[str, Any]:
-    """All of a recipe but its names: what decides whether two runs can be compared."""
+    """Drop the names of a recipe: the rest decides whether two runs can be compared."""
     return {name: value for name, value in recipe.items() if name not in ("name", "digest")}

@@ -9,7 +9,7 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class Prediction:
-    """What a model that did not train on this image says of it.
+    """The label predicted for an image by a model that did not train on it, and its probability, 0..1.
 
     `quality` is the probability of the given label (self-confidence), None where there is no label.
     """

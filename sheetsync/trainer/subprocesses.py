@@ -1,4 +1,4 @@
-"""The programs of the package `training`, each a process of its own that ends when this one does."""
+"""Subprocesses that run a program of the package `training`, and end when this process does."""
 
 from __future__ import annotations
 
@@ -7,10 +7,8 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from shutil import disk_usage
-from typing import Any
 
 from sheetsync.common.progress import Progress
 from sheetsync.common.state_folder import StateFolder
@@ -18,16 +16,16 @@ from sheetsync.errors import TrainingError
 
 STREAMING = {
     "training.train": "training",
-    "training.predict": "asking its model",
-    "training.provisional": "a quick answer",
+    "training.predict": "predicting with its model",
+    "training.provisional": "the provisional prediction",
 }
 STOP_SECONDS = 3.0  # for a training to tidy up; then it is killed
 
 
 def run_streaming(state: StateFolder, module: str, *options: str, progress: Progress) -> None:
-    """Run a program to its end and pass on what it tells; its full words go to a log in `state`.
+    """Run a program to its end and pass on its progress; its error output goes to a log in `state`.
 
-    What `progress` raises ends it. Raises `TrainingError` when it fails.
+    An exception raised by `progress` ends the program. Raises `TrainingError` when it fails.
     """
     log = state.log(module.rpartition(".")[2])
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}  # it ends when stdin closes
@@ -37,8 +35,10 @@ def run_streaming(state: StateFolder, module: str, *options: str, progress: Prog
         subprocess.Popen(command, **pipes, stderr=errors, text=True) as process,  # type: ignore[call-overload]  # noqa: S603
     ):
         try:
-            for message in _messages(process.stdout):
-                progress(message["stage"], message["done"], message["total"], message["message"])
+            for line in process.stdout:
+                message = json.loads(line) if line.startswith("{") else {}
+                if "stage" in message:
+                    progress(message["stage"], message["done"], message["total"], message["message"])
         except BaseException:
             process.terminate()
             with suppress(subprocess.TimeoutExpired):
@@ -48,13 +48,13 @@ def run_streaming(state: StateFolder, module: str, *options: str, progress: Prog
             raise
         if process.wait():
             errors.seek(0)
-            said = errors.read() or ("" if disk_usage(state.root).free else os.strerror(errno.ENOSPC))  # disk full
-            words = exit_reason(process.returncode, said)
-            raise TrainingError(f"{STREAMING[module]} failed: {words} (its full words are in {log})")
+            output = errors.read() or ("" if disk_usage(state.root).free else os.strerror(errno.ENOSPC))  # disk full
+            reason = exit_reason(process.returncode, output)
+            raise TrainingError(f"{STREAMING[module]} failed: {reason} (its full output is in {log})")
 
 
 def run_quiet(module: str, *options: str, seconds: float | None = None) -> subprocess.CompletedProcess[str]:
-    """Run a program that is soon done; gives what it said. Raises `TimeoutError` when it takes longer."""
+    """Run a program without progress and return its output. Raises `TimeoutError` when it takes longer."""
     try:
         return subprocess.run(  # noqa: S603
             _command(module, *options), capture_output=True, text=True, check=False, timeout=seconds
@@ -64,22 +64,17 @@ def run_quiet(module: str, *options: str, seconds: float | None = None) -> subpr
 
 
 def _command(module: str, *options: str) -> list[str]:
-    # -P: a folder of the user's that is called training must not be taken for ours
+    # -P keeps the working directory off sys.path: a folder there may be called training.
     return [sys.executable, "-P", "-m", module, *options]
 
 
-def _messages(lines: Iterable[str]) -> Iterator[Mapping[str, Any]]:
-    messages = (json.loads(line) for line in lines if line.startswith("{"))
-    return (message for message in messages if "stage" in message)
-
-
-def exit_reason(code: int, words: str) -> str:
-    """Why a program ended with this code and these last words."""
+def exit_reason(code: int, output: str) -> str:
+    """Say why a program ended, from its exit code and the last line of its output."""
     if code < 0:
         return f"it was ended by signal {-code}; if nobody did that, the memory may be full"
-    return last_line(words) or f"it ended with code {code}"
+    return last_line(output) or f"it ended with code {code}"
 
 
-def last_line(words: str) -> str:
-    """The last line that is not empty, "" if there is none."""
-    return next((line.strip() for line in reversed(words.splitlines()) if line.strip()), "")
+def last_line(text: str) -> str:
+    """Return the last line that is not empty, "" if there is none."""
+    return next((line.strip() for line in reversed(text.splitlines()) if line.strip()), "")

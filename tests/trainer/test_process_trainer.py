@@ -214,7 +214,9 @@ def test_a_quick_answer_is_out_of_sample_for_every_image_and_needs_no_run(traine
 def test_a_quick_answer_that_fails_says_why_and_where_its_log_is(tmp_path: Path) -> None:
     fill(tmp_path, [row(0, "i", "train")])
     tiny_recipe(tmp_path / "tiny.json")
-    with pytest.raises(TrainingError, match=r"^a quick answer failed: .* \(its full words are in .*provisional\.log\)"):
+    with pytest.raises(
+        TrainingError, match=r"^the provisional prediction failed: .* \(its full output is in .*provisional\.log\)"
+    ):
         trainer(tmp_path).predict_provisionally(Manifest(), silent)
 
 

@@ -338,7 +338,7 @@ def test_a_model_that_cannot_be_asked_is_a_word_and_stops_no_other(runs: Runs) -
     found = runs.rescored(*ten(), image(10, "ii"))
     first, second = found.versions
     assert first.today is None
-    assert first.why.startswith("asking its model failed: ")
+    assert first.why.startswith("predicting with its model failed: ")
     assert "not a run directory" in first.why
     assert (second.today and second.today.images, second.why) == (11, "")
     assert figures(found) == [None, (10, 1, 1)], "what both know can be compared all the same"
