@@ -1,1 +1,1 @@
-"""The ImageFolder that is kept equal to the rows: plan, then apply."""
+"""The dataset: an ImageFolder kept equal to the rows, by a plan that is made and then carried out."""

@@ -1,8 +1,8 @@
-"""From rows to the mirror: plan, guard, fetch, put in place."""
+"""Update of the dataset from the rows: plan, refuse accidents, fetch, put in place."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from itertools import chain
@@ -13,7 +13,7 @@ from sheetsync.dataset.plan import SplitFractions, check_not_emptied, make_plan
 from sheetsync.dataset.records import Manifest, Plan
 from sheetsync.images.download import download, split_cached
 from sheetsync.images.fetch.base import Fetch, Limits
-from sheetsync.images.records import Download, Failure, FetchRecord
+from sheetsync.images.records import Failure, FetchRecord
 from sheetsync.images.retry_schedule import RetrySchedule
 from sheetsync.rows.records import Snapshot
 
@@ -32,7 +32,10 @@ class UpdateCounts:
 
 @dataclass(frozen=True, slots=True)
 class DatasetState:
-    """What the mirror holds now, what it lacks, and when images changed under their address (seconds since 1970)."""
+    """The dataset after an update: what it holds and lacks, when images changed at their address, and the counts.
+
+    `changed_at` is key -> seconds since 1970.
+    """
 
     failures: tuple[Failure, ...]
     manifest: Manifest
@@ -42,33 +45,37 @@ class DatasetState:
 
 @dataclass(frozen=True, slots=True)
 class Collector:
-    """Makes the mirror say what the rows say. `refresh`: seconds after which an address is asked again, None = never.
+    """Makes the dataset equal to the rows, with images from the store or their addresses.
 
-    `now` gives seconds since 1970.
+    `refresh` is the number of seconds after which an address is asked again, None = never; `now` returns seconds since
+    1970.
     """
 
     mirror: Mirror
     fetch: Fetch
     limits: Limits
-    shares: SplitFractions
+    fractions: SplitFractions
     refresh: float | None
     now: Callable[[], float]
     progress: Progress
 
     def plan(self, snapshot: Snapshot, manifest: Manifest) -> Plan:
-        """What there is to do."""
-        return make_plan(snapshot.rows, manifest, self.shares, self._stale(manifest))
+        """Plan what turns the dataset of `manifest` into the one that the rows ask for."""
+        return make_plan(snapshot.rows, manifest, self.fractions, self._find_stale(manifest))
 
     def without_waiting(self, plan: Plan) -> Plan:
-        """A plan without what failed before and waits for its next try. Raises `MirrorError`."""
-        wanted = [*plan.downloads, *plan.refreshes]
-        early = {failure.key for failure in self._tries.not_due(wanted, int(self.now()))}
-        downloads = tuple(each for each in plan.downloads if each.row.key not in early)
-        refreshes = tuple(each for each in plan.refreshes if each.row.key not in early)
+        """Drop from a plan what failed before and waits for its next try. Raises `MirrorError`."""
+        requests = [*plan.downloads, *plan.refreshes]
+        waiting = {failure.key for failure in self._retries.not_due(requests, int(self.now()))}
+        downloads = tuple(request for request in plan.downloads if request.row.key not in waiting)
+        refreshes = tuple(request for request in plan.refreshes if request.row.key not in waiting)
         return replace(plan, downloads=downloads, refreshes=refreshes)
 
     def update(self, snapshot: Snapshot, *, allow_shrink: bool, retry: bool) -> DatasetState:
-        """Do it. `retry` = ask for failed images now, however often they failed. Raises `Shrunk`, `MirrorError`."""
+        """Make the dataset equal to the rows.
+
+        `retry` = ask for failed images now, however often they failed. Raises `Shrunk`, `MirrorError`.
+        """
         manifest = self.mirror.scan()
         plan = self.plan(snapshot, manifest)
         if not allow_shrink:
@@ -76,64 +83,59 @@ class Collector:
         self.mirror.store.remove_temporary()
         self.mirror.apply(plan)
         failures, fetched = self._fetch(plan, snapshot, retry)
+        manifest = manifest if plan == Plan() else self.mirror.scan()
+        log = {} if self.refresh is None else self.mirror.store.compact_log()
         return DatasetState(
             tuple(sorted(failures, key=lambda failure: failure.key)),
-            manifest if plan == Plan() else self.mirror.scan(),
-            self._changed(),
+            manifest,
+            {key: record.changed_at for key, record in log.items() if record.changed_at},
             replace(fetched, moved=len(plan.moves), deleted=len(plan.deletes)),
         )
 
     def _fetch(self, plan: Plan, snapshot: Snapshot, retry: bool) -> tuple[list[Failure], UpdateCounts]:
-        now = int(self.now())
-        restored, missing = split_cached(plan.downloads, self.mirror.store)
-        wanted = [*missing, *plan.refreshes]
-        waiting = [] if retry else self._tries.not_due(wanted, now)
-        early = {failure.key for failure in waiting}
-        due = [each for each in wanted if each.row.key not in early]
-        with closing(download(due, self.mirror.store, self.fetch, self.limits, now)) as fetched:
-            results = self._receive(snapshot, plan.refreshes, chain(restored, fetched), len(restored) + len(due))
+        """Put missing and changed images into the dataset; returns what failed, what still waits with it."""
+        now, store = int(self.now()), self.mirror.store
+        restored, missing = split_cached(plan.downloads, store)
+        requests = [*missing, *plan.refreshes]
+        waiting = [] if retry else self._retries.not_due(requests, now)
+        waiting_keys = {failure.key for failure in waiting}
+        due = [request for request in requests if request.row.key not in waiting_keys]
+        before = {request.row.key: request.known for request in plan.refreshes}
+        results: list[FetchRecord | Failure] = []
+        with closing(download(due, store, self.fetch, self.limits, now)) as fetched:
+            arrivals = chain(restored, fetched)
+            for result in self.mirror.receive(snapshot.rows, arrivals, self.fractions, before):
+                results.append(result)
+                self.progress("download", len(results), len(restored) + len(due), "")
         failures = [result for result in results if isinstance(result, Failure)]
-        records = {result.key: result for result in results if isinstance(result, FetchRecord)}
-        known = {each.row.key: each.known for each in plan.refreshes}
-        asked = {key: before for key, before in known.items() if before is not None and key in records}
-        counts = UpdateCounts(
-            downloaded=len(records) - len(asked) - len(restored),
-            restored=len(restored),
-            asked=len(asked),
-            changed=sum(records[key].digest != before.digest for key, before in asked.items()),
-        )
         # The time is asked again, so that a long pass shortens no pause.
-        return self._tries.record([*waiting, *failures], int(self.now())), counts
+        failures = self._retries.record([*waiting, *failures], int(self.now()))
+        return failures, _count(results, before, len(restored))
 
-    def _receive(
-        self, snapshot: Snapshot, refreshes: Collection[Download], results: Iterable[FetchRecord | Failure], total: int
-    ) -> list[FetchRecord | Failure]:
-        received = []
-        known = {each.row.key: each.known for each in refreshes}
-        for done, result in enumerate(self.mirror.receive(snapshot.rows, results, self.shares, known), start=1):
-            self.progress("download", done, total, "")
-            received.append(result)
-        return received
-
-    def _stale(self, manifest: Manifest) -> dict[str, FetchRecord]:
-        """What to ask for again, and what is known of it."""
+    def _find_stale(self, manifest: Manifest) -> dict[str, FetchRecord]:
+        """Find the images whose address is to be asked again: key -> what is known of it."""
         if self.refresh is None:
             return {}
         known, now = self.mirror.store.fetch_log.latest(), self.now()
-        of_entry = {entry.key: FetchRecord(entry.key, entry.digest, entry.suffix) for entry in manifest}
-        # Where a crash kept the log from what the mirror holds by now, that came later than what is known.
-        held = of_entry | {
-            key: known[key] if known[key].digest == entry.digest else replace(entry, changed_at=int(now))
-            for key, entry in of_entry.items()
-            if key in known
-        }
-        return {key: each for key, each in held.items() if now - each.checked_at >= self.refresh}
-
-    def _changed(self) -> dict[str, int]:
-        if self.refresh is None:
-            return {}
-        return {key: each.changed_at for key, each in self.mirror.store.compact_log().items() if each.changed_at}
+        held = {entry.key: FetchRecord(entry.key, entry.digest, entry.suffix) for entry in manifest}
+        for key in held.keys() & known.keys():
+            same = known[key].digest == held[key].digest
+            # Where a crash came before the log was written, the dataset holds something newer than the log knows.
+            held[key] = known[key] if same else replace(held[key], changed_at=int(now))
+        return {key: record for key, record in held.items() if now - record.checked_at >= self.refresh}
 
     @property
-    def _tries(self) -> RetrySchedule:
+    def _retries(self) -> RetrySchedule:
         return RetrySchedule(self.mirror.store.failed)
+
+
+def _count(results: list[FetchRecord | Failure], before: dict[str, FetchRecord | None], restored: int) -> UpdateCounts:
+    """Count what came, of which `restored` images from the store; `before` is what refreshed addresses gave."""
+    records = {result.key: result for result in results if isinstance(result, FetchRecord)}
+    asked = {key: known for key, known in before.items() if known is not None and key in records}
+    return UpdateCounts(
+        downloaded=len(records) - len(asked) - restored,
+        restored=restored,
+        asked=len(asked),
+        changed=sum(records[key].digest != known.digest for key, known in asked.items()),
+    )

@@ -1,4 +1,4 @@
-"""What the dataset holds, and what a plan does to it."""
+"""Values of the dataset: an image in it, the manifest of all, and the plan that changes it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _NAME = re.compile(r"([0-9a-f]{20})-([0-9a-f]{32})(\.[a-z]+)")
 
 
 class Entry(NamedTuple):
-    """One image of the mirror. `split` is train, val, test or unlabelled; `label` is "" where unlabelled.
+    """One image of the dataset. `split` is train, val, test or unlabelled; `label` is "" where unlabelled.
 
     `folder` is the name of the folder it lies in, "" where that is the one of its label alone.
     """
@@ -29,27 +29,27 @@ class Entry(NamedTuple):
 
     @property
     def path(self) -> str:
-        """Its place below the mirror, `train/iv/<key>-<digest>.png`."""
+        """Its path below the dataset folder, `train/iv/<key>-<digest>.png`."""
         name = f"{self.key}-{self.digest}{self.suffix}"
         return f"{self.split}/{self.folder or folder_name(self.label)}/{name}" if self.label else f"{self.split}/{name}"
 
     @classmethod
     def from_path(cls, path: str) -> Entry | None:
-        """The inverse of `path`; None for a file that no entry has.
+        """Parse a path, the inverse of `path`; None for a file of another name.
 
         >>> Entry.from_path("train/iv/notes.txt") is None
         True
         """
-        place, _, name = path.rpartition("/")
-        return cls.folder_reader(place)(name)
+        folder, _, name = path.rpartition("/")
+        return cls.folder_reader(folder)(name)
 
     @classmethod
-    def folder_reader(cls, place: str) -> Callable[[str], Entry | None]:
-        """What `at` says of the files in one folder, by their names."""
-        split, _, name = place.partition("/")
+    def folder_reader(cls, folder: str) -> Callable[[str], Entry | None]:
+        """Return a `from_path` for the file names in one folder, which is parsed once."""
+        split, _, name = folder.partition("/")
         label = label_of(name)
         own = "" if name == folder_name(label) else name
-        if place != UNLABELLED and (split not in SPLITS or not name or "/" in name):
+        if folder != UNLABELLED and (split not in SPLITS or not name or "/" in name):
             return lambda _: None
 
         def read(name: str) -> Entry | None:
@@ -60,14 +60,14 @@ class Entry(NamedTuple):
 
 
 def image_in_name(path: str) -> tuple[str, str] | None:
-    """Key and content digest of the image in a file of the mirror."""
+    """Return key and content digest from the name of an image file; None for another name."""
     found = _NAME.fullmatch(path.rpartition("/")[2])
     return (found[1], found[2]) if found else None
 
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """What the mirror holds, sorted."""
+    """What the dataset holds, sorted."""
 
     entries: tuple[Entry, ...] = ()
 
@@ -80,7 +80,7 @@ class Manifest:
 
 @dataclass(frozen=True, slots=True)
 class Move:
-    """The image stays, its split or label changed."""
+    """An image that stays while its split or label changes."""
 
     source: Entry
     target: Entry
@@ -88,14 +88,14 @@ class Move:
 
 @dataclass(frozen=True, slots=True)
 class Delete:
-    """No row asks for this image any more."""
+    """An image that no row asks for any more."""
 
     entry: Entry
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What makes the mirror say what the sheet says."""
+    """The changes that make the dataset equal to the rows."""
 
     deletes: tuple[Delete, ...] = ()
     moves: tuple[Move, ...] = ()

@@ -12,14 +12,14 @@ from sheetsync.rows.schema import SPLITS, UNLABELLED
 
 @cache_last
 def revision_text(manifest: Manifest) -> str:
-    """What a model would see, a line an image, sorted: key, image digest, split and label between tabs."""
+    """Write what a model would see as sorted lines, one per image: key, image digest, split and label between tabs."""
     seen = (entry for entry in manifest if entry.split != UNLABELLED)
     return "".join(sorted(f"{entry.key}\t{entry.digest}\t{entry.split}\t{entry.label}\n" for entry in seen))
 
 
 @cache_last
 def revision(manifest: Manifest) -> str:
-    """The name of what a model would see: 16 hex characters of the SHA-256 of `revision_text`.
+    """Return the digest of what a model would see: 16 hex characters of the SHA-256 of `revision_text`.
 
     Images without a label are not part of it: no model learns from them.
     """
@@ -27,12 +27,12 @@ def revision(manifest: Manifest) -> str:
 
 
 def parse_revision(text: str) -> Manifest:
-    """The inverse of `revision_text`, but for file suffixes, which it does not tell."""
+    """Parse a `revision_text` into the manifest it was written from, but for file suffixes, which it lacks."""
     lines = (line.split("\t") for line in text.split("\n") if line)
     return Manifest(tuple(Entry(key, digest, split, label, "") for key, digest, split, label in lines))
 
 
 def split_sizes(manifest: Manifest) -> dict[str, int]:
-    """Images a split, every split named."""
+    """Count the images of each split; 0 for a split without any."""
     counts = Counter(entry.split for entry in manifest)
     return {split: counts[split] for split in (*SPLITS, UNLABELLED)}

@@ -51,7 +51,7 @@ class ResultWriter:
         images = dataset.manifest, dataset.failures, predictions, dataset.changed_at
         verdicts = make_verdicts(state.snapshot, *images)
         values = {key: verdict.values for key, verdict in verdicts.items()}
-        self.mirror.write_metadata(dataset.manifest, state.snapshot.rows, values)
+        self.mirror.metadata.write(dataset.manifest, state.snapshot.rows, values)
         return verdicts
 
     def write(self, state: PassState, verdicts: Mapping[str, Verdict]) -> int:
@@ -115,7 +115,7 @@ class ResultWriter:
         # A run that was lost and trained again, elsewhere perhaps, says something else; a seed may have come last.
         runs = [(each.id, each.metrics) for each in self._seeds.runs(run).values()] if run else ()
         columns = book.ours is not None and sorted(book.ours), sorted(self.owned_headers(book))
-        written = book.rows, book.scores, *columns, self.mirror.metadata_fingerprint()
+        written = book.rows, book.scores, *columns, self.mirror.metadata.fingerprint()
         # Versions are counted, so another run, of whatever recipe, may give this one another name.
         return fingerprint((*written, *images, runs, self.trainer.run_names(), self.project.settings))
 

@@ -196,7 +196,7 @@ KEPT = ("file_name", "url", "label", "split", "status", "confidence")
 
 def described(mirror: Mirror, manifest: Manifest) -> None:
     values = {ROWS[0].key: {"status": "ok", "confidence": 0.25}, ROWS[1].key: {"status": 'a "b", c'}}
-    mirror.write_metadata(manifest, ROWS, values)
+    mirror.metadata.write(manifest, ROWS, values)
 
 
 def test_metadata_says_what_the_sheet_says_of_every_file(mirror: Mirror) -> None:
@@ -257,7 +257,7 @@ def test_metadata_of_somebody_else_is_kept(mirror: Mirror) -> None:
 
 def test_tags_travel_along(mirror: Mirror) -> None:
     rows = [replace(row, tags={"light": f"l{row.number}"}) for row in ROWS]
-    mirror.write_metadata(filled(mirror, rows), rows, {})
+    mirror.metadata.write(filled(mirror, rows), rows, {})
     with (mirror.root / "metadata.csv").open(encoding="utf-8", newline="") as file:
         assert {line["url"]: line["light"] for line in csv.DictReader(file)} == {
             row.url: f"l{row.number}" for row in rows
