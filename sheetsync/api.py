@@ -22,7 +22,7 @@ from sheetsync.errors import MirrorError, NotFound
 from sheetsync.sheets.google.address import GOOGLE_SHEET, trusted_endpoint
 from sheetsync.trainer.lineage import finished_at
 from sheetsync.trainer.process_trainer import ProcessTrainer
-from sheetsync.versions.past import history, rescored_history
+from sheetsync.versions.history import history, rescored_history
 
 if TYPE_CHECKING:
     import pandas as pd

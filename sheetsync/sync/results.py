@@ -25,7 +25,7 @@ from sheetsync.sync.state import PassState
 from sheetsync.trainer.base import Trainer
 from sheetsync.trainer.records import RunInfo
 from sheetsync.trainer.seeds import Seeds
-from sheetsync.versions.scores import score_changes
+from sheetsync.versions.scores import plan_score_changes
 from sheetsync.versions.store import Versions
 
 
@@ -80,7 +80,7 @@ class ResultWriter:
         if state.run is None or len(seeds) < self._seeds.wanted:
             return changes
         sizes = split_sizes(state.dataset.manifest)
-        return changes + score_changes(book.scores, state.run, self._versions.changes, sizes, seeds)
+        return changes + plan_score_changes(book.scores, state.run, self._versions.changes, sizes, seeds)
 
     def _before_writing(self, book: Book, changes: Sequence[Change]) -> None:
         """Remember our columns before their cells are filled: a killed pass must not take them for people's."""

@@ -1,1 +1,1 @@
-"""What each version of the sheet held, and how it scored."""
+"""The versions of the sheet: what each held, how it scored, and how two compare."""

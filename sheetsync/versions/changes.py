@@ -1,4 +1,4 @@
-"""Changes between two versions, image by image."""
+"""Changes between two versions (a diff), counted image by image."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from sheetsync.dataset.records import Manifest
 from sheetsync.versions.records import Changes
 
 
-def changes(before: Manifest, after: Manifest) -> Changes:
-    """Compare two revisions, image by image."""
+def count_changes(before: Manifest, after: Manifest) -> Changes:
+    """Count the images that differ between two revisions, by key."""
     old, new = ({entry.key: entry for entry in manifest} for manifest in (before, after))
     both = [(old[key], new[key]) for key in old.keys() & new.keys()]
     return Changes(

@@ -1,6 +1,6 @@
-"""Two models on the same images: which one is right more often, and whether that can be told from chance.
+"""Paired comparison of two models on the same images: which is right more often, by more than chance.
 
-One image tells two models apart only where one is right and the other is not, so pairs show far smaller
+An image tells two models apart only where one is right and the other is wrong, so pairs show far smaller
 differences than two accuracies with their intervals do. Measured in `benchmarks/paired_comparison.py`.
 """
 
@@ -13,14 +13,14 @@ from sheetsync.dataset.records import Entry
 from sheetsync.versions.records import Accuracy, Comparison
 
 Z = 1.959963984540054  # 95 % of a normal distribution lie within
-HALVINGS = 50  # of an interval no longer than 2, when a bound is looked for
+HALVINGS = 50  # steps of a bisection within -1..1
 
 
 def compare(before: Sequence[bool], after: Sequence[bool]) -> Comparison | None:
     """Compare two models by whether each was right, image by image (N booleans each); None for N = 0.
 
-    A difference that lies outside of the 95 % interval of "none" is told: this is so exactly where McNemar's
-    chi-squared test, without correction, gives p < 0.05. Raises ValueError where the lengths differ.
+    `told` is True where the 95 % interval of the difference leaves out 0: exactly where McNemar's chi-squared test,
+    without correction, yields p < 0.05. Raises ValueError where the lengths differ.
     """
     pairs = list(zip(before, after, strict=True))
     if not pairs:
@@ -32,17 +32,17 @@ def compare(before: Sequence[bool], after: Sequence[bool]) -> Comparison | None:
 
 
 def interval(gained: int, lost: int, images: int) -> tuple[float, float]:
-    """The 95 % score interval of a difference of paired shares, (gained - lost) / images, within -1..1.
+    """Return the 95 % score interval of a difference of paired shares, (gained - lost) / images, within -1..1.
 
     T. Tango, "Equivalence test and confidence interval for the difference in proportions for the paired-sample
     design", Statistics in Medicine 17 (1998). `gained` counts what only the second got right, `lost` what only
     the first did, `images` > 0 all pairs.
     """
-    return _low(gained, lost, images), -_low(lost, gained, images)
+    return _lower_bound(gained, lost, images), -_lower_bound(lost, gained, images)
 
 
-def _low(gained: int, lost: int, images: int) -> float:
-    """The smallest difference that the score test does not reject, by bisection: its statistic falls with it."""
+def _lower_bound(gained: int, lost: int, images: int) -> float:
+    """Find the smallest difference that the score test does not reject, by bisection: its statistic falls with it."""
     low, high = -1.0, (gained - lost) / images
     for _ in range(HALVINGS):
         middle = (low + high) / 2
@@ -51,7 +51,7 @@ def _low(gained: int, lost: int, images: int) -> float:
 
 
 def _statistic(difference: float, gained: int, lost: int, images: int) -> float:
-    """Tango's score statistic of a supposed difference in -1..1: standard normal if it is the true one.
+    """Return Tango's score statistic of a supposed difference in -1..1: standard normal if it is the true one.
 
     `share` is the likeliest share of images that only the first gets right, if that is the difference.
     """
@@ -65,25 +65,25 @@ def _statistic(difference: float, gained: int, lost: int, images: int) -> float:
 def compare_on_common(
     images: Iterable[Entry], before: Mapping[str, str], after: Mapping[str, str]
 ) -> Comparison | None:
-    """Compare what two models say, content digest -> label, on the images both can be judged on.
+    """Compare the predictions of two models, content digest -> label, on the images that both predicted.
 
-    The truth is the label that stands in `images`. A label "" is no judgement. None where no image is common.
+    The truth is the label in `images`. A label "" is no prediction. None where no image is common.
     """
     common = [entry for entry in images if before.get(entry.digest) and after.get(entry.digest)]
-    return compare(*([said[entry.digest] == entry.label for entry in common] for said in (before, after)))
+    return compare(*([labels[entry.digest] == entry.label for entry in common] for labels in (before, after)))
 
 
-def judge(images: Iterable[Entry], said: Mapping[str, str]) -> Accuracy | None:
-    """How often a model is right: content digest -> label against the labels of `images`; None without images.
+def judge(images: Iterable[Entry], labels: Mapping[str, str]) -> Accuracy | None:
+    """Return how often predictions, content digest -> label, equal the labels of `images`; None without any.
 
-    A label "" is no judgement, and such an image does not count.
+    A label "" is no prediction, and such an image does not count.
     """
-    right = [said[entry.digest] == entry.label for entry in images if said.get(entry.digest)]
+    right = [labels[entry.digest] == entry.label for entry in images if labels.get(entry.digest)]
     return Accuracy(len(right), sum(right) / len(right), *wilson(sum(right), len(right))) if right else None
 
 
 def wilson(right: int, n: int) -> tuple[float, float]:
-    """The 95 % interval of a share of n > 0 trials (E. B. Wilson, 1927), within 0..1."""
+    """Return the 95 % interval of a share of n > 0 trials (E. B. Wilson, 1927), within 0..1."""
     share, weight = right / n, Z**2 / n
     spread = math.sqrt(share * (1 - share) * weight + weight**2 / 4)
     low, high = ((share + weight / 2 + side * spread) / (1 + weight) for side in (-1, 1))

@@ -1,4 +1,4 @@
-"""What is said of the versions of a sheet: what changed, and how the models compare. All are frozen values."""
+"""Values that describe the versions of a sheet: what changed, and how the models compare."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class Changes:
-    """How many images differ between two revisions. Relabelled images may have moved as well.
+    """Numbers of images that differ between two revisions. Relabelled images may have moved as well.
 
-    `replaced` images are others than before at the same address.
+    `replaced` = another image than before at the same address.
     """
 
     added: int = 0
@@ -23,10 +23,10 @@ class Changes:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """How a model compares with the one before it, on the same images.
+    """A comparison of a model with the one before it, on the same images.
 
-    `gained` images only the later one gets right, `lost` only the earlier one. `difference` is that of the
-    accuracies, later minus earlier, -1..1, and `low` to `high` its 95 % interval; `told` = it leaves out 0.
+    Only the later one gets `gained` images right, only the earlier one `lost`. `difference` is that of the accuracies,
+    later minus earlier, -1..1, and `low` to `high` its 95 % interval; `told` = the interval leaves out 0.
     """
 
     images: int
@@ -40,7 +40,7 @@ class Comparison:
 
 @dataclass(frozen=True, slots=True)
 class Accuracy:
-    """How often a model is right, 0..1, on how many images, and the 95 % interval."""
+    """The accuracy of a model, 0..1, on how many images, and its 95 % interval."""
 
     images: int
     accuracy: float
@@ -50,9 +50,9 @@ class Accuracy:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """From one version of the sheet, such as v12, to the next. `before` is "" where there is none.
+    """The step from one version of the sheet, such as v12, to the next. `before` is "" for the first.
 
-    `changes` is None where nobody kept what one of them held. Where `compared` is None, `why` says why, if
+    `changes` is None where the manifest of one of them was not kept. Where `compared` is None, `why` says why, if
     there is a version before.
     """
 
@@ -65,10 +65,10 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Version:
-    """A version of the sheet that was trained on. `score` is that of then, see `history.score`.
+    """A version of the sheet that was trained on. `score` is from its training, see `lineage.score_of`.
 
-    `today` is how the model does on the validation images of today, None where nobody asked or, as `why`
-    says, it cannot be told.
+    `today` is the accuracy on the validation images of today; None where it was not asked for or, as `why` says,
+    cannot be found.
     """
 
     name: str
@@ -85,8 +85,8 @@ class Version:
 class History:
     """Every version that one recipe was trained on, oldest first; what `sheetsync history --json` prints.
 
-    `others` counts the runs of other recipes. `rescored_history` = the steps are judged on the validation images of
-    today, of which there are `images`.
+    `others` counts the runs of other recipes. `rescored` = the steps are judged on the validation images of today, of
+    which there are `images`.
     """
 
     recipe: str

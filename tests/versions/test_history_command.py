@@ -26,7 +26,7 @@ from sheetsync.sync.summary import comparison_words, score_words, step_words, tr
 from sheetsync.trainer.process_trainer import ProcessTrainer
 from sheetsync.trainer.records import RunInfo
 from sheetsync.versions.compare import interval, judge
-from sheetsync.versions.past import history, rescored_history
+from sheetsync.versions.history import history, rescored_history
 from sheetsync.versions.records import Changes, Comparison, History, Step
 from sheetsync.versions.store import Versions
 from tests.cli.test_cli import ok, pictures, project, sheetsync, write_rows

@@ -17,9 +17,9 @@ from sheetsync.rows.schema import SCORE_COLUMNS, UNLABELLED
 from sheetsync.rows.table import AddColumns, AddRow, Table
 from sheetsync.trainer.lineage import RunLog
 from sheetsync.trainer.records import RunInfo
-from sheetsync.versions.changes import changes
+from sheetsync.versions.changes import count_changes
 from sheetsync.versions.records import Changes
-from sheetsync.versions.scores import check_scores, score_changes
+from sheetsync.versions.scores import check_scores, plan_score_changes
 from tests.helpers.support import table
 
 
@@ -93,14 +93,16 @@ def test_changes_are_counted_image_by_image(before: Manifest, after: Manifest) -
         expected = Changes(**{name: getattr(expected, name) + (name == kind) for name in Changes.__slots__})
     digests = [{entry.key: entry.digest for entry in manifest} for manifest in (before, after)]
     both = digests[0].keys() & digests[1].keys()
-    assert changes(before, after) == replace(expected, replaced=sum(digests[0][key] != digests[1][key] for key in both))
+    assert count_changes(before, after) == replace(
+        expected, replaced=sum(digests[0][key] != digests[1][key] for key in both)
+    )
 
 
 @given(manifests)
 def test_a_version_does_not_differ_from_itself(manifest: Manifest) -> None:
-    assert changes(manifest, manifest) == Changes()
-    assert changes(Manifest(), manifest) == Changes(added=len(manifest))
-    assert changes(manifest, Manifest()) == Changes(removed=len(manifest))
+    assert count_changes(manifest, manifest) == Changes()
+    assert count_changes(Manifest(), manifest) == Changes(added=len(manifest))
+    assert count_changes(manifest, Manifest()) == Changes(removed=len(manifest))
 
 
 @given(manifests)
@@ -132,7 +134,7 @@ def test_the_run_before_is_the_last_one_of_the_same_recipe() -> None:
 @given(st.permutations([*SCORE_COLUMNS, "who", ""]))
 def test_a_run_is_one_row_whatever_the_order_of_the_columns(header: list[str]) -> None:
     spelled = [name.title() if name else name for name in header]
-    (change,) = score_changes(table(header=spelled), run(val=VAL), lambda _: Changes(1, 2, 3, 4, 5), COUNTS)
+    (change,) = plan_score_changes(table(header=spelled), run(val=VAL), lambda _: Changes(1, 2, 3, 4, 5), COUNTS)
     assert isinstance(change, AddRow)
     assert dict(zip(header, change.values, strict=True)) == {
         "when": "2026-01-01",
@@ -164,23 +166,23 @@ def test_a_run_is_one_row_whatever_the_order_of_the_columns(header: list[str]) -
 def test_a_run_that_has_its_row_is_not_written_again_whatever_people_made_of_it() -> None:
     cells = ["changed" if name != "run" else "r1" for name in SCORE_COLUMNS]
     scores = table((), ("x",), cells, header=SCORE_COLUMNS)
-    assert score_changes(scores, run(val=VAL), lambda _: Changes(), COUNTS) == ()
-    assert score_changes(scores, run("r2", val=VAL), lambda _: Changes(), COUNTS) != ()
+    assert plan_score_changes(scores, run(val=VAL), lambda _: Changes(), COUNTS) == ()
+    assert plan_score_changes(scores, run("r2", val=VAL), lambda _: Changes(), COUNTS) != ()
 
 
 def test_missing_score_columns_come_first_and_alone() -> None:
-    (change,) = score_changes(Table(), run(), lambda _: Changes(), COUNTS)
+    (change,) = plan_score_changes(Table(), run(), lambda _: Changes(), COUNTS)
     assert change == AddColumns("scores", SCORE_COLUMNS)
     some = table(header=[name for name in SCORE_COLUMNS if name not in ("note", "val")])
-    assert score_changes(some, run(), lambda _: Changes(), COUNTS) == (AddColumns("scores", ("val", "note")),)
+    assert plan_score_changes(some, run(), lambda _: Changes(), COUNTS) == (AddColumns("scores", ("val", "note")),)
 
 
 @pytest.mark.parametrize(
     "theirs", [table(header=("Name", "note")), table(("12",), header=()), table(("", "x"), header=("", ""))]
 )
 def test_a_table_of_peoples_gets_no_scores(theirs: Table) -> None:
-    for act in (check_scores, lambda scores: score_changes(scores, run(), lambda _: Changes(), COUNTS)):
-        with pytest.raises(SheetError, match="where the scores belong stands something else"):
+    for act in (check_scores, lambda scores: plan_score_changes(scores, run(), lambda _: Changes(), COUNTS)):
+        with pytest.raises(SheetError, match="something else stands where the scores belong"):
             act(theirs)
 
 
@@ -191,7 +193,7 @@ def test_an_empty_table_and_one_with_a_column_of_scores_may_hold_scores(ours: Ta
 
 @pytest.mark.parametrize("val", [None, {"accuracy": None, "interval": None, "macro_f1": None}])
 def test_a_run_without_validation_images_has_no_score(val: object) -> None:
-    (change,) = score_changes(table(header=SCORE_COLUMNS), run(val=val), lambda _: Changes(), COUNTS)
+    (change,) = plan_score_changes(table(header=SCORE_COLUMNS), run(val=val), lambda _: Changes(), COUNTS)
     assert isinstance(change, AddRow)
     said = dict(zip(SCORE_COLUMNS, change.values, strict=True))
     assert [said[name] for name in SCORE_COLUMNS if name.startswith(("val_", "test_"))] == [""] * 7
