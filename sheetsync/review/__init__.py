@@ -1,1 +1,1 @@
-"""What the model says of each image, in which order to look, and which cells that fills."""
+"""The review: a verdict on each image, the order in which to look, and the cells that are to be written."""

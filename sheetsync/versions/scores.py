@@ -49,10 +49,6 @@ def plan_score_changes(
     values: dict[str, Any] = {"when": run.metrics["created"], "run": run.id, "revision": run.revision}
     values |= {"recipe": run.recipe, **{split: sizes[split] for split in SPLITS}, **score_of(run, seeds)}
     values |= asdict(since(run))
-    cells = {columns[name]: _cell(value) for name, value in values.items()}
+    values = {name: round(value, 4) if isinstance(value, float) else value for name, value in values.items()}
+    cells: dict[int, Value] = {columns[name]: "" if value is None else value for name, value in values.items()}
     return (AddRow("scores", tuple(cells.get(column, "") for column in range(len(table.header)))),)
-
-
-def _cell(value: Any) -> Value:
-    """Turn a value into a cell: None is empty, a float has four digits after the point."""
-    return "" if value is None else round(value, 4) if isinstance(value, float) else value
