@@ -67,7 +67,7 @@ def image_in_name(path: str) -> tuple[str, str] | None:
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """What the dataset holds, sorted."""
+    """The entries that the dataset holds, sorted."""
 
     entries: tuple[Entry, ...] = ()
 

@@ -77,7 +77,7 @@ class ResultWriter:
         changes = plan_row_changes(
             book, self.project.columns, verdicts, self.owned_headers(book), local=self.project.local
         )
-        if state.run is None or len(seeds) < self._seeds.wanted:
+        if state.run is None or len(seeds) < self._seeds.count:
             return changes
         sizes = split_sizes(state.dataset.manifest)
         return changes + plan_score_changes(book.scores, state.run, self._versions.changes, sizes, seeds)

@@ -1,4 +1,4 @@
-"""Images come into the mirror in a pass that may be stopped."""
+"""An update of the dataset that is stopped."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from tests.helpers.support import QuickTrainer, Web, a_pass, project, table
 
 
 def large(seed: int) -> bytes:
-    """A picture that is looked at by the thread that brings it."""
+    """Make a picture that is so large that the thread that fetches it also decodes it."""
     out = io.BytesIO()
     Image.frombytes("RGB", (120, 120), random.Random(seed).randbytes(120 * 120 * 3)).save(out, "PNG")
     return out.getvalue()
 
 
 def test_a_pass_that_is_stopped_leaves_nothing_half_when_its_lock_is_free(tmp_path: Path) -> None:
-    """Whoever holds what stopped it holds all that was at work then."""
+    """As long as somebody holds the exception, its frames keep alive all that was at work then."""
     web = Web({f"http://pics.example/{number}.png": large(number) for number in range(BATCH + 16)})
     assert min(map(len, web.values())) > SMALL_BYTES
     objects = tmp_path / ".sheetsync" / "objects"

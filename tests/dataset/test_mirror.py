@@ -35,7 +35,7 @@ ROWS = [
 ]
 
 
-def filled(mirror: Mirror, rows: list[Row]) -> Manifest:
+def fill(mirror: Mirror, rows: list[Row]) -> Manifest:
     arrivals = [add_image(mirror.store, each.key, png(each.number)) for each in rows]
     list(mirror.receive(rows, arrivals, SplitFractions()))
     return mirror.scan()
@@ -49,18 +49,18 @@ def mirror(tmp_path: Path) -> Mirror:
 def test_every_split_is_an_image_folder(mirror: Mirror) -> None:
     from torchvision.datasets import ImageFolder
 
-    filled(mirror, ROWS)
+    fill(mirror, ROWS)
     for split in ("train", "val", "test"):
-        said = Counter(each.label for each in ROWS if each.split == split)
+        labels = Counter(each.label for each in ROWS if each.split == split)
         folder = ImageFolder(str(mirror.root / split))
-        assert folder.classes == sorted(said)
-        assert Counter(folder.classes[target] for target in folder.targets) == said
-        assert [image.size for image, _ in folder] == [(8, 8)] * said.total()
+        assert folder.classes == sorted(labels)
+        assert Counter(folder.classes[target] for target in folder.targets) == labels
+        assert [image.size for image, _ in folder] == [(8, 8)] * labels.total()
 
 
 def test_what_was_put_there_is_read_back(mirror: Mirror) -> None:
     assert mirror.scan() == Manifest()
-    manifest = filled(mirror, ROWS)
+    manifest = fill(mirror, ROWS)
     assert {(entry.key, entry.label, entry.split) for entry in manifest} == {
         (each.key, each.label, each.split or "unlabelled") for each in ROWS
     }
@@ -68,7 +68,7 @@ def test_what_was_put_there_is_read_back(mirror: Mirror) -> None:
 
 
 def test_an_image_is_the_same_file_as_its_object(mirror: Mirror) -> None:
-    for entry in filled(mirror, ROWS):
+    for entry in fill(mirror, ROWS):
         assert (mirror.root / entry.path).samefile(mirror.store.path(entry.digest, entry.suffix))
 
 
@@ -77,7 +77,7 @@ def test_an_image_is_a_copy_where_the_store_is_on_another_file_system(tmp_path: 
 
     with tempfile.TemporaryDirectory(dir=other_file_system(tmp_path)) as elsewhere:
         mirror = Mirror(tmp_path / "dataset", ImageStore(Path(elsewhere)))
-        manifest = filled(mirror, ROWS)
+        manifest = fill(mirror, ROWS)
         assert sorted(tree(mirror.root).values()) == sorted(png(each.number) for each in ROWS)
         assert make_plan(ROWS, manifest, SplitFractions()) == Plan()
 
@@ -89,7 +89,7 @@ def test_a_failure_is_passed_on_and_leaves_no_file(mirror: Mirror) -> None:
 
 
 def test_deletions_and_moves_leave_no_empty_class(mirror: Mirror) -> None:
-    manifest = filled(mirror, ROWS)
+    manifest = fill(mirror, ROWS)
     relabelled = [row(each.number - 2, "i", "train") for each in ROWS[:9]]
     mirror.apply(make_plan(relabelled, manifest, SplitFractions()))
     assert sorted(path.name for path in mirror.root.iterdir()) == ["train"]
@@ -100,7 +100,7 @@ def test_deletions_and_moves_leave_no_empty_class(mirror: Mirror) -> None:
 
 @pytest.mark.parametrize("litter", [".DS_Store", "Thumbs.db", "._1.png"])
 def test_what_a_file_manager_leaves_is_no_image_and_keeps_no_class_alive(mirror: Mirror, litter: str) -> None:
-    manifest = filled(mirror, ROWS)
+    manifest = fill(mirror, ROWS)
     for label in ("i", "ii"):
         (mirror.root / "train" / label / litter).write_bytes(b"litter")
     assert mirror.scan() == manifest
@@ -110,7 +110,7 @@ def test_what_a_file_manager_leaves_is_no_image_and_keeps_no_class_alive(mirror:
 
 
 def test_carrying_out_a_plan_twice_is_like_once(mirror: Mirror) -> None:
-    manifest = filled(mirror, ROWS)
+    manifest = fill(mirror, ROWS)
     mirror.apply(Plan(deletes=(Delete(manifest.entries[0]),)))
     before = tree(mirror.root)
     mirror.apply(Plan(deletes=(Delete(manifest.entries[0]),)))
@@ -118,7 +118,7 @@ def test_carrying_out_a_plan_twice_is_like_once(mirror: Mirror) -> None:
 
 
 def test_half_made_links_and_empty_classes_are_swept(mirror: Mirror) -> None:
-    filled(mirror, ROWS)
+    fill(mirror, ROWS)
     before = tree(mirror.root)
     (mirror.root / "train" / "i" / ".tmp-half.png").write_bytes(b"half")
     (mirror.root / "val" / "gone").mkdir()
@@ -128,7 +128,7 @@ def test_half_made_links_and_empty_classes_are_swept(mirror: Mirror) -> None:
 
 
 def test_moving_keeps_the_content(mirror: Mirror) -> None:
-    entry = filled(mirror, ROWS).entries[0]
+    entry = fill(mirror, ROWS).entries[0]
     target = Entry(entry.key, entry.digest, "val", "new", entry.suffix)
     content = (mirror.root / entry.path).read_bytes()
     mirror.apply(Plan(moves=(Move(entry, target),)))
@@ -149,7 +149,7 @@ STRANGERS = [
 
 @pytest.mark.parametrize("stranger", STRANGERS)
 def test_a_strangers_file_stops_the_pass_and_is_kept(mirror: Mirror, stranger: str) -> None:
-    filled(mirror, ROWS)
+    fill(mirror, ROWS)
     path = mirror.root / stranger
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(png(99))
@@ -161,8 +161,8 @@ def test_a_strangers_file_stops_the_pass_and_is_kept(mirror: Mirror, stranger: s
 
 
 def test_a_strangers_link_to_a_folder_is_seen(mirror: Mirror, tmp_path: Path) -> None:
-    """Who reads the folder follows it, so a model would learn from it."""
-    filled(mirror, ROWS)
+    """Readers of the folder follow it, so a model would learn from its images."""
+    fill(mirror, ROWS)
     (tmp_path / "more").mkdir()
     (mirror.root / "train" / "linked").symlink_to(tmp_path / "more")
     with pytest.raises(MirrorError, match="such as train/linked"):
@@ -170,7 +170,7 @@ def test_a_strangers_link_to_a_folder_is_seen(mirror: Mirror, tmp_path: Path) ->
 
 
 def test_files_beside_the_splits_are_nobodys_business(mirror: Mirror) -> None:
-    manifest = filled(mirror, ROWS)
+    manifest = fill(mirror, ROWS)
     (mirror.root / "README.md").write_text("ours")
     (mirror.root / "extra").mkdir()
     (mirror.root / "extra" / "1.png").write_bytes(png(1))
@@ -179,9 +179,9 @@ def test_files_beside_the_splits_are_nobodys_business(mirror: Mirror) -> None:
     assert (mirror.root / "extra" / "1.png").exists()
 
 
-@pytest.mark.parametrize("place", ["", "train", "train/i"])
-def test_a_file_where_a_folder_belongs_is_said(mirror: Mirror, place: str) -> None:
-    path = mirror.root / place
+@pytest.mark.parametrize("folder", ["", "train", "train/i"])
+def test_a_file_where_a_folder_belongs_is_said(mirror: Mirror, folder: str) -> None:
+    path = mirror.root / folder
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text("a file")
     with pytest.raises(MirrorError):
@@ -194,21 +194,21 @@ def test_a_file_where_a_folder_belongs_is_said(mirror: Mirror, place: str) -> No
 KEPT = ("file_name", "url", "label", "split", "status", "confidence")
 
 
-def described(mirror: Mirror, manifest: Manifest) -> None:
+def write_metadata(mirror: Mirror, manifest: Manifest) -> None:
     values = {ROWS[0].key: {"status": "ok", "confidence": 0.25}, ROWS[1].key: {"status": 'a "b", c'}}
     mirror.metadata.write(manifest, ROWS, values)
 
 
 def test_metadata_says_what_the_sheet_says_of_every_file(mirror: Mirror) -> None:
-    manifest = filled(mirror, ROWS)
-    described(mirror, manifest)
+    manifest = fill(mirror, ROWS)
+    write_metadata(mirror, manifest)
     with (mirror.root / "metadata.csv").open(encoding="utf-8", newline="") as file:
-        said = {line["file_name"]: line for line in csv.DictReader(file)}
-    assert list(said) == sorted(entry.path for entry in manifest)
-    assert all((mirror.root / name).is_file() for name in said)
+        lines = {line["file_name"]: line for line in csv.DictReader(file)}
+    assert list(lines) == sorted(entry.path for entry in manifest)
+    assert all((mirror.root / name).is_file() for name in lines)
     for entry in manifest:
         number = next(each.number for each in ROWS if each.key == entry.key)
-        assert {name: cell for name, cell in said[entry.path].items() if cell or name in KEPT} == {
+        assert {name: cell for name, cell in lines[entry.path].items() if cell or name in KEPT} == {
             "file_name": entry.path,
             "url": f"http://pics.example/{number - 2}.png",
             "label": entry.label,
@@ -220,35 +220,35 @@ def test_metadata_says_what_the_sheet_says_of_every_file(mirror: Mirror) -> None
 
 
 def test_metadata_that_says_the_same_is_not_written_again(mirror: Mirror) -> None:
-    manifest = filled(mirror, ROWS)
+    manifest = fill(mirror, ROWS)
     path = mirror.root / "metadata.csv"
-    described(mirror, manifest)
+    write_metadata(mirror, manifest)
     before = path.stat()
-    described(mirror, manifest)
+    write_metadata(mirror, manifest)
     assert (path.stat().st_ino, path.stat().st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
-    described(mirror, Manifest(manifest.entries[1:]))
+    write_metadata(mirror, Manifest(manifest.entries[1:]))
     assert path.stat().st_ino != before.st_ino
 
 
 @pytest.mark.parametrize("spoiled", ["größer".encode("latin-1"), b""])
 def test_metadata_that_somebody_saved_otherwise_is_put_right(mirror: Mirror, spoiled: bytes) -> None:
-    manifest = filled(mirror, ROWS)
+    manifest = fill(mirror, ROWS)
     path = mirror.root / "metadata.csv"
-    described(mirror, manifest)
+    write_metadata(mirror, manifest)
     right = path.read_bytes()
     for content in (spoiled, right.replace(b"\n", b"\r\n")):
         path.write_bytes(content)
-        described(mirror, manifest)
+        write_metadata(mirror, manifest)
         assert path.read_bytes() == right
 
 
 def test_no_temporary_file_stays(mirror: Mirror) -> None:
-    described(mirror, filled(mirror, ROWS))
+    write_metadata(mirror, fill(mirror, ROWS))
     assert not [name for _, _, names in os.walk(mirror.root) for name in names if name.startswith(".")]
 
 
 def test_metadata_of_somebody_else_is_kept(mirror: Mirror) -> None:
-    filled(mirror, ROWS)
+    fill(mirror, ROWS)
     (mirror.root / "metadata.csv").write_text("file_name,caption\n1.png,a one\n")
     with pytest.raises(MirrorError, match=r"metadata.csv did not come from sheetsync"):
         mirror.scan()
@@ -257,7 +257,7 @@ def test_metadata_of_somebody_else_is_kept(mirror: Mirror) -> None:
 
 def test_tags_travel_along(mirror: Mirror) -> None:
     rows = [replace(row, tags={"light": f"l{row.number}"}) for row in ROWS]
-    mirror.metadata.write(filled(mirror, rows), rows, {})
+    mirror.metadata.write(fill(mirror, rows), rows, {})
     with (mirror.root / "metadata.csv").open(encoding="utf-8", newline="") as file:
         assert {line["url"]: line["light"] for line in csv.DictReader(file)} == {
             row.url: f"l{row.number}" for row in rows
@@ -265,7 +265,7 @@ def test_tags_travel_along(mirror: Mirror) -> None:
 
 
 def test_a_hidden_folder_of_images_is_not_overlooked_since_others_read_it(mirror: Mirror) -> None:
-    filled(mirror, ROWS)
+    fill(mirror, ROWS)
     hidden = mirror.root / "train" / "i" / ".ipynb_checkpoints" / "1.png"
     hidden.parent.mkdir(parents=True)
     hidden.write_bytes(b"")
@@ -279,7 +279,7 @@ def test_folders_follow_labels_where_case_does_not_count(mirror: Mirror) -> None
         pytest.skip("case counts on this file system")
     (mirror.root / "Case").rmdir()
     labels = [("cat", "dog"), ("cat", "Cat"), ("Cat", "cat"), ("CAT", "CAT"), ("cat", "CAT")]
-    filled(mirror, [row(number, labels[0][number % 2], "train") for number in range(4)])
+    fill(mirror, [row(number, labels[0][number % 2], "train") for number in range(4)])
     for pair in labels:
         rows = [row(number, pair[number % 2], "train") for number in range(4)]
         mirror.apply(make_plan(rows, mirror.scan(), SplitFractions()))
@@ -289,7 +289,7 @@ def test_folders_follow_labels_where_case_does_not_count(mirror: Mirror) -> None
 
 def test_a_folder_whose_accents_stand_apart_is_moved_where_it_is_another(mirror: Mirror) -> None:
     rows = [row(1, "é", "train"), row(2, "i", "train")]
-    filled(mirror, rows)
+    fill(mirror, rows)
     (mirror.root / "train" / "é").rename(mirror.root / "train" / "e\u0301")
     mirror.apply(make_plan(rows, mirror.scan(), SplitFractions()))
     assert make_plan(rows, mirror.scan(), SplitFractions()) == Plan()

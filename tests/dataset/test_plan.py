@@ -1,4 +1,4 @@
-"""What makes the mirror say what the sheet says."""
+"""The plan that makes the dataset equal to the rows."""
 
 from __future__ import annotations
 
@@ -63,8 +63,8 @@ manifests = st.lists(entries, unique=True).map(lambda held: Manifest(tuple(sorte
 tidy = st.lists(entries, unique_by=lambda entry: entry.key).map(lambda held: Manifest(tuple(sorted(held))))
 
 
-def carried_out(plan: Plan, manifest: Manifest, shares: SplitFractions, rows: list[Row]) -> Manifest:
-    """What a folder holds after a plan: as with files, nothing is deleted or moved that is not there."""
+def carried_out(plan: Plan, manifest: Manifest, fractions: SplitFractions, rows: list[Row]) -> Manifest:
+    """Return what a folder holds after a plan; as with files, only what is there can be deleted or moved."""
     held, folders = {entry.path: entry for entry in manifest}, folder_of_label(rows)
     for delete in plan.deletes:
         del held[delete.entry.path]
@@ -74,7 +74,7 @@ def carried_out(plan: Plan, manifest: Manifest, shares: SplitFractions, rows: li
         held[move.target.path] = move.target
     for download in plan.downloads:
         digest = DIGESTS[int(download.row.key, 16)]
-        entry = target_entry(download.row, digest, ".png", shares, folders.get(download.row.label, ""))
+        entry = target_entry(download.row, digest, ".png", fractions, folders.get(download.row.label, ""))
         assert entry.path not in held, "a download would overwrite an image"
         held[entry.path] = entry
     return Manifest(tuple(sorted(held.values())))
@@ -82,25 +82,25 @@ def carried_out(plan: Plan, manifest: Manifest, shares: SplitFractions, rows: li
 
 @given(rows, manifests, SHARES)
 def test_a_plan_carried_out_gives_each_row_its_image_and_nothing_else(
-    wanted: list[Row], manifest: Manifest, shares: SplitFractions
+    rows: list[Row], manifest: Manifest, fractions: SplitFractions
 ) -> None:
-    after = carried_out(make_plan(wanted, manifest, shares), manifest, shares, wanted)
+    after = carried_out(make_plan(rows, manifest, fractions), manifest, fractions, rows)
     held = {entry.key: entry for entry in manifest}
-    asked = {row.key: row for row in wanted if row.split != SKIP}
+    asked = {row.key: row for row in rows if row.split != SKIP}
     assert [entry.key for entry in after] == sorted(asked)
     for entry in after:
         row = asked[entry.key]
-        chosen = row.split or assigned_split(entry.digest, shares)
+        chosen = row.split or assigned_split(entry.digest, fractions)
         assert (entry.label, entry.split) == (row.label, chosen if row.label else UNLABELLED)
         assert entry.key not in held or entry.digest in {each.digest for each in manifest if each.key == entry.key}
 
 
 @given(rows, manifests, SHARES)
 def test_a_plan_carried_out_leaves_nothing_to_plan(
-    wanted: list[Row], manifest: Manifest, shares: SplitFractions
+    rows: list[Row], manifest: Manifest, fractions: SplitFractions
 ) -> None:
-    after = carried_out(make_plan(wanted, manifest, shares), manifest, shares, wanted)
-    again = make_plan(wanted, after, shares)
+    after = carried_out(make_plan(rows, manifest, fractions), manifest, fractions, rows)
+    again = make_plan(rows, after, fractions)
     assert again == Plan()
     assert again == Plan()
 
@@ -113,19 +113,19 @@ def test_the_order_of_rows_and_of_files_does_not_matter(case: tuple[list[Row], l
 
 @given(rows, tidy, SHARES)
 def test_an_image_that_is_there_is_never_fetched_again(
-    wanted: list[Row], manifest: Manifest, shares: SplitFractions
+    rows: list[Row], manifest: Manifest, fractions: SplitFractions
 ) -> None:
-    plan = make_plan(wanted, manifest, shares)
-    held, asked = {entry.key for entry in manifest}, {row.key for row in wanted if row.split != SKIP}
+    plan = make_plan(rows, manifest, fractions)
+    held, asked = {entry.key for entry in manifest}, {row.key for row in rows if row.split != SKIP}
     assert {download.row.key for download in plan.downloads} == asked - held
     assert {delete.entry.key for delete in plan.deletes} == held - asked
 
 
 @given(rows, manifests, SHARES)
 def test_an_image_that_stands_where_it_belongs_stays_there(
-    wanted: list[Row], manifest: Manifest, shares: SplitFractions
+    rows: list[Row], manifest: Manifest, fractions: SplitFractions
 ) -> None:
-    plan = make_plan(wanted, manifest, shares)
+    plan = make_plan(rows, manifest, fractions)
     for move in plan.moves:
         assert move.target not in manifest.entries
 
@@ -137,29 +137,29 @@ def test_what_happens_to_an_image_does_not_depend_on_rows_of_other_labels(
     known = {row.key for row in some}, {casefold_name(row.label) for row in some}
     together = [*some, *(row for row in others if row.key not in known[0] and casefold_name(row.label) not in known[1])]
     keys = {row.key for row in some}
-    alone, among = (make_plan(wanted, manifest, SplitFractions()) for wanted in (some, together))
+    alone, among = (make_plan(rows, manifest, SplitFractions()) for rows in (some, together))
     assert alone.moves == tuple(move for move in among.moves if move.source.key in keys)
     assert alone.downloads == tuple(download for download in among.downloads if download.row.key in keys)
 
 
 @given(rows, manifests)
 def test_no_two_folders_of_a_dataset_are_one_on_a_file_system_where_case_does_not_count(
-    wanted: list[Row], manifest: Manifest
+    rows: list[Row], manifest: Manifest
 ) -> None:
-    after = carried_out(make_plan(wanted, manifest, SplitFractions()), manifest, SplitFractions(), wanted)
+    after = carried_out(make_plan(rows, manifest, SplitFractions()), manifest, SplitFractions(), rows)
     assert len({casefold_name(entry.path) for entry in after}) == len(after)
     labels = {entry.label for entry in after}
     assert len({casefold_name(entry.path.split("/")[1]) for entry in after if entry.label}) == len(labels - {""})
 
 
 @given(rows, SHARES)
-def test_a_folder_that_is_spelled_otherwise_wakes_nobody(wanted: list[Row], shares: SplitFractions) -> None:
+def test_a_folder_that_is_spelled_otherwise_wakes_nobody(rows: list[Row], fractions: SplitFractions) -> None:
     held = [
-        found(target_entry(row, DIGESTS[0], ".png", shares, folder_name(row.label, 2)))
-        for row in wanted
+        found(target_entry(row, DIGESTS[0], ".png", fractions, folder_name(row.label, 2)))
+        for row in rows
         if row.split != SKIP
     ]
-    assert not changes_training_data(make_plan(wanted, Manifest(tuple(held)), shares), ())
+    assert not changes_training_data(make_plan(rows, Manifest(tuple(held)), fractions), ())
 
 
 # --- the split of an image nobody assigned --------------------------------------------------------
@@ -173,7 +173,7 @@ def test_shares_are_met_in_the_long_run() -> None:
 
 
 @pytest.mark.parametrize(
-    ("shares", "first", "last"),
+    ("fractions", "first", "last"),
     [
         (SplitFractions(0, 0), "train", "train"),
         (SplitFractions(0.001, 0), "val", "train"),
@@ -183,9 +183,9 @@ def test_shares_are_met_in_the_long_run() -> None:
     ],
 )
 def test_a_share_of_nothing_gets_nothing_and_a_share_of_all_gets_all(
-    shares: SplitFractions, first: str, last: str
+    fractions: SplitFractions, first: str, last: str
 ) -> None:
-    assert (assigned_split("0" * 32, shares), assigned_split("f" * 32, shares)) == (first, last)
+    assert (assigned_split("0" * 32, fractions), assigned_split("f" * 32, fractions)) == (first, last)
 
 
 @given(st.sampled_from(DIGESTS), st.floats(0, 0.5), st.floats(0, 0.5))
@@ -200,10 +200,10 @@ def test_equal_images_share_a_split() -> None:
 
 
 def test_a_given_split_counts_for_labelled_images_only() -> None:
-    said = [
+    entries_ = [
         target_entry(Row(2, KEYS[0], "", label, "test"), DIGESTS[0], ".png", SplitFractions()) for label in ("i", "")
     ]
-    assert [entry.split for entry in said] == ["test", UNLABELLED]
+    assert [entry.split for entry in entries_] == ["test", UNLABELLED]
 
 
 # --- the guard ------------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""What the machine says of each image, and in which order people should look."""
+"""Verdicts on images, and the order in which people should review them."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ def entry(key: str, label: str = "i", split: str = "train", digest: str = "0" * 
 
 
 def scene(*entries: Entry, says: tuple[Prediction, ...] = ()) -> list[dict[str, object]]:
-    """What the machine says of images that rows ask for, in the order given."""
+    """Return the values of the verdicts on images that rows ask for, in the order given."""
     rows = tuple(Row(2, each.key, "", each.label) for each in entries)
-    said = make_verdicts(Snapshot(rows), Manifest(entries), (), says)
-    return [dict(said[each.key].values) for each in entries]
+    verdicts = make_verdicts(Snapshot(rows), Manifest(entries), (), says)
+    return [dict(verdicts[each.key].values) for each in entries]
 
 
 @given(predictions.flatmap(lambda some: st.tuples(st.just(some), st.permutations(some))))
@@ -57,14 +57,14 @@ def test_equal_doubts_keep_their_order_from_run_to_run() -> None:
 
 @given(predictions, st.permutations(KEYS))
 def test_only_machine_columns_get_a_value(some: list[Prediction], keys: list[str]) -> None:
-    for said in scene(*map(entry, keys), says=tuple(some)):
-        assert set(said) <= set(MACHINE_COLUMNS)
-        assert str(said["status"]).startswith("ok")
+    for values in scene(*map(entry, keys), says=tuple(some)):
+        assert set(values) <= set(MACHINE_COLUMNS)
+        assert str(values["status"]).startswith("ok")
 
 
 def test_a_label_that_the_model_doubts_is_named_with_its_probability() -> None:
-    said = scene(entry(KEYS[0], "vi", "val"), says=(Prediction(KEYS[0], "iv", 0.931_26, 0.0123456),))
-    assert said == [
+    values = scene(entry(KEYS[0], "vi", "val"), says=(Prediction(KEYS[0], "iv", 0.931_26, 0.0123456),))
+    assert values == [
         {
             "status": "ok",
             "used_split": "val",
@@ -82,8 +82,8 @@ def test_a_label_that_the_model_shares_needs_no_word() -> None:
 
 
 def test_an_image_without_a_label_is_predicted_and_not_ranked() -> None:
-    said = scene(entry(KEYS[0], ""), says=(Prediction(KEYS[0], "iv", 0.9),))
-    assert said == [{"status": "ok", "used_split": "unlabelled", "prediction": "iv", "confidence": 0.9}]
+    values = scene(entry(KEYS[0], ""), says=(Prediction(KEYS[0], "iv", 0.9),))
+    assert values == [{"status": "ok", "used_split": "unlabelled", "prediction": "iv", "confidence": 0.9}]
 
 
 def test_without_a_model_the_rows_still_say_what_is_known() -> None:
@@ -93,19 +93,19 @@ def test_without_a_model_the_rows_still_say_what_is_known() -> None:
 def test_an_image_that_could_not_be_had_says_why_and_nothing_else() -> None:
     snapshot = Snapshot((Row(2, KEYS[0], "", "i"), Row(3, KEYS[1], "", "i")))
     failures = (Failure(KEYS[0], 2, "", "no answer in time"),)
-    said = make_verdicts(snapshot, Manifest((entry(KEYS[1]),)), failures, [Prediction(KEYS[1], "i", 1.0, 1.0)])
-    assert said[KEYS[0]].values == {"status": "no answer in time"}
-    assert said[KEYS[1]].values["status"] == "ok"
+    verdicts = make_verdicts(snapshot, Manifest((entry(KEYS[1]),)), failures, [Prediction(KEYS[1], "i", 1.0, 1.0)])
+    assert verdicts[KEYS[0]].values == {"status": "no answer in time"}
+    assert verdicts[KEYS[1]].values["status"] == "ok"
 
 
 def test_a_row_left_out_says_so_and_nothing_else() -> None:
-    said = make_verdicts(Snapshot((Row(2, KEYS[0], "", "i", SKIP),)), Manifest(), (), [])
-    assert said == {KEYS[0]: Verdict("i", {"status": "ok", "used_split": "skip"})}
+    verdicts = make_verdicts(Snapshot((Row(2, KEYS[0], "", "i", SKIP),)), Manifest(), (), [])
+    assert verdicts == {KEYS[0]: Verdict("i", {"status": "ok", "used_split": "skip"})}
 
 
 def test_equal_images_are_told_apart_by_what_disagrees() -> None:
     def reviews(*entries: Entry) -> list[object]:
-        return [said.get("review") for said in scene(*entries)]
+        return [values.get("review") for values in scene(*entries)]
 
     a, b, c = KEYS[:3]
     assert reviews(entry(a), entry(b)) == ["same image at another address"] * 2
@@ -118,5 +118,5 @@ def test_equal_images_are_told_apart_by_what_disagrees() -> None:
 
 
 def test_reasons_to_look_stand_side_by_side() -> None:
-    said = scene(entry(KEYS[0]), entry(KEYS[1]), says=(Prediction(KEYS[0], "iv", 1.0, 0.0),))
-    assert said[0]["review"] == "looks like iv (1.00); same image at another address"
+    values = scene(entry(KEYS[0]), entry(KEYS[1]), says=(Prediction(KEYS[0], "iv", 1.0, 0.0),))
+    assert values[0]["review"] == "looks like iv (1.00); same image at another address"

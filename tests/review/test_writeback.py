@@ -1,4 +1,4 @@
-"""Which cells to write: never a human one, and none that is right already."""
+"""The plan of which cells to write: never a human one, and none that is right already."""
 
 from __future__ import annotations
 
@@ -40,18 +40,18 @@ def sheets(draw: st.DrawFn) -> tuple[Table, ColumnHeaders]:
     return table(*rows, header=header), columns
 
 
-def machine_places(sheet: Table, columns: ColumnHeaders) -> set[int]:
+def machine_columns(sheet: Table, columns: ColumnHeaders) -> set[int]:
     names = {name.casefold() for name in columns.machine.values()}
-    return {place for place, name in enumerate(sheet.header) if name.strip().casefold() in names}
+    return {column for column, name in enumerate(sheet.header) if name.strip().casefold() in names}
 
 
 def some_values(sheet: Table, columns: ColumnHeaders) -> Mapping[str, Verdict]:
-    said: dict[str, Value] = {"status": "ok", "prediction": "=iv", "confidence": 0.1234, "review_rank": 3}
-    return {row.key: Verdict(row.label, said) for row in parse_rows(sheet, columns).rows}
+    values: dict[str, Value] = {"status": "ok", "prediction": "=iv", "confidence": 0.1234, "review_rank": 3}
+    return {row.key: Verdict(row.label, values) for row in parse_rows(sheet, columns).rows}
 
 
 def ours(sheet: Table, columns: ColumnHeaders) -> set[str]:
-    """What a sheet holds that people never filled: all of it that goes by our names."""
+    """Return the headers of a sheet that go by our names, as of columns that people never filled."""
     return machine_headers(sheet, columns)
 
 
@@ -63,11 +63,11 @@ def test_no_cell_is_addressed_outside_the_machines_columns_and_the_rows_there_ar
     for change in plan_row_changes(Book(sheet), columns, some_values(*case), ours(*case), local=False):
         if isinstance(change, CellUpdate):
             assert change.tab == "rows"
-            assert change.column in machine_places(sheet, columns)
+            assert change.column in machine_columns(sheet, columns)
             assert 2 <= change.row < len(sheet.rows) + 2
         else:
             assert isinstance(change, AddColumns)
-            assert not set(change.names) & {sheet.header[place].strip().lower() for place in machine_places(*case)}
+            assert not set(change.names) & {sheet.header[column].strip().lower() for column in machine_columns(*case)}
 
 
 @given(sheets())
@@ -81,15 +81,15 @@ def test_two_writes_are_enough_and_touch_nothing_of_peoples(case: tuple[Table, C
     after = sheet.book()
     assert plan_row_changes(after, columns, values, ours(after.rows, columns), local=False) == ()
     widest = max(map(len, (before.header, *before.rows)))
-    for place in set(range(widest)) - machine_places(*case):
+    for column in set(range(widest)) - machine_columns(*case):
         for number in range(1, len(before.rows) + 2):
-            assert after.rows.cell(number, place) == before.cell(number, place)
+            assert after.rows.cell(number, column) == before.cell(number, column)
 
 
 def changed(*rows: tuple[str, ...], values: Mapping[str, Mapping[str, Value]]) -> list[tuple[int, str, Value]]:
-    """Row, machine column and value of each cell to be written."""
-    said = {key: Verdict("i", each) for key, each in values.items()}
-    changes = plan_row_changes(Book(table(*rows, header=HEADER)), ColumnHeaders(), said, (), local=False)
+    """Return row, machine column and value of each cell to be written."""
+    verdicts = {key: Verdict("i", each) for key, each in values.items()}
+    changes = plan_row_changes(Book(table(*rows, header=HEADER)), ColumnHeaders(), verdicts, (), local=False)
     return [(each.row, HEADER[each.column], each.value) for each in changes if isinstance(each, CellUpdate)]
 
 
@@ -116,8 +116,8 @@ def test_what_stands_on_a_wrong_row_is_cleared() -> None:
 
 def test_a_row_with_a_problem_says_that_and_nothing_else() -> None:
     values: Mapping[str, Mapping[str, Value]] = {image_key(A): {"status": "ok", "prediction": "iv"}}
-    said = "this image has several labels: i, ii"
-    assert changed((A, "i"), (A, "ii"), values=values) == [(2, "status", said), (3, "status", said)]
+    problem = "this image has several labels: i, ii"
+    assert changed((A, "i"), (A, "ii"), values=values) == [(2, "status", problem), (3, "status", problem)]
 
 
 def test_a_warning_takes_the_place_of_ok_but_hides_no_failure() -> None:
@@ -194,16 +194,16 @@ def test_a_sheet_that_can_tell_which_columns_are_ours_is_believed(
 
 
 def test_a_column_that_is_taken_over_is_written_as_a_whole() -> None:
-    """By that the sheet learns that it is ours, though all that it says is right already."""
+    """A write makes the column ours in the sheet, so it is written although its values are right already."""
     values: Mapping[str, Mapping[str, Value]] = {image_key(A): dict(zip(MACHINE, "abcdefg", strict=True))}
-    said = {key: Verdict("i", each) for key, each in values.items()}
+    verdicts = {key: Verdict("i", each) for key, each in values.items()}
     now, later = (
         Book(table((A, "i", "", *"abcdefg"), header=HEADER), ours=frozenset(each)) for each in ((), range(3, 10))
     )
     written = [
         [
             (each.column, each.value)
-            for each in plan_row_changes(book, ColumnHeaders(), said, owned_headers(book, ()), local=False)
+            for each in plan_row_changes(book, ColumnHeaders(), verdicts, owned_headers(book, ()), local=False)
         ]
         for book in (now, later)
     ]
@@ -211,9 +211,10 @@ def test_a_column_that_is_taken_over_is_written_as_a_whole() -> None:
 
 
 def test_what_was_said_of_a_label_does_not_stand_beside_another() -> None:
-    said = {image_key(A): Verdict("i", {"prediction": "iv", "label_quality": 0.9, "review": "x", "review_rank": 1})}
+    verdicts = {image_key(A): Verdict("i", {"prediction": "iv", "label_quality": 0.9, "review": "x", "review_rank": 1})}
     now = (Book(table((A, label), header=HEADER)) for label in ("i", "ii"))
     columns = [
-        [HEADER[each.column] for each in plan_row_changes(book, ColumnHeaders(), said, (), local=False)] for book in now
+        [HEADER[each.column] for each in plan_row_changes(book, ColumnHeaders(), verdicts, (), local=False)]
+        for book in now
     ]
     assert columns == [["prediction", "label_quality", "review", "review_rank"], ["prediction"]]

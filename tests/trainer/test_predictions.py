@@ -1,4 +1,4 @@
-"""What a training says of images, read from its files."""
+"""Reading the predictions of a run from its files."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ def written(folder: Path, text: str) -> Path:
 
 
 def test_what_was_said_of_an_image_is_found_by_its_address_and_content(tmp_path: Path) -> None:
-    said = read_predictions(written(tmp_path, HEADER + LINES))
+    found = read_predictions(written(tmp_path, HEADER + LINES))
     seen, bare = Prediction(SEEN.key, "ii", 0.75, 0.25), Prediction(BARE.key, "i", 0.5, None)
-    assert said == {(SEEN.key, SEEN.digest): seen, (BARE.key, BARE.digest): bare}
+    assert found == {(SEEN.key, SEEN.digest): seen, (BARE.key, BARE.digest): bare}
     other = Entry(SEEN.key, "0" * 32, "train", "i", ".png")
-    assert for_manifest(Manifest((BARE, other, MUTE)), said) == [bare]
+    assert for_manifest(Manifest((BARE, other, MUTE)), found) == [bare]
     assert read_labels(tmp_path / "predictions.csv") == [
         ("train", SEEN.digest, "ii"),
         ("unlabelled", BARE.digest, "i"),

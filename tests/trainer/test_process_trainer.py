@@ -1,4 +1,4 @@
-"""The trainer behind its files: a real training of a tiny recipe, in processes of its own."""
+"""The trainer that runs processes: a real training of a tiny recipe."""
 
 from __future__ import annotations
 
@@ -62,18 +62,18 @@ def trainer(folder: Path, recipe: str = "tiny.json") -> ProcessTrainer:
 
 
 class Trained:
-    """A dataset, and the run it gave."""
+    """A dataset, and a run that was trained on it."""
 
     def __init__(self, folder: Path) -> None:
         tiny_recipe(folder / "tiny.json", batch=32)
-        self.folder, self.told = folder, []
+        self.folder, self.events = folder, []
         self.manifest, self.trainer = fill(folder, ROWS), trainer(folder)
         self.revision = revision(self.manifest)
         self.before = self.trainer.find(self.revision)
-        self.run = self.trainer.train(self.revision, self._hear)
+        self.run = self.trainer.train(self.revision, self._note)
 
-    def _hear(self, *said: object) -> None:
-        self.told.append(said)
+    def _note(self, *event: object) -> None:
+        self.events.append(event)
 
 
 @pytest.fixture(scope="module")
@@ -96,19 +96,19 @@ def test_a_run_is_found_by_what_the_model_saw_and_by_its_recipe(trained: Trained
 
 
 def test_progress_counts_up_to_its_end(trained: Trained) -> None:
-    stages = {stage for stage, *_ in trained.told}
+    stages = {stage for stage, *_ in trained.events}
     assert {"train", "folds"} <= stages
     for each in stages:
-        counts = [(done, total) for stage, done, total, _ in trained.told if stage == each]
+        counts = [(done, total) for stage, done, total, _ in trained.events if stage == each]
         assert counts == sorted(counts)
         assert counts[-1][0] == counts[-1][1]
 
 
 def test_every_image_has_a_prediction(trained: Trained) -> None:
-    said = trained.trainer.predictions(trained.run, trained.manifest, silent)
-    assert {each.key for each in said} == {each.key for each in ROWS}
+    predictions = trained.trainer.predictions(trained.run, trained.manifest, silent)
+    assert {each.key for each in predictions} == {each.key for each in ROWS}
     labels = {each.key: each.label for each in ROWS}
-    for each in said:
+    for each in predictions:
         assert each.label in ("i", "größer, als")
         assert 0.5 <= each.confidence <= 1
         if not labels[each.key]:
@@ -120,12 +120,12 @@ def test_every_image_has_a_prediction(trained: Trained) -> None:
 
 def test_an_image_that_is_not_in_the_run_has_none(trained: Trained) -> None:
     stranger = Entry("a" * 20, "b" * 32, "train", "i", ".png")
-    said = trained.trainer.predictions(trained.run, Manifest((*trained.manifest.entries, stranger)), silent)
-    assert "a" * 20 not in {each.key for each in said}
+    predictions = trained.trainer.predictions(trained.run, Manifest((*trained.manifest.entries, stranger)), silent)
+    assert "a" * 20 not in {each.key for each in predictions}
 
 
 def test_an_image_that_every_model_learned_from_has_none(trained: Trained, tmp_path: Path) -> None:
-    """Where all train images are equal, no model can leave one out; such a line of the run says nothing."""
+    """Where all train images are equal, no model can leave one out; such a line of the run has no prediction."""
     entry = next(entry for entry in trained.manifest if entry.split == "train")
     shutil.copytree(trained.folder / "state", tmp_path / "state")
     path = tmp_path / "state" / "runs" / trained.run.id / "predictions.csv"
@@ -139,19 +139,19 @@ def test_an_image_that_every_model_learned_from_has_none(trained: Trained, tmp_p
         table.writeheader()
         table.writerows(lines)
     copied = ProcessTrainer(trained.folder / "dataset", trained.trainer.recipe, StateFolder(tmp_path / "state"))
-    said = copied.predictions(trained.run, trained.manifest, silent)
-    assert {each.key for each in said} == {each.key for each in ROWS} - {entry.key}
+    predictions = copied.predictions(trained.run, trained.manifest, silent)
+    assert {each.key for each in predictions} == {each.key for each in ROWS} - {entry.key}
 
 
 def test_images_without_a_label_that_come_later_are_predicted_once(trained: Trained) -> None:
     later = [row(20, ""), row(21, "")]
     manifest = fill(trained.folder, later)
     assert revision(manifest) == trained.revision
-    said = trained.trainer.predictions(trained.run, manifest, silent)
-    assert {each.key for each in said} == {each.key for each in (*ROWS, *later)}
+    predictions = trained.trainer.predictions(trained.run, manifest, silent)
+    assert {each.key for each in predictions} == {each.key for each in (*ROWS, *later)}
     asked: Told = []
     again = trained.trainer.predictions(trained.run, manifest, lambda *words: asked.append(words))
-    assert (again, asked) == (said, [])
+    assert (again, asked) == (predictions, [])
 
 
 def test_a_broken_run_says_which_folder_to_delete(trained: Trained, tmp_path: Path) -> None:
@@ -186,13 +186,13 @@ def test_another_seed_is_a_run_of_its_own_beside_that_of_the_recipe(trained: Tra
     assert copied.find(trained.revision) == trained.run
     assert copied.runs().seed_variants(trained.run) == {0: trained.run, 2: other}
     assert copied.runs_of_recipe() == (trained.run,), "versions are those of the recipe itself"
-    told: Told = []
-    assert copied.train(trained.revision, lambda *words: told.append(words), 2) == other
-    assert [stage for stage, *_ in told] == ["exists"]
+    events: Told = []
+    assert copied.train(trained.revision, lambda *words: events.append(words), 2) == other
+    assert [stage for stage, *_ in events] == ["exists"]
 
 
 def test_weights_that_are_not_there_are_named_by_the_training_that_looks_for_them(tmp_path: Path) -> None:
-    """A recipe that starts from random numbers needs none, so it is another one that is asked for here."""
+    """A recipe that starts from random numbers needs none, so another one is used here."""
     fill(tmp_path, ROWS)
     (tmp_path / "state").mkdir(exist_ok=True)
     recipe = next(name for name, each in RECIPES.items() if each.weights)
@@ -203,11 +203,13 @@ def test_weights_that_are_not_there_are_named_by_the_training_that_looks_for_the
 
 def test_a_quick_answer_is_out_of_sample_for_every_image_and_needs_no_run(trained: Trained, tmp_path: Path) -> None:
     asked = ProcessTrainer(trained.folder / "dataset", trained.trainer.recipe, StateFolder(tmp_path))
-    said = asked.predict_provisionally(trained.manifest, silent)
-    assert {each.key for each in said} == {entry.key for entry in trained.manifest}
+    predictions = asked.predict_provisionally(trained.manifest, silent)
+    assert {each.key for each in predictions} == {entry.key for entry in trained.manifest}
     labels = {entry.key: entry.label for entry in trained.manifest}
-    assert {each.label for each in said} <= {"i", "größer, als"}
-    assert {each.key for each in said if each.quality is None} == {key for key, label in labels.items() if not label}
+    assert {each.label for each in predictions} <= {"i", "größer, als"}
+    assert {each.key for each in predictions if each.quality is None} == {
+        key for key, label in labels.items() if not label
+    }
     assert asked.runs() == RunLog()
 
 
@@ -230,12 +232,12 @@ def test_a_recipe_is_resolved_by_one_process_however_often_it_is_needed(trained:
     started: list[str] = []
     asked = trainer(trained.folder)
 
-    def hear(event: str, args: tuple[object, ...]) -> None:
+    def count(event: str, args: tuple[object, ...]) -> None:
         if event == "subprocess.Popen" and hearing:
             started.append(str(args[1]))
 
     hearing = True
-    sys.addaudithook(hear)  # it cannot be removed, so it is told to stop
+    sys.addaudithook(count)  # it cannot be removed, so it is events to stop
     try:
         assert started == [], "a trainer that nobody asks starts nothing"
         asked.check()
@@ -299,16 +301,16 @@ def test_an_exception_in_between_ends_the_training(tmp_path: Path) -> None:
 def test_a_training_that_was_ended_goes_on_from_there(tmp_path: Path) -> None:
     tiny_recipe(tmp_path / "tiny.json", batch=32, epochs=30)
     fill(tmp_path, ROWS)
-    told: Told = []
+    events: Told = []
 
-    def stop(*said: object) -> None:
-        if said[0] == "folds":
+    def stop(*event: object) -> None:
+        if event[0] == "folds":
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
         trainer(tmp_path).train("0" * 16, stop)
-    run = trainer(tmp_path).train("0" * 16, lambda *said: told.append(said))
-    assert [words for stage, *_, words in told if stage == "note" and ": goes on after epoch " in words]
+    run = trainer(tmp_path).train("0" * 16, lambda *event: events.append(event))
+    assert [words for stage, *_, words in events if stage == "note" and ": goes on after epoch " in words]
     assert run.metrics["sittings"] == 2
 
 
@@ -323,6 +325,6 @@ def test_a_training_that_was_ended_goes_on_from_there(tmp_path: Path) -> None:
 )
 def test_nothing_can_be_learned_from_less_than_two_classes(labels: list[tuple[str, str]], why: str) -> None:
     entries = [Entry(f"{n:020}", "0" * 32, split, label, ".png") for n, (label, split) in enumerate(labels)]
-    said = why_untrainable(Manifest(tuple(entries)))
-    assert said.endswith(why)
-    assert bool(said) == bool(why)
+    reason = why_untrainable(Manifest(tuple(entries)))
+    assert reason.endswith(why)
+    assert bool(reason) == bool(why)

@@ -1,4 +1,4 @@
-"""A version that is trained with several seeds: what is trained, and what is said of it."""
+"""A version that is trained with several seeds: what is trained, and its scores."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ PAGES = {f"http://pics.example/{n}.png": png(n) for n in range(12)}
 
 @dataclass
 class Failing(QuickTrainer):
-    """Its training with a certain seed fails, or is the last thing of a pass."""
+    """A trainer whose training with a certain seed fails, or is the last thing of a pass."""
 
     fails: int = -1
     stops: int = -1
@@ -54,8 +54,8 @@ class Scene:
         return [dict(zip(found.header, line, strict=False)) for line in found.rows]
 
     def check(self) -> None:
-        said = [(cells["prediction"], cells["confidence"]) for cells in machine_cells(self.sheet.book().rows)]
-        assert said == [quick_words(content) for content in PAGES.values()]
+        shown = [(cells["prediction"], cells["confidence"]) for cells in machine_cells(self.sheet.book().rows)]
+        assert shown == [quick_words(content) for content in PAGES.values()]
 
 
 @pytest.fixture
@@ -150,10 +150,10 @@ def test_only_the_seed_may_differ_and_only_upwards() -> None:
 
 
 def test_an_accuracy_of_none_right_counts() -> None:
-    said = score_of(run(0), [run(0, 0.0), run(1, 0.5)])
-    assert (said["seeds"], said["val_mean"], said["val_spread"]) == (2, 0.25, stdev([0.0, 0.5]))
+    score = score_of(run(0), [run(0, 0.0), run(1, 0.5)])
+    assert (score["seeds"], score["val_mean"], score["val_spread"]) == (2, 0.25, stdev([0.0, 0.5]))
 
 
 def test_without_validation_images_there_is_neither_mean_nor_spread() -> None:
-    said = score_of(run(0, None), [run(0, None), run(1, None)])
-    assert (said["seeds"], said["val_mean"], said["val_spread"]) == (2, None, None)
+    score = score_of(run(0, None), [run(0, None), run(1, None)])
+    assert (score["seeds"], score["val_mean"], score["val_spread"]) == (2, None, None)

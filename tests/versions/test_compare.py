@@ -34,7 +34,7 @@ def draw(images: int, accuracy: float, phi: float, difference: float, pairs: int
 
 
 def claimed(cells: list[int]) -> bool:
-    """What `compare` says of these images, which come in any order."""
+    """Return True if `compare` claims a difference on these images, whose order does not matter."""
     both, gained, lost, neither = cells
     before = [True] * both + [False] * gained + [True] * lost + [False] * neither
     after = [True] * both + [True] * gained + [False] * lost + [False] * neither
@@ -45,7 +45,7 @@ def claimed(cells: list[int]) -> bool:
 
 
 def mcnemar(cells: list[int]) -> Iterator[tuple[str, bool]]:
-    """Whether each kind of McNemar's test finds a difference at 5 %, from their definitions."""
+    """Yield for each kind of McNemar's test if it finds a difference at 5 %, from its definition."""
     _, gained, lost, _ = cells
     unequal, few = gained + lost, min(gained, lost)
     both_sides = 2 * binom.cdf(few, unequal, 0.5)
@@ -56,10 +56,10 @@ def mcnemar(cells: list[int]) -> Iterator[tuple[str, bool]]:
 
 
 def rate(drawn: list[list[int]]) -> float:
-    """The share of pairs for which a difference is claimed."""
+    """Return the share of pairs for which a difference is claimed."""
     bounds = Counter((gained, lost, sum(cells)) for cells in drawn for _, gained, lost, _ in [cells])
-    told = ((count, interval(*counts)) for counts, count in bounds.items())
-    return sum(count for count, (low, high) in told if low > 0 or high < 0) / len(drawn)
+    intervals = ((count, interval(*counts)) for counts, count in bounds.items())
+    return sum(count for count, (low, high) in intervals if low > 0 or high < 0) / len(drawn)
 
 
 def test_no_difference_is_seldom_taken_for_one() -> None:
@@ -171,7 +171,7 @@ def test_wilson_agrees_with_scipy() -> None:
             assert wilson(right, n) == pytest.approx((other.low, other.high), abs=1e-9)
 
 
-# --- images and what is said of them ------------------------------------------------------------------
+# --- images and predictions for them ------------------------------------------------------------------
 
 
 def entry(number: int, label: str) -> Entry:
@@ -181,13 +181,13 @@ def entry(number: int, label: str) -> Entry:
 IMAGES = [entry(1, "i"), entry(2, "ii"), entry(3, "i"), entry(4, "iii"), entry(5, "i")]
 
 
-def said(*labels: str | None) -> dict[str, str]:
+def labels_of(*labels: str | None) -> dict[str, str]:
     return {each.digest: label for each, label in zip(IMAGES, labels, strict=True) if label is not None}
 
 
 def test_only_images_that_both_can_be_judged_on_count() -> None:
-    before = said("i", "i", None, "ii", "")  # nothing known of the third, no model of the fifth
-    after = said("ii", "ii", "i", "iii", "i")
+    before = labels_of("i", "i", None, "ii", "")  # nothing known of the third, no model of the fifth
+    after = labels_of("ii", "ii", "i", "iii", "i")
     compared = compare_on_common(IMAGES, before, after)
     assert compared is not None
     assert (compared.images, compared.gained, compared.lost) == (3, 2, 1)
@@ -196,15 +196,15 @@ def test_only_images_that_both_can_be_judged_on_count() -> None:
 
 
 def test_a_class_that_a_model_does_not_have_is_wrong() -> None:
-    judged = judge(IMAGES, said("i", "ii", "i", "ii", "i"))  # the model never heard of iii
+    judged = judge(IMAGES, labels_of("i", "ii", "i", "ii", "i"))  # the model never heard of iii
     assert judged is not None
     assert (judged.images, judged.accuracy) == (5, 0.8)
     assert (judged.low, judged.high) == wilson(4, 5)
 
 
 def test_a_model_without_a_judgement_is_not_judged() -> None:
-    judged = judge(IMAGES, said("i", "", None, "iii", "ii"))
+    judged = judge(IMAGES, labels_of("i", "", None, "iii", "ii"))
     assert judged is not None
     assert (judged.images, judged.accuracy) == (3, pytest.approx(2 / 3))
-    assert judge(IMAGES, said("", "", "", "", "")) is None
+    assert judge(IMAGES, labels_of("", "", "", "", "")) is None
     assert judge([], {}) is None

@@ -82,7 +82,7 @@ def digest(number: int) -> str:
 
 @dataclass
 class Learner(QuickTrainer):
-    """Its models say what a test wants them to: one lesson a training, number of an image -> label."""
+    """A trainer whose models predict what a test wants: one lesson a training, number of an image -> label."""
 
     lessons: list[dict[int, str]] = field(default_factory=list)
     broken: set[str] = field(default_factory=set)
@@ -115,8 +115,8 @@ def test_a_pass_that_trained_says_how_its_version_compares_with_the_one_before(t
     assert (second.step.before, second.step.after, second.step.changes) == ("v1", "v2", Changes(relabelled=1))
     assert second.step.compared == Comparison(20, 10, 0, 0.5, *interval(10, 0, 20), told=True)
     assert training_words(second).endswith("; v1 -> v2: 1 relabel, +50.0 points (25.8 to 70.1)")
-    said = asdict(second)["step"]["compared"]
-    assert json.loads(json.dumps(said, allow_nan=False))["difference"] == 0.5
+    comparison = asdict(second)["step"]["compared"]
+    assert json.loads(json.dumps(comparison, allow_nan=False))["difference"] == 0.5
 
 
 def test_both_are_judged_by_the_labels_of_the_later_version(tmp_path: Path) -> None:
@@ -176,7 +176,7 @@ def image(number: int, label: str, split: str = "val", content: int | None = Non
 
 
 class Runs:
-    """A project's .sheetsync with runs written into it, as `training/run.py` says they are."""
+    """A project's .sheetsync with runs written into it, laid out as in `training/runs/directory.py`."""
 
     def __init__(self, folder: Path) -> None:
         self.state = folder / ".sheetsync"
@@ -191,8 +191,8 @@ class Runs:
         name = Versions(StateFolder(self.state), self.trainer).save_revision(Manifest(tuple(lines)))
         folder = self.state / "runs" / f"{name}-{recipe}"
         folder.mkdir(parents=True)
-        val = [(entry, said) for entry, said in lines.items() if entry.split == "val"]
-        score = judge([entry for entry, _ in val], {entry.digest: said for entry, said in val})
+        val = [(entry, label) for entry, label in lines.items() if entry.split == "val"]
+        score = judge([entry for entry, _ in val], {entry.digest: label for entry, label in val})
         metrics = {"created": f"2026-01-01T00:{self.count:02d}:00+00:00", "val": None}
         if score:
             metrics["val"] = {"accuracy": score.accuracy, "interval": [score.low, score.high], "macro_f1": 0.5}
@@ -201,22 +201,24 @@ class Runs:
         with (folder / "predictions.csv").open("w", encoding="utf-8", newline="") as file:
             table_ = csv.writer(file)
             table_.writerow(("file", "split", "label", "prediction", "confidence", "self_confidence", "fold"))
-            table_.writerows((entry.path, entry.split, entry.label, said, 0.5, "", "") for entry, said in lines.items())
+            table_.writerows(
+                (entry.path, entry.split, entry.label, label, 0.5, "", "") for entry, label in lines.items()
+            )
         return folder
 
     def asked(self, run: Path, lines: Mapping[Entry, str]) -> None:
-        """What the run's model said of images when it was asked."""
+        """Write later predictions of the main model of a run."""
         (self.state / "rescored").mkdir(exist_ok=True)
         with (self.state / "rescored" / f"{run.name}.csv").open("w", encoding="utf-8", newline="") as file:
             table_ = csv.writer(file)
             table_.writerow(("file", "prediction", "confidence", "self_confidence"))
-            table_.writerows((entry.path, said, 0.5, "") for entry, said in lines.items())
+            table_.writerows((entry.path, label, 0.5, "") for entry, label in lines.items())
 
-    def past(self) -> History:
+    def history(self) -> History:
         return history(self.trainer, "mine.json")
 
     def rescored(self, *today: Entry) -> History:
-        """All on the images of today. The tests that call this have every answer there already."""
+        """Judge all on the images of today. In the tests that call this every prediction is there already."""
         return rescored_history(self.trainer, "mine.json", Manifest(today), lambda *_: None)
 
 
@@ -234,7 +236,7 @@ def saying(entries: Sequence[Entry], *wrong: int) -> dict[Entry, str]:
 
 
 def figures(found: History) -> list[tuple[int, int, int] | None]:
-    """Images, gained and lost of every step."""
+    """Return images, gained and lost of every step."""
     steps = [version.step.compared for version in found.versions]
     return [(each.images, each.gained, each.lost) if each else None for each in steps]
 
@@ -244,7 +246,7 @@ def test_versions_are_counted_for_each_recipe_by_time(runs: Runs) -> None:
     runs.add(saying(ten(), 1, 2))
     runs.add(saying(ten(), 1, 2, 3), "bbbbbbbb", epochs=9)  # another recipe of the same name
     runs.add(saying([*ten(), *more], 2, 3))
-    found = runs.past()
+    found = runs.history()
     assert [version.name for version in found.versions] == ["v1", "v2"]
     assert [version.when for version in found.versions] == ["2026-01-01T00:01:00+00:00", "2026-01-01T00:03:00+00:00"]
     assert [version.step.changes for version in found.versions] == [Changes(added=10), Changes(added=1)]
@@ -267,7 +269,7 @@ def test_further_seeds_are_no_versions_and_no_other_recipes(runs: Runs, tmp_path
     runs.add(saying(ten(), 1, 2, 3, 4), "bbbbbbbb", seed=6, name=called)
     runs.add(saying([*ten(), image(20, "ii", "train")], 1), seed=5)
     runs.recipe.write_text(json.dumps({"name": "mine", "epochs": 3, "seed": 5}))
-    found = runs.past()
+    found = runs.history()
     assert [(version.name, version.score["seeds"]) for version in found.versions] == [("v1", 2), ("v2", 1)]
     assert (found.versions[0].score["val_mean"], found.others) == (pytest.approx(0.7), 0)
     assert score_words(found.versions[0].score) == "0.700 ± 0.141 (2 seeds)"
@@ -277,37 +279,37 @@ def test_further_seeds_are_no_versions_and_no_other_recipes(runs: Runs, tmp_path
 
 def test_a_recipe_file_that_got_another_name_is_the_same_recipe(runs: Runs) -> None:
     runs.add(saying(ten(), 1), name="earlier", digest="a" * 16)
-    assert [version.name for version in runs.past().versions] == ["v1"]
+    assert [version.name for version in runs.history().versions] == ["v1"]
 
 
 def test_a_recipe_file_that_cannot_be_read_is_named(runs: Runs) -> None:
     runs.recipe.write_text('{"name": ')
     with pytest.raises(ConfigError, match=r"'recipe' = .*mine\.json' in sheetsync\.toml: that file cannot be read"):
-        runs.past()
+        runs.history()
 
 
 def test_what_was_in_train_is_judged_by_the_fold_that_had_not_seen_it(runs: Runs) -> None:
-    """All ten move from train to val; what stands in predictions.csv of then is out of sample."""
+    """All ten move from train to val; their predictions in the earlier predictions.csv are out of sample."""
     runs.add(saying(ten(split="train"), 0, 1, 2))
     runs.add(saying(ten(), 2))
-    assert figures(runs.past()) == [None, (10, 2, 0)]
+    assert figures(runs.history()) == [None, (10, 2, 0)]
 
 
 def test_images_are_known_by_content_whatever_their_address(runs: Runs) -> None:
     runs.add(saying(ten(), 0, 1))
     runs.add(saying([image(100 + number, "i", content=number) for number in range(10)], 1))
-    found = runs.past()
+    found = runs.history()
     assert figures(found) == [None, (10, 1, 0)]
     assert found.versions[1].step.changes == Changes(added=10, removed=10)
 
 
 def test_where_an_image_stands_in_train_as_well_the_fold_speaks(runs: Runs) -> None:
-    """The main model learned from the content, so what it says of the val image proves nothing."""
+    """The main model learned from the content, so its prediction for the val image proves nothing."""
     twin = image(50, "i", "train", content=0)
     runs.add({image(0, "i"): "i", twin: "wrong", image(1, "i"): "i"})
     runs.add({image(0, "i"): "i", image(1, "i"): "i"})
     assert runs.trainer.out_of_sample_labels(runs.trainer.runs_of_recipe()[0])[digest(0)] == "wrong"
-    assert figures(runs.past()) == [None, (2, 1, 0)]
+    assert figures(runs.history()) == [None, (2, 1, 0)]
 
 
 def test_every_version_is_judged_on_the_images_and_labels_of_today(runs: Runs) -> None:
@@ -348,7 +350,7 @@ def test_a_run_without_predictions_or_with_broken_ones_is_told_and_stops_nobody(
     folders = [runs.add(saying([*ten(), image(20 + n, "ii", "train")], n)) for n in range(4)]
     (folders[0] / "predictions.csv").unlink()
     (folders[2] / "predictions.csv").write_text("file,predicted\nx\n")
-    for found in (runs.past(), runs.rescored(*ten())):
+    for found in (runs.history(), runs.rescored(*ten())):
         whys = [version.step.why for version in found.versions]
         assert whys[1] == f"the run in {folders[0]} has no predictions.csv: delete this folder"
         assert f"{folders[2] / 'predictions.csv'} cannot be read" in whys[2]
@@ -364,23 +366,23 @@ def test_a_run_directory_that_cannot_be_read_is_left_out(runs: Runs, file: str, 
     broken = runs.add(saying([*ten(), image(20, "ii")]))
     runs.add(saying([*ten(), image(21, "ii")]))
     (broken / file).write_text(content)
-    assert [version.step.before for version in runs.past().versions] == ["", "v1"]
+    assert [version.step.before for version in runs.history().versions] == ["", "v1"]
 
 
 def test_where_nobody_kept_what_a_version_held_that_is_said(runs: Runs) -> None:
     first, second = runs.add(saying(ten())), runs.add(saying([*ten(), image(20, "ii")]))
     (runs.state / "revisions" / f"{first.name.partition('-')[0]}.tsv").unlink()
-    step = runs.past().versions[1].step
+    step = runs.history().versions[1].step
     assert (step.changes, step.compared is None) == (None, False)
     (runs.state / "revisions" / f"{second.name.partition('-')[0]}.tsv").unlink()
-    step = runs.past().versions[1].step
+    step = runs.history().versions[1].step
     assert (step.changes, step.why) == (None, "no validation images to compare them on")
 
 
 def test_no_common_image_is_no_comparison(runs: Runs) -> None:
     runs.add(saying(ten()))
     runs.add(saying([image(30, "i")]))
-    assert runs.past().versions[1].step.why == "no validation image that both can be judged on"
+    assert runs.history().versions[1].step.why == "no validation image that both can be judged on"
     found = runs.rescored(image(1, "i"), image(30, "i"))
     assert "not a run directory" in found.versions[0].why
 
@@ -389,7 +391,7 @@ def test_without_validation_images_today_all_are_judged_on_those_they_had(runs: 
     runs.add(saying(ten(), 1))
     runs.add(saying([*ten(), image(20, "ii", "train")]))
     found = runs.rescored(image(0, "i", "train"), image(1, "", "unlabelled"))
-    assert (found.rescored, found.images, figures(found)) == (True, 0, figures(runs.past()))
+    assert (found.rescored, found.images, figures(found)) == (True, 0, figures(runs.history()))
     assert [version.today for version in found.versions] == [None, None]
     assert {version.why for version in found.versions} == {"no validation image of today that it can be judged on"}
 
@@ -412,14 +414,14 @@ finally:
 
 
 def alone(folder: Path, *arguments: str) -> str:
-    """What a command says that must start no process and import no torch."""
+    """Return the output of a command that must start no process and import no torch."""
     command = [sys.executable, "-c", WATCHED, *arguments]
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stderr
     assert "STARTED" not in done.stdout
-    said, _, torch = done.stdout.rpartition("TORCH ")
+    output, _, torch = done.stdout.rpartition("TORCH ")
     assert torch == "False\n"
-    return said
+    return output
 
 
 def test_a_history_without_runs_says_what_makes_one(tmp_path: Path) -> None:
@@ -440,33 +442,33 @@ def test_a_history_without_validation_images_has_clear_words(tmp_path: Path) -> 
     made.recipe.rename(folder / "tiny.json")
     made.add(saying(ten(split="train")))
     made.add(saying(ten(split="train")[1:]))
-    for said in (alone(folder, "history"), alone(folder, "history", "--rescore")):
-        assert said.splitlines()[:4] == [
+    for output in (alone(folder, "history"), alone(folder, "history", "--rescore")):
+        assert output.splitlines()[:4] == [
             f"v1   2026-01-01 00:01  {revision(Manifest(tuple(ten(split='train'))))}  no validation images",
             "     the first version: 10 images",
             f"v2   2026-01-01 00:02  {revision(Manifest(tuple(ten(split='train')[1:])))}  no validation images",
             "     v1 -> v2: 1 gone, no validation images to compare them on",
         ]
-    assert "there are no validation images today" in said
+    assert "there are no validation images today" in output
     assert "nan" not in alone(folder, "history", "--rescore", "--json").casefold()
 
 
 @pytest.fixture(scope="module")
 def two(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[str]]:
-    """A project with two trained versions, and what their syncs said: then labels changed, and a val image came."""
+    """A project with two trained versions, and the output of their syncs; then labels changed and a val image came."""
     folder = tmp_path_factory.mktemp("two")
     rows = pictures(folder)
     project(folder, rows)
-    said = [ok("sync", cwd=folder)]
+    outputs = [ok("sync", cwd=folder)]
     rows[0][1] = rows[4][1] = "iii"
     (folder / "pics" / "new.png").write_bytes(png(99))
     write_rows(folder, [*rows, ["pics/new.png", "iii", "val"]])
-    said.append(ok("sync", cwd=folder))
-    return folder, said
+    outputs.append(ok("sync", cwd=folder))
+    return folder, outputs
 
 
 def lines_of(path: Path) -> dict[str, str]:
-    """Content digest -> prediction, from a file of predictions."""
+    """Read content digest -> prediction from a file of predictions."""
     with path.open(encoding="utf-8", newline="") as file:
         return {line["file"].rpartition("-")[2]: line["prediction"] for line in csv.DictReader(file)}
 
@@ -491,8 +493,8 @@ def test_two_versions_from_sync_to_history_to_rescore(two: tuple[Path, list[str]
     assert found["images"] == len(today) == 3
     for run, version in zip((first, second), found["versions"], strict=True):
         kept = state / "rescored" / f"{run}.csv"
-        said = (lines_of(kept) if kept.exists() else {}) | lines_of(state / "runs" / run / "predictions.csv")
-        right = [said[name] == label for name, label in today.items()]
+        labels = (lines_of(kept) if kept.exists() else {}) | lines_of(state / "runs" / run / "predictions.csv")
+        right = [labels[name] == label for name, label in today.items()]
         assert version["today"]["accuracy"] == pytest.approx(sum(right) / 3)
     assert found["versions"][1]["step"]["compared"]["images"] == 3
 
@@ -503,7 +505,7 @@ def test_two_versions_from_sync_to_history_to_rescore(two: tuple[Path, list[str]
 
 
 def test_a_model_is_asked_about_no_image_that_its_run_knows(two: tuple[Path, list[str]], tmp_path: Path) -> None:
-    """A relabelled val image needs no new answer: the truth changed, and not what the model says."""
+    """A relabelled val image needs no new prediction: the truth changed, and not the prediction."""
     folder = tmp_path / "copy"
     shutil.copytree(two[0], folder)
     val = folder / "dataset" / "val"
@@ -514,8 +516,8 @@ def test_a_model_is_asked_about_no_image_that_its_run_knows(two: tuple[Path, lis
             (val / "i").mkdir(exist_ok=True)
             path.rename(val / "i" / path.name)
     shutil.rmtree(folder / ".sheetsync" / "rescored", ignore_errors=True)
-    said = alone(folder, "history", "--rescore")
-    assert said.count(" of 2 validation images\n") == 2
+    output = alone(folder, "history", "--rescore")
+    assert output.count(" of 2 validation images\n") == 2
 
 
 def test_a_rescore_waits_for_no_pass(two: tuple[Path, list[str]]) -> None:

@@ -195,5 +195,5 @@ def test_an_empty_table_and_one_with_a_column_of_scores_may_hold_scores(ours: Ta
 def test_a_run_without_validation_images_has_no_score(val: object) -> None:
     (change,) = plan_score_changes(table(header=SCORE_COLUMNS), run(val=val), lambda _: Changes(), COUNTS)
     assert isinstance(change, AddRow)
-    said = dict(zip(SCORE_COLUMNS, change.values, strict=True))
-    assert [said[name] for name in SCORE_COLUMNS if name.startswith(("val_", "test_"))] == [""] * 7
+    cells = dict(zip(SCORE_COLUMNS, change.values, strict=True))
+    assert [cells[name] for name in SCORE_COLUMNS if name.startswith(("val_", "test_"))] == [""] * 7
