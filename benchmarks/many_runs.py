@@ -1,10 +1,13 @@
-"""What a long history costs a pass with nothing to do: `python benchmarks/many_runs.py [RUNS]`, 1,000 by default.
+"""Time of a pass in a project with many runs: `python benchmarks/many_runs.py [RUNS]`, 1,000 by default.
 
-Two projects with the same sheet of 100 images, one with a single run, one with so many. Idle passes over both take
-turns, in one process, and the shortest of each counts, so that what else the machine does matters little. Then one
-relabelled row a project: such a pass looks at the whole history, for it names the version before. All parts are the
-real ones but for the training, which writes a run at once; the time for that, and for starting the process that
-resolves the recipe, is taken off.
+Two projects with the same sheet of 100 images, one with a single run, one with RUNS. Passes over both take turns in
+one process, and the shortest of each counts, so that other work on the machine matters little:
+
+    idle     nothing is new
+    relabel  one row has another label; such a pass reads all runs, since it compares its version with the one before
+
+All parts are real except the training, which writes a run at once. The time for that, and for the process that
+resolves the recipe, is subtracted.
 """
 
 from __future__ import annotations
@@ -17,7 +20,7 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
-from scaling import CONFIG, Writes, picture, write_sheet
+from scaling import CONFIG, InstantTrainer, picture, write_sheet
 
 from sheetsync.api import open_pass
 from sheetsync.project.config import load_project
@@ -27,9 +30,9 @@ RUNS, IMAGES, PASSES = 1_000, 100, 15
 
 
 def one_pass(folder: Path) -> tuple[float, str]:
-    """Seconds of a pass, and the name of its version."""
+    """Run a pass; returns its seconds and the name of its version."""
     made = open_pass(load_project(folder), lambda *_: None)
-    trainer = Writes(made.project.dataset, made.project.recipe, made.project.state)
+    trainer = InstantTrainer(made.project.dataset, made.project.recipe, made.project.state)
     trainer.load_recipe()  # takes a process: not what is measured here
     ready = replace(made, environment=replace(made.environment, trainer=trainer))
     started = time.perf_counter()
@@ -38,7 +41,7 @@ def one_pass(folder: Path) -> tuple[float, str]:
 
 
 def make_project(folder: Path, runs: int) -> None:
-    """A project that is up to date, with so many runs of which the last one is that of its sheet."""
+    """Make a project that is up to date, with so many runs; the last one is that of its sheet."""
     folder.mkdir()
     (folder / "sheetsync.toml").write_text(CONFIG)
     write_sheet(folder, [picture(folder, number) for number in range(IMAGES)])
@@ -55,13 +58,13 @@ def make_project(folder: Path, runs: int) -> None:
 
 
 def long_metrics() -> dict:
-    """As much as a training of 20 epochs on ten classes says."""
+    """Return as many metrics as a training of 20 epochs on ten classes writes."""
     epochs = [dict.fromkeys(("loss", "accuracy", "val_loss", "val_accuracy", "rate"), 0.123456789) for _ in range(20)]
     return {"epochs": epochs, "confusion": [[7] * 10 for _ in range(10)]}
 
 
 def relabel(folder: Path, label: str) -> None:
-    """Another label for the first row."""
+    """Change the label of the first row."""
     rows = [[f"pics/0/{number}.png", CLASSES[number % 3]] for number in range(IMAGES)]
     write_sheet(folder, [[rows[0][0], label], *rows[1:]])
 
@@ -83,10 +86,10 @@ def main(runs: int) -> None:
 
 
 def show(what: str, runs: int, passes: list[list[tuple[float, str]]]) -> None:
-    few, many = (min(each[side] for each in passes) for side in (0, 1))
+    few, many = (min(seconds for seconds, _ in side) for side in zip(*passes, strict=True))
     print(
-        f"{what:8} 1 run {few[0]:6.3f} s ({few[1]})   {runs:,} runs {many[0]:6.3f} s ({many[1]})   "
-        f"ratio {many[0] / few[0]:.2f}",
+        f"{what:8} 1 run {few:6.3f} s   {runs:,} runs {many:6.3f} s   ratio {many / few:5.2f}   "
+        f"(versions {' and '.join(version for _, version in passes[-1])})",
         flush=True,
     )
 
