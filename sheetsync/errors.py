@@ -16,11 +16,11 @@ see `records.Issue` and `records.Failure`. Anything else that is raised is a bug
 
 import errno
 
-ROOM = "free some room (`sheetsync gc` says what can go)"
+FREE_SPACE = "free some room (`sheetsync gc` says what can go)"
 # What the disk can say that is the user's to mend, and how.
-DISK = {
-    errno.ENOSPC: ROOM,
-    errno.EDQUOT: ROOM,
+DISK_REMEDIES = {
+    errno.ENOSPC: FREE_SPACE,
+    errno.EDQUOT: FREE_SPACE,
     errno.EFBIG: "allow larger files here, or move the project",
     errno.ENAMETOOLONG: "move the project to a shorter path",
     errno.EROFS: "make it writable, or move the project",
@@ -68,6 +68,6 @@ class Busy(SheetsyncError):
 
 def disk_problem(error: OSError) -> str | None:
     """What the disk says when it is the user's to mend (full, read-only, no rights), None for any other error."""
-    if error.errno not in DISK:
+    if error.errno not in DISK_REMEDIES:
         return None
-    return f"{error.strerror}: {error.filename or 'on disk'}; {DISK[error.errno]} and run it again"
+    return f"{error.strerror}: {error.filename or 'on disk'}; {DISK_REMEDIES[error.errno]} and run it again"

@@ -11,15 +11,15 @@ from google.auth.exceptions import GoogleAuthError
 from google.oauth2 import credentials, service_account
 
 from sheetsync.auth.key_file import SCOPE, read_key
-from sheetsync.auth.user_token import SignedIn, signed_in
+from sheetsync.auth.user_token import UserCredentials, load_sign_in
 from sheetsync.common.text import shorten
 from sheetsync.errors import SheetError
 
 SCOPES = (SCOPE,)
-OTHERWISE = "GOOGLE_APPLICATION_CREDENTIALS"  # where Google's own programs look for a key file as well
+KEY_FILE_VARIABLE = "GOOGLE_APPLICATION_CREDENTIALS"  # where Google's own programs look for a key file as well
 
 
-def load_credentials(path: Path, kept: Path) -> Any:
+def load_credentials(path: Path, token_file: Path) -> Any:
     """The credentials in a key file, or, if there is none, those of this machine (Application Default Credentials).
 
     With an OAuth client the sign-in in `kept` counts. Raises `SheetError`, never with a secret in it.
@@ -28,7 +28,7 @@ def load_credentials(path: Path, kept: Path) -> Any:
         return _of_this_machine(path)
     kind, info = read_key(path)
     if kind == "installed":
-        return signed_in(path, info, kept)
+        return load_sign_in(path, info, token_file)
     try:
         if kind == "service_account":
             return service_account.Credentials.from_service_account_info(info, scopes=SCOPES)  # type: ignore[no-untyped-call]
@@ -44,7 +44,7 @@ def other_scopes(found: Any) -> str:
     granted = getattr(found, "granted_scopes", None)
     if more := sorted({*(granted or ())} - {SCOPE}):
         return f"and for more than sheetsync needs: {shorten(' '.join(more), 200)}"
-    if granted or isinstance(found, (service_account.Credentials, SignedIn)):
+    if granted or isinstance(found, (service_account.Credentials, UserCredentials)):
         return "and nothing else"
     return "and perhaps for more: what Application Default Credentials open is not known here"
 
@@ -63,10 +63,10 @@ def _of_this_machine(path: Path) -> Any:
 
 
 def _missing(path: Path) -> str:
-    if given := os.environ.get(OTHERWISE):
+    if given := os.environ.get(KEY_FILE_VARIABLE):
         return (
-            f"there is no key file {path}, and {given}, which {OTHERWISE} names, is none that can be used: mend or "
-            "unset it"
+            f"there is no key file {path}, and {given}, which {KEY_FILE_VARIABLE} names, is none that can be used: "
+            f"correct or unset {KEY_FILE_VARIABLE}"
         )
     return (
         f"there is no key file {path}: save the key of a service account there; or an OAuth client of type “Desktop "

@@ -13,11 +13,11 @@ from sheetsync.common.text import shorten
 from sheetsync.common.types import Json
 from sheetsync.errors import SheetError
 
-Kind: TypeAlias = Literal["service_account", "authorized_user", "installed"]
+KeyKind: TypeAlias = Literal["service_account", "authorized_user", "installed"]
 
 SCOPE = "https://www.googleapis.com/auth/spreadsheets"
-DESKTOP = "installed"  # what Google calls an OAuth client of type “Desktop app”
-NEEDED: dict[Kind, tuple[str, ...]] = {
+DESKTOP_CLIENT = "installed"  # what Google calls an OAuth client of type “Desktop app”
+REQUIRED_FIELDS: dict[KeyKind, tuple[str, ...]] = {
     "service_account": ("client_email", "private_key", "token_uri"),
     "authorized_user": ("client_id", "client_secret", "refresh_token"),
     "installed": ("client_id", "client_secret", "auth_uri", "token_uri"),
@@ -26,7 +26,7 @@ _LONG = re.compile(r"\S{24,}")  # keys, tokens and secrets are single long words
 log = logging.getLogger("sheetsync")
 
 
-def read_key(path: Path) -> tuple[Kind, Json]:
+def read_key(path: Path) -> tuple[KeyKind, Json]:
     """What kind of key file this is, and what it holds, complete. Raises `SheetError`, without any of its content."""
     found = read_json(path, "download it from the Google console again")
     if "web" in found:
@@ -34,9 +34,9 @@ def read_key(path: Path) -> tuple[Kind, Json]:
             f"{path} is an OAuth client for web servers: make one of type “Desktop app” in the Google console, and "
             "save its file there"
         )
-    if DESKTOP in found:
-        return "installed", _complete(path, "installed", found[DESKTOP])
-    for kind in NEEDED:
+    if DESKTOP_CLIENT in found:
+        return "installed", _complete(path, "installed", found[DESKTOP_CLIENT])
+    for kind in REQUIRED_FIELDS:
         if found.get("type") == kind:
             return kind, _complete(path, kind, found)
     raise SheetError(
@@ -64,9 +64,9 @@ def redact(said: object) -> str:
     return shorten(" ".join(_LONG.sub("…", str(said)).split()), 160)
 
 
-def _complete(path: Path, kind: Kind, found: Any) -> Json:
+def _complete(path: Path, kind: KeyKind, found: Any) -> Json:
     info: Json = found if isinstance(found, dict) else {}
-    missing = [name for name in NEEDED[kind] if not isinstance(info.get(name), str) or not info[name].strip()]
+    missing = [name for name in REQUIRED_FIELDS[kind] if not isinstance(info.get(name), str) or not info[name].strip()]
     if missing:
         raise SheetError(f"{path} has no usable {', '.join(missing)}: download it from the Google console again")
     return info

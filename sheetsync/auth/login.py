@@ -11,14 +11,14 @@ import requests
 from google_auth_oauthlib.flow import InstalledAppFlow, WSGITimeoutError
 from oauthlib.oauth2 import OAuth2Error
 
-from sheetsync.auth.key_file import DESKTOP, SCOPE, read_key, redact
+from sheetsync.auth.key_file import DESKTOP_CLIENT, SCOPE, read_key, redact
 from sheetsync.auth.tokens import TIMEOUT
-from sheetsync.auth.user_token import AGAIN, no_right, store
+from sheetsync.auth.user_token import SIGN_IN_AGAIN, missing_scope_error, save_sign_in
 from sheetsync.common.types import Json
 from sheetsync.errors import SheetError
 
-WAIT = 600  # seconds for somebody to sign in
-SIGNED_IN = "You are signed in to sheetsync. This page can be closed."
+SIGN_IN_SECONDS = 600  # seconds for somebody to sign in
+SUCCESS_MESSAGE = "You are signed in to sheetsync. This page can be closed."
 
 
 class _Flow(InstalledAppFlow):  # type: ignore[misc]  # it comes without types
@@ -42,15 +42,15 @@ def sign_in(key: Path, kept: Path, tell: Callable[[str], None], *, browser: bool
     Raises `SheetError`, never with a secret in it.
     """
     client = _client(key)
-    flow = _Flow.from_client_config({DESKTOP: client}, [SCOPE], autogenerate_code_verifier=True)
+    flow = _Flow.from_client_config({DESKTOP_CLIENT: client}, [SCOPE], autogenerate_code_verifier=True)
     flow.tell = tell
     with flow.oauth2session:
         given = _given(flow, browser=browser and _can_browse())
     if SCOPE not in given.get("scope", [SCOPE]):
-        raise no_right(AGAIN)
+        raise missing_scope_error(SIGN_IN_AGAIN)
     if not given.get("refresh_token"):
-        raise SheetError(f"Google gave no lasting sign-in: {AGAIN}")
-    store(kept, client["client_id"], given["refresh_token"])
+        raise SheetError(f"Google gave no lasting sign-in: {SIGN_IN_AGAIN}")
+    save_sign_in(kept, client["client_id"], given["refresh_token"])
 
 
 def _client(key: Path) -> Json:
@@ -60,7 +60,7 @@ def _client(key: Path) -> Json:
             "there (README: A Google Sheet)"
         )
     kind, client = read_key(key)
-    if kind != DESKTOP:
+    if kind != DESKTOP_CLIENT:
         raise SheetError(f"{key} is a key that works without signing in: go on with `sheetsync plan`")
     return client
 
@@ -72,17 +72,17 @@ def _given(flow: _Flow, *, browser: bool) -> Json:
             host="127.0.0.1",
             port=0,
             authorization_prompt_message=None,
-            success_message=SIGNED_IN,
+            success_message=SUCCESS_MESSAGE,
             open_browser=browser,
-            timeout_seconds=WAIT,
+            timeout_seconds=SIGN_IN_SECONDS,
             prompt="consent",  # else one who had signed in before could not give more than then
         )
     except Warning as told:  # the library's way of saying that other rights were given than asked for
         return dict(vars(told)["token"])
     except WSGITimeoutError:
-        raise SheetError(f"nobody signed in within {WAIT // 60} minutes: {AGAIN}") from None
+        raise SheetError(f"nobody signed in within {SIGN_IN_SECONDS // 60} minutes: {SIGN_IN_AGAIN}") from None
     except OAuth2Error as error:
-        raise SheetError(f"Google did not sign you in ({redact(error.error)}): {AGAIN}") from None
+        raise SheetError(f"Google did not sign you in ({redact(error.error)}): {SIGN_IN_AGAIN}") from None
     except requests.RequestException:
         raise SheetError("Google does not answer, so you are not signed in: try again later") from None
     return dict(flow.oauth2session.token)

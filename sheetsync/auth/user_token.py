@@ -15,10 +15,10 @@ from sheetsync.auth.key_file import SCOPE, read_json, redact
 from sheetsync.common.types import Json
 from sheetsync.errors import SheetError
 
-AGAIN = "run `sheetsync login` again"
+SIGN_IN_AGAIN = "run `sheetsync login` again"
 
 
-class SignedIn(Credentials):
+class UserCredentials(Credentials):
     """The credentials of a user. A refresh token that Google replaces is stored at once, for the old one may die."""
 
     def __init__(self, client: Json, refresh_token: str, kept: Path):
@@ -40,32 +40,32 @@ class SignedIn(Credentials):
         except RefreshError as error:
             raise (_refused(error) or error) from None  # the cause may quote what was sent
         if self.refresh_token != before:
-            store(self._kept, self.client_id, self.refresh_token)
+            save_sign_in(self._kept, self.client_id, self.refresh_token)
         if SCOPE not in (self.granted_scopes or [SCOPE]):
-            raise no_right(AGAIN)
+            raise missing_scope_error(SIGN_IN_AGAIN)
 
 
-def signed_in(key: Path, client: Json, kept: Path) -> SignedIn:
+def load_sign_in(key: Path, client: Json, kept: Path) -> UserCredentials:
     """The user who signed in with the OAuth client of a key file. Raises `SheetError`."""
     if not kept.exists():
         raise SheetError(f"{key} is there, but nobody has signed in with it yet: run `sheetsync login`")
-    found = read_json(kept, AGAIN)
+    found = read_json(kept, SIGN_IN_AGAIN)
     if found.get("client_id") != client["client_id"]:
-        raise SheetError(f"{kept} was made with another OAuth client than {key} holds now: {AGAIN}")
+        raise SheetError(f"{kept} was made with another OAuth client than {key} holds now: {SIGN_IN_AGAIN}")
     if SCOPE not in _list(found.get("scopes")):
-        raise no_right(AGAIN)
+        raise missing_scope_error(SIGN_IN_AGAIN)
     token = found.get("refresh_token")
     if not isinstance(token, str) or not token:
-        raise SheetError(f"{kept} holds no sign-in: {AGAIN}")
-    return SignedIn(client, token, kept)
+        raise SheetError(f"{kept} holds no sign-in: {SIGN_IN_AGAIN}")
+    return UserCredentials(client, token, kept)
 
 
-def no_right(todo: str) -> SheetError:
+def missing_scope_error(todo: str) -> SheetError:
     """The error for a sign-in that was given less than was asked for."""
     return SheetError(f"your sign-in gives no right to your spreadsheets: {todo} and tick the box that gives it")
 
 
-def store(kept: Path, client_id: str, refresh_token: str) -> None:
+def save_sign_in(kept: Path, client_id: str, refresh_token: str) -> None:
     """Replace the stored sign-in, whole or not at all, and never readable by others.
 
     Raises `OSError` when the disk refuses.
@@ -87,9 +87,9 @@ def _refused(error: RefreshError) -> SheetError | None:
     """What a refusal means for a sign-in; None when it is not the sign-in that is refused."""
     said = error.args[1].get("error") if len(error.args) > 1 and isinstance(error.args[1], dict) else None
     if said == "invalid_scope":
-        return no_right(AGAIN)
+        return missing_scope_error(SIGN_IN_AGAIN)
     if said in ("invalid_grant", "unauthorized_client"):
-        return SheetError(f"Google no longer accepts your sign-in ({redact(error.args[0])}): {AGAIN}")
+        return SheetError(f"Google no longer accepts your sign-in ({redact(error.args[0])}): {SIGN_IN_AGAIN}")
     return None
 
 

@@ -4,25 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-MOST_LISTED = 5
+MAX_LISTED = 5
 
 
-def quote_inline(given: str) -> str:
+def quote_inline(text: str) -> str:
     """A text of somebody else's as a sentence can quote it."""
-    return f"“{shorten(given, 80)}”"
+    return f"“{shorten(text, 80)}”"
 
 
-def shorten(given: str, most: int) -> str:
+def shorten(text: str, max_chars: int) -> str:
     """A text of somebody else's, short, and nothing unseen in it."""
-    clean = "".join(char if char.isprintable() else "�" for char in given)
-    return f"{clean[:most]}…" if len(clean) > most else clean
+    clean = "".join(char if char.isprintable() else "�" for char in text)
+    return f"{clean[:max_chars]}…" if len(clean) > max_chars else clean
 
 
-def join_names(names: Collection[str], between: str) -> str:
+def join_names(names: Collection[str], separator: str) -> str:
     """Names in order, as many as a sentence can bear.
 
     >>> join_names("edcba", ", "), join_names("gfedcba", ", ")
     ('a, b, c, d, e', 'a, b, c, d, e and 2 more')
     """
-    first, more = sorted(names)[:MOST_LISTED], len(names) - MOST_LISTED
-    return between.join(first) + (f" and {more} more" if more > 0 else "")
+    first, more = sorted(names)[:MAX_LISTED], len(names) - MAX_LISTED
+    return separator.join(first) + (f" and {more} more" if more > 0 else "")

@@ -24,7 +24,7 @@ from sheetsync.common.types import Json
 from sheetsync.errors import SheetChanged, SheetError
 from sheetsync.sheets.base import Sheet
 from sheetsync.sheets.google.address import GOOGLE_SHEET, spreadsheet_and_gid, trusted_endpoint
-from sheetsync.sheets.google.client import BUDGET, Client, EndpointAdapter, shorten_reply
+from sheetsync.sheets.google.client import CALLS_PER_MINUTE, Client, EndpointAdapter, shorten_reply
 from sheetsync.sheets.google.sheet import GoogleSheet
 from sheetsync.sheets.google.spreadsheet import Spreadsheet, a1_range, parsing
 
@@ -117,7 +117,7 @@ class Probe:
 
     @property
     def _who(self) -> str:
-        return self._client.who
+        return self._client.account
 
     def token(self) -> Finding:
         """Get an access token."""
@@ -167,7 +167,7 @@ class Probe:
         create = {"developerMetadata": {**made, "location": {"spreadsheet": True}}}
         delete = {"dataFilter": {"developerMetadataLookup": {"metadataId": mark}}}
         try:
-            self._spreadsheet.batch([{"createDeveloperMetadata": create}, {"deleteDeveloperMetadata": delete}])
+            self._spreadsheet.batch_update([{"createDeveloperMetadata": create}, {"deleteDeveloperMetadata": delete}])
         except SheetError as error:
             return self._not_written(error)
         return ok(f"{self._who} may write (tried with a mark that came and went in one step)")
@@ -223,7 +223,7 @@ class Probe:
         calls = self._client.calls
         said = (
             f"reads just now: {calls.reads}, writes: {calls.writes}; Google allows an account 60 of each a minute, "
-            f"sheetsync keeps to {BUDGET}"
+            f"sheetsync keeps to {CALLS_PER_MINUTE}"
         )
         if 429 not in self._statuses:
             return ok(said)

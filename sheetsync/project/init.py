@@ -20,7 +20,7 @@ from sheetsync.sheets.google.address import same_sheet
 from sheetsync.sheets.owned_columns import our_columns
 
 if TYPE_CHECKING:
-    from sheetsync.sheets.google.formatting.formatter import Formatter
+    from sheetsync.sheets.google.formatting.formatter import GoogleFormatter
 
 
 def make_project(
@@ -100,7 +100,7 @@ def remove_formatting(folder: Path, address: str) -> list[str]:
     return [f"{sheet.name}:", *_indented(done)] if done else [f"{sheet.name} holds nothing that `sheetsync init` made"]
 
 
-def _sheet_and_formatter(project: Project) -> tuple[Sheet, Formatter | None]:
+def _sheet_and_formatter(project: Project) -> tuple[Sheet, GoogleFormatter | None]:
     sheet = open_sheet(project.settings.sheet, project.root, **project.settings.google.model_dump())
     return sheet, formatter_of(sheet, project.columns, project.state)
 

@@ -11,7 +11,7 @@ from sheetsync.common.text import join_names
 from sheetsync.dataset.records import Entry, Manifest
 from sheetsync.images.records import Failure
 from sheetsync.rows.records import Snapshot
-from sheetsync.rows.schema import MARK, OK, SKIP, SPLITS
+from sheetsync.rows.schema import OK, PROVISIONAL_NOTE, SKIP, SPLITS
 from sheetsync.rows.table import Value
 from sheetsync.trainer.records import Prediction
 
@@ -54,7 +54,7 @@ def make_verdicts(
             values["status"] = failed.get(key, OK)
         else:
             values["used_split"] = held[key].split
-            notes = [*facts.get(key, ()), *([MARK] if provisional and key in predicted else [])]
+            notes = [*facts.get(key, ()), *([PROVISIONAL_NOTE] if provisional and key in predicted else [])]
             values["status"] = f"{OK}, {'; '.join(notes)}" if notes else OK
             if key in reasons:
                 values["review"] = "; ".join(reasons[key])

@@ -14,7 +14,7 @@ from sheetsync.rows.ownership import check_ownership
 from sheetsync.rows.parse import parse_rows
 from sheetsync.rows.records import Snapshot
 from sheetsync.rows.schema import with_warning
-from sheetsync.rows.table import AddColumns, Book, CellUpdate, Change, Value, same
+from sheetsync.rows.table import AddColumns, Book, CellUpdate, Change, Value, shows_value
 
 # Our columns whose values depend on the label of the row, and not on the image alone.
 LABEL_DEPENDENT = ("label_quality", "review", "review_rank")
@@ -41,14 +41,14 @@ def _diff(
     book: Book, positions: Mapping[str, int], values_by_row: Mapping[int, Mapping[str, Value]]
 ) -> Iterator[CellUpdate]:
     """Yield the cells that differ. A column that is taken over is written as a whole: that makes it ours."""
-    new = set() if book.ours is None else {*positions.values()} - book.ours
+    new = set() if book.owned is None else {*positions.values()} - book.owned
     nothing: Mapping[str, Value] = {}
     for number, cells in enumerate(book.rows.rows, start=2):
         values, width = values_by_row.get(number, nothing), len(cells)
         for name, position in positions.items():
             value = values.get(name, "")
             cell = cells[position] if position < width else ""
-            if position in new or not (cell == value or same(cell, value)):
+            if position in new or not (cell == value or shows_value(cell, value)):
                 yield CellUpdate("rows", number, position, value)
 
 

@@ -14,16 +14,16 @@ from sheetsync.rows.schema import SKIP, SPLITS
 
 FORMULA = re.compile(r'=\s*(?:IMAGE|HYPERLINK)\s*\(\s*"((?:[^"]|"")*)"\s*[,;)]', re.IGNORECASE)
 # A URL and a path that are normal already, as nearly all are: no port, nothing to quote, no fragment; no dot in front.
-NORMAL = re.compile(r"https?://[a-z0-9.-]+/[\w/%:@!$&'()*+,;=~?.-]*(?<!\?)", re.ASCII)
+NORMAL_URL = re.compile(r"https?://[a-z0-9.-]+/[\w/%:@!$&'()*+,;=~?.-]*(?<!\?)", re.ASCII)
 NORMAL_PATH = re.compile(r"\w[\w.-]*(?:/\w[\w.-]*)*")
 SCHEME = re.compile(r"[a-z][a-z0-9+.-]+:", re.IGNORECASE)  # of one letter: a drive of Windows
-URL_CHARS = 8000
-DATA = re.compile(r"data:[^,]*,.", re.IGNORECASE)
-DATA_CHARS = 50_000  # a cell of Google's holds no more
-BUCKET = re.compile(r"(s3|gs)://([a-z0-9][a-z0-9._-]*/[^/].*)", re.IGNORECASE)
-IN_NO_HOST = re.compile(r'[\s"%<>\\^`{|}]')
-MOST_MARKS = 30  # accents on one letter (Stream-Safe Text Format, Unicode Standard Annex 15)
-UNSEEN = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")  # control characters, halves of a character
+MAX_URL_CHARS = 8000
+DATA_URL = re.compile(r"data:[^,]*,.", re.IGNORECASE)
+MAX_DATA_URL_CHARS = 50_000  # a cell of Google's holds no more
+BUCKET_URL = re.compile(r"(s3|gs)://([a-z0-9][a-z0-9._-]*/[^/].*)", re.IGNORECASE)
+FORBIDDEN_IN_HOST = re.compile(r'[\s"%<>\\^`{|}]')
+MAX_ACCENTS = 30  # accents on one letter (Stream-Safe Text Format, Unicode Standard Annex 15)
+CONTROL_CHARS = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")  # control characters, halves of a character
 
 
 def image_key(url: str) -> str:
@@ -39,23 +39,23 @@ def read_image(cell: str, *, local: bool) -> str:
     >>> read_image('=IMAGE("HTTP://Example.org/a b.png#top")', local=False)
     'http://example.org/a%20b.png'
     """
-    given = _unformula(cell.strip())
+    given = _unwrap_formula(cell.strip())
     if not given:
         raise ValueError("no image: put its URL here (a picture inserted into the cell has no URL to read)")
-    if DATA.match(given):
-        return _normal_data(given)
-    if len(given) > URL_CHARS:
-        raise ValueError(f"not an image URL (longer than {URL_CHARS} characters): {quote_inline(given)}")
-    if UNSEEN.search(given):
+    if DATA_URL.match(given):
+        return _normalise_data_url(given)
+    if len(given) > MAX_URL_CHARS:
+        raise ValueError(f"not an image URL (longer than {MAX_URL_CHARS} characters): {quote_inline(given)}")
+    if CONTROL_CHARS.search(given):
         raise ValueError(f"not an image URL (a line break or another unseen character is in it): {quote_inline(given)}")
     if given[:5].lower() in ("s3://", "gs://"):
-        return _normal_object(given)
+        return _normalise_bucket_url(given)
     if SCHEME.match(given) or not local:
-        return normal_url(given)
-    return _normal_path(given)
+        return normalise_url(given)
+    return _normalise_path(given)
 
 
-def _unformula(given: str) -> str:
+def _unwrap_formula(given: str) -> str:
     if not given.startswith("="):
         return given
     match = FORMULA.match(given)
@@ -64,9 +64,9 @@ def _unformula(given: str) -> str:
     return match[1].replace('""', '"').strip()
 
 
-def normal_url(given: str) -> str:
+def normalise_url(given: str) -> str:
     """The one spelling of an http or https URL. Raises `ValueError` with a sentence for an annotator."""
-    if NORMAL.fullmatch(given):
+    if NORMAL_URL.fullmatch(given):
         return given
     try:
         parts = urlsplit(given)
@@ -75,7 +75,7 @@ def normal_url(given: str) -> str:
         raise ValueError(f"not an image URL: {quote_inline(given)}") from None
     if parts.scheme.lower() not in ("http", "https") or not parts.hostname:
         raise ValueError(f"not an image URL (it must begin with http:// or https://): {quote_inline(given)}")
-    if ":" not in parts.hostname and IN_NO_HOST.search(parts.hostname):  # two readers could see two hosts in it
+    if ":" not in parts.hostname and FORBIDDEN_IN_HOST.search(parts.hostname):  # two readers could see two hosts in it
         raise ValueError(f"not an image URL: {quote_inline(given)}")
     if parts.username is not None:
         raise ValueError("a URL here must not hold a user name or password")
@@ -86,18 +86,18 @@ def normal_url(given: str) -> str:
     return urlunsplit((parts.scheme.lower(), netloc, path, query, ""))
 
 
-def _normal_data(given: str) -> str:
+def _normalise_data_url(given: str) -> str:
     """A data: address without the blanks that line it up."""
     clean = "".join(given.split())
-    if len(clean) > DATA_CHARS:
-        raise ValueError(f"not an image URL (longer than {DATA_CHARS} characters): {quote_inline(given)}")
-    if UNSEEN.search(clean):
+    if len(clean) > MAX_DATA_URL_CHARS:
+        raise ValueError(f"not an image URL (longer than {MAX_DATA_URL_CHARS} characters): {quote_inline(given)}")
+    if CONTROL_CHARS.search(clean):
         raise ValueError(f"not an image URL (an unseen character is in it): {quote_inline(given)}")
     return "data" + clean[4:]
 
 
-def _normal_object(given: str) -> str:
-    match = BUCKET.fullmatch(given)
+def _normalise_bucket_url(given: str) -> str:
+    match = BUCKET_URL.fullmatch(given)
     if match is None or {"", ".", ".."} & {*match[2].split("/")}:
         raise ValueError(
             f"not an image URL (in a bucket it is like s3://bucket/folder/image.png): {quote_inline(given)}"
@@ -105,7 +105,7 @@ def _normal_object(given: str) -> str:
     return f"{match[1].lower()}://{match[2]}"
 
 
-def _normal_path(given: str) -> str:
+def _normalise_path(given: str) -> str:
     if NORMAL_PATH.fullmatch(given):
         return given
     parts = [part for part in given.replace("\\", "/").split("/") if part != "."]
@@ -122,21 +122,21 @@ def read_label(cell: str) -> str:
     """
     if has_piled_accents(cell):
         raise ValueError(
-            f"label cannot be used: {quote_inline(cell.strip())} has a letter with over {MOST_MARKS} accents"
+            f"label cannot be used: {quote_inline(cell.strip())} has a letter with over {MAX_ACCENTS} accents"
         )
-    label = written_label(cell)
-    if UNSEEN.search(label):
+    label = read_full_label(cell)
+    if CONTROL_CHARS.search(label):
         raise ValueError(f"label cannot be used: {quote_inline(label)} holds a line break or another unseen character")
     return shorten_label(label)
 
 
 def has_piled_accents(text: str) -> bool:
     """Whether a letter has more accents than any language needs: the time to put them in order is their square."""
-    marks = "".join("x" if unicodedata.combining(char) else " " for char in text) if len(text) > MOST_MARKS else ""
-    return "x" * (MOST_MARKS + 1) in marks
+    marks = "".join("x" if unicodedata.combining(char) else " " for char in text) if len(text) > MAX_ACCENTS else ""
+    return "x" * (MAX_ACCENTS + 1) in marks
 
 
-def written_label(cell: str) -> str:
+def read_full_label(cell: str) -> str:
     """The label in a cell, however long."""
     return unicodedata.normalize("NFC", cell.strip())
 

@@ -12,22 +12,22 @@ from functools import lru_cache
 from urllib.parse import unquote
 
 # File systems take 255 bytes for a name; the rest is for telling twins apart, 2 to 8 bytes for each doubling of them.
-NAME_BYTES = 200
+MAX_NAME_BYTES = 200
 # Of these no folder of Windows can be made, nor one that is hidden, and a percent sign here would be read as an escape.
-NEVER = re.compile(r'[\x00-\x1f\x7f/\\<>:"|?*]|^\.|[. ]\Z|%(?=[0-9A-Fa-f]{2})')
-DEVICE = re.compile(r"(?:con|prn|aux|nul|conin\$|conout\$|(?:com|lpt)[0-9¹²³])(?= *(?:\.|\Z))", re.IGNORECASE)
+FORBIDDEN = re.compile(r'[\x00-\x1f\x7f/\\<>:"|?*]|^\.|[. ]\Z|%(?=[0-9A-Fa-f]{2})')
+DEVICE_NAME = re.compile(r"(?:con|prn|aux|nul|conin\$|conout\$|(?:com|lpt)[0-9¹²³])(?= *(?:\.|\Z))", re.IGNORECASE)
 
 
 @lru_cache(1 << 16)
-def folder_name(label: str, twin: int = 0) -> str:
+def folder_name(label: str, variant: int = 0) -> str:
     """The name of the folder of a label; `label_of` is its inverse. Each bit of `twin` escapes one character more.
 
     >>> folder_name("50%"), folder_name("a/b"), folder_name("Con.1"), folder_name(".."), folder_name("cat", 0b101)
     ('50%', 'a%2Fb', '%43on.1', '%2E%2E', '%63a%74')
     """
-    places = {match.start() for match in NEVER.finditer(label)}
-    places |= {place for place in range(twin.bit_length()) if twin >> place & 1}
-    places |= {0} if DEVICE.match(label) else set()
+    places = {match.start() for match in FORBIDDEN.finditer(label)}
+    places |= {place for place in range(variant.bit_length()) if variant >> place & 1}
+    places |= {0} if DEVICE_NAME.match(label) else set()
     name, escaped = "", False
     for place, char in enumerate(label) if places else ():
         # An accent would join the last digit of an escape before it.
@@ -71,10 +71,10 @@ def casefold_name(name: str) -> str:
 
 def shorten_label(label: str) -> str:
     """A label that can name a folder: itself, or as much of its start as fits, and 8 hex characters of its SHA-256."""
-    if len(label) <= NAME_BYTES and _size(label) <= NAME_BYTES:
+    if len(label) <= MAX_NAME_BYTES and _size(label) <= MAX_NAME_BYTES:
         return label
     end = f"…{hashlib.sha256(label.encode()).hexdigest()[:8]}"
-    most = bisect_right(range(NAME_BYTES), NAME_BYTES, key=lambda length: _size(label[:length] + end))
+    most = bisect_right(range(MAX_NAME_BYTES), MAX_NAME_BYTES, key=lambda length: _size(label[:length] + end))
     return label[: most - 1] + end
 
 

@@ -13,7 +13,7 @@ from sheetsync.rows.cells import has_piled_accents
 from sheetsync.rows.schema import MACHINE_COLUMNS
 from sheetsync.rows.table import Table
 
-BLANK = ("Zs", "Zl", "Zp", "Cf")  # Unicode categories: blanks, and what has no width at all
+BLANK_CATEGORIES = ("Zs", "Zl", "Zp", "Cf")  # Unicode categories: blanks, and what has no width at all
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +112,7 @@ def column_letter(column: int) -> str:
     return letters
 
 
-def is_blank(cells: Sequence[str], where: ColumnLayout) -> bool:
+def is_blank_row(cells: Sequence[str], where: ColumnLayout) -> bool:
     """Whether people left this row empty; what the machine wrote and boxes nobody ticked do not count."""
     machine = set(where.machine.values())
     return all(cell.strip() in ("", "FALSE") for place, cell in enumerate(cells) if place not in machine)

@@ -13,8 +13,8 @@ from functools import lru_cache
 
 from sheetsync.common.memo import cache_last
 from sheetsync.common.text import join_names
-from sheetsync.rows.cells import image_key, read_image, read_label, read_split, written_label
-from sheetsync.rows.header import BLANK, ColumnHeaders, ColumnLayout, find_columns, is_blank
+from sheetsync.rows.cells import image_key, read_full_label, read_image, read_label, read_split
+from sheetsync.rows.header import BLANK_CATEGORIES, ColumnHeaders, ColumnLayout, find_columns, is_blank_row
 from sheetsync.rows.records import Issue, Row, Snapshot
 from sheetsync.rows.schema import SKIP
 from sheetsync.rows.table import Table
@@ -53,7 +53,7 @@ def common_labels(snapshot: Snapshot) -> list[str]:
 
 
 def _read_row(number: int, cells: Sequence[str], where: ColumnLayout, local: bool) -> Row | Issue | None:
-    if cells[where.image].strip() in ("", "FALSE") and is_blank(cells, where):
+    if cells[where.image].strip() in ("", "FALSE") and is_blank_row(cells, where):
         return None
     try:
         url, key = _image(cells[where.image], local)
@@ -92,7 +92,7 @@ def _agreed(values: Iterable[str]) -> str:
 def _shortened(rows: Iterable[Row], table: Table, where: ColumnLayout) -> set[int]:
     """The numbers of the rows whose label is longer in the sheet."""
     ends = (row for row in rows if "…" in row.label)
-    return {row.number for row in ends if written_label(table.cell(row.number, where.label)) != row.label}
+    return {row.number for row in ends if read_full_label(table.cell(row.number, where.label)) != row.label}
 
 
 def _warnings(used: Sequence[Row], same_image: Mapping[str, Sequence[Row]], shortened: Container[int]) -> list[Issue]:
@@ -115,7 +115,9 @@ def _unusual_labels(counts: Mapping[str, int]) -> dict[str, str]:
     """What to say of a label that is probably a slip of the hand."""
     alike: dict[str, list[str]] = defaultdict(list)
     for label in sorted(counts, key=lambda label: (-counts[label], label)):
-        alike["".join(char for char in label if unicodedata.category(char) not in BLANK).casefold()].append(label)
+        alike["".join(char for char in label if unicodedata.category(char) not in BLANK_CATEGORIES).casefold()].append(
+            label
+        )
     words = {label: f"only one image has the label “{label}”" for label, count in counts.items() if count == 1}
     for usual, *others in alike.values():
         for label in others:

@@ -37,10 +37,10 @@ MACHINE_COLUMNS = (
 OK = "ok"
 
 
-MARK = "predictions are provisional"
+PROVISIONAL_NOTE = "predictions are provisional"
 
 
-PROVISIONAL = f"{OK}, {MARK}"
+PROVISIONAL = f"{OK}, {PROVISIONAL_NOTE}"
 
 
 def with_warning(status: Value, warning: str) -> Value:

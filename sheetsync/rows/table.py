@@ -38,7 +38,7 @@ class Book:
     rows: Table
     scores: Table = Table()
     version: str = ""
-    ours: frozenset[int] | None = None
+    owned: frozenset[int] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +78,7 @@ class Calls:
     writes: int = 0
 
 
-def text(value: Value) -> str:
+def format_value(value: Value) -> str:
     """A value as the text of a cell, with a dot as decimal sign.
 
     >>> text(0.5), text(3), text("iv")
@@ -87,7 +87,7 @@ def text(value: Value) -> str:
     return f"{value:.10g}" if isinstance(value, float) else str(value)
 
 
-def same(cell: str, value: Value) -> bool:
+def shows_value(cell: str, value: Value) -> bool:
     """Whether a cell already shows a value, however the spreadsheet program spelled it.
 
     >>> same("0,50", 0.5), same("'=1+1", "=1+1"), same("", 0), same("1,000", 1000), same("1,000", 1)

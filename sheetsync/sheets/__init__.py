@@ -13,7 +13,7 @@ from sheetsync.sheets.google.address import GOOGLE_SHEET, spreadsheet_and_gid, t
 
 if TYPE_CHECKING:
     from sheetsync.rows.header import ColumnHeaders
-    from sheetsync.sheets.google.formatting.formatter import Formatter
+    from sheetsync.sheets.google.formatting.formatter import GoogleFormatter
 
 __all__ = ["Sheet", "formatter_of", "open_sheet"]
 
@@ -55,13 +55,13 @@ def _google(spreadsheet: str, gid: int | None, access: tuple[Path, Path], scores
     return GoogleSheet(client, spreadsheet, gid, scores)
 
 
-def formatter_of(sheet: Sheet, columns: ColumnHeaders, state: StateFolder) -> Formatter | None:
+def formatter_of(sheet: Sheet, columns: ColumnHeaders, state: StateFolder) -> GoogleFormatter | None:
     """What dresses a Google Sheet for the people in it; None for a sheet that cannot be dressed."""
     if isinstance(sheet, CsvSheet):  # and spare it what follows
         return None
-    from sheetsync.sheets.google.formatting.formatter import Formatter
+    from sheetsync.sheets.google.formatting.formatter import GoogleFormatter
     from sheetsync.sheets.google.sheet import GoogleSheet
 
     if not isinstance(sheet, GoogleSheet):
         return None
-    return Formatter(sheet, columns, state.offered(sheet.identity))
+    return GoogleFormatter(sheet, columns, state.offered(sheet.identity))

@@ -7,7 +7,7 @@ from typing import TypeVar
 
 from sheetsync.errors import SheetChanged
 from sheetsync.rows.table import AddColumns, AddRow, Book, Calls, CellUpdate, Change, Tab, Table
-from sheetsync.sheets.csv.text import literal
+from sheetsync.sheets.csv.text import format_cell
 
 T = TypeVar("T")
 Grid = list[list[str]]
@@ -142,13 +142,13 @@ def _tab(book: Book, tab: Tab) -> Table:
 def _apply(grid: Grid, change: Change) -> None:
     match change:
         case CellUpdate(_, row, column, value):
-            _set(grid, row, column, literal(value))
+            _set(grid, row, column, format_cell(value))
         case AddColumns(_, names):
             width = max(map(len, grid), default=0)
             for column, name in enumerate(names, width):
-                _set(grid, 1, column, literal(name))
+                _set(grid, 1, column, format_cell(name))
         case AddRow(_, values):
-            grid.append([literal(value) for value in values])
+            grid.append([format_cell(value) for value in values])
 
 
 def _set(grid: Grid, row: int, column: int, value: str) -> None:

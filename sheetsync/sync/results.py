@@ -114,7 +114,7 @@ class ResultWriter:
         images = revision(dataset.manifest), unlabelled, names, dataset.failures, dataset.changed_at
         # A run that was lost and trained again, elsewhere perhaps, says something else; a seed may have come last.
         runs = [(each.id, each.metrics) for each in self._seeds.runs(run).values()] if run else ()
-        columns = book.ours is not None and sorted(book.ours), sorted(self.owned_headers(book))
+        columns = book.owned is not None and sorted(book.owned), sorted(self.owned_headers(book))
         written = book.rows, book.scores, *columns, self.mirror.metadata.fingerprint()
         # Versions are counted, so another run, of whatever recipe, may give this one another name.
         return fingerprint((*written, *images, runs, self.trainer.run_names(), self.project.settings))

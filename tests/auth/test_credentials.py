@@ -100,7 +100,7 @@ def at_the_browser(folder: Path, *arguments: str) -> tuple[subprocess.CompletedP
     with subprocess.Popen(command, cwd=folder, env=environment(folder), **pipes) as process:
         assert process.stdout is not None
         said = [process.stdout.readline() for _ in range(2)]
-        assert requests.get(said[1].strip(), timeout=PATIENCE).text == login.SIGNED_IN
+        assert requests.get(said[1].strip(), timeout=PATIENCE).text == login.SUCCESS_MESSAGE
         out, err = process.communicate(timeout=PATIENCE)
     return subprocess.CompletedProcess(command, process.returncode, "".join(said) + out, err), said[1].strip()
 
@@ -239,7 +239,7 @@ def test_a_sign_in_that_nobody_finishes_ends(
     google: GoogleServer, tmp_path: Path, alone: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     client_file(google, tmp_path)
-    monkeypatch.setattr(login, "WAIT", 0.1)
+    monkeypatch.setattr(login, "SIGN_IN_SECONDS", 0.1)
     with pytest.raises(SheetError, match="nobody signed in"):
         signing_in(tmp_path, lambda _: None)
 
@@ -415,9 +415,9 @@ def test_an_access_token_that_expires_is_renewed(google: GoogleServer, tmp_path:
 def test_a_sign_in_is_at_no_moment_readable_by_others(tmp_path: Path) -> None:
     """It is made with the mode that it keeps: with a mask that forbids nothing, nobody changes a mode."""
     code = (
-        "import os, sys\nfrom pathlib import Path\nfrom sheetsync.sheets.usertoken import store\n"
+        "import os, sys\nfrom pathlib import Path\nfrom sheetsync.auth.user_token import save_sign_in\n"
         "os.umask(0)\nsys.addaudithook(lambda event, _: event == 'os.chmod' and sys.exit('chmod'))\n"
-        "store(Path('folder/token.json'), 'client', 'token')\nstore(Path('folder/token.json'), 'client', 'new')"
+        "for token in ('token', 'new'):\n    save_sign_in(Path('folder/token.json'), 'client', token)"
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (0, "")
@@ -428,10 +428,10 @@ def test_a_sign_in_is_at_no_moment_readable_by_others(tmp_path: Path) -> None:
 
 def test_a_disk_that_refuses_leaves_the_old_sign_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     code = (
-        "import resource, signal\nfrom pathlib import Path\nfrom sheetsync.sheets.usertoken import store\n"
-        "store(Path('token.json'), 'client', 'token')\n"
+        "import resource, signal\nfrom pathlib import Path\nfrom sheetsync.auth.user_token import save_sign_in\n"
+        "save_sign_in(Path('token.json'), 'client', 'token')\n"
         "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\nresource.setrlimit(resource.RLIMIT_FSIZE, (50, 50))\n"
-        "store(Path('token.json'), 'client', 'n' * 500)"
+        "save_sign_in(Path('token.json'), 'client', 'n' * 500)"
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True)
     assert "File too large" in done.stderr

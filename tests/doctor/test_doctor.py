@@ -17,7 +17,7 @@ import requests
 from filelock import FileLock
 
 from sheetsync.auth.key_file import SCOPE
-from sheetsync.auth.user_token import store
+from sheetsync.auth.user_token import save_sign_in
 from sheetsync.common.finding import Finding, note, ok
 from sheetsync.common.state_folder import STATE, StateFolder
 from sheetsync.doctor.checks import CheckTimeout, Surroundings, examine, this_machine, with_timeout
@@ -348,7 +348,7 @@ class Sheet:
         client = people.client()
         write_client(self.folder / "credentials.json", client, self.server.url, "installed").chmod(0o600)
         token = people.refresh_token(client["client_id"], OWNER, frozenset([SCOPE]))
-        store(StateFolder(self.folder / STATE).google_token, client["client_id"], token)
+        save_sign_in(StateFolder(self.folder / STATE).google_token, client["client_id"], token)
         return token
 
 

@@ -23,7 +23,7 @@ from sheetsync.daemon import watch
 from sheetsync.errors import SheetChanged, SheetError
 from sheetsync.rows.schema import SCORE_COLUMNS
 from sheetsync.rows.table import AddColumns, AddRow, CellUpdate, Table
-from sheetsync.sheets.google.client import BUDGET, JITTER, LONGEST, LOSSES, PATIENCE, Client
+from sheetsync.sheets.google.client import CALLS_PER_MINUTE, JITTER, MAX_LOST_WRITES, MAX_PAUSE, PATIENCE, Client
 from sheetsync.sheets.google.sheet import GoogleSheet
 from sheetsync.sync.report import Report
 from tests.helpers.googleserver import GoogleServer, faults
@@ -270,19 +270,19 @@ def test_waits_grow_and_no_two_clients_wait_alike(tmp_path: Path) -> None:
     assert waits[0][:6] != waits[1][:6]
     for tries in waits:
         assert tries[0] <= 1 + JITTER < 8 <= tries[3]
-        assert max(tries) <= LONGEST + JITTER
+        assert max(tries) <= MAX_PAUSE + JITTER
         assert sum(tries) == pytest.approx(PATIENCE, abs=1)
 
 
 def test_a_burst_stays_below_the_quota(tmp_path: Path) -> None:
     with placed(tmp_path, quota=Quota(60, 60)) as place, place.client() as made:
         sheet = GoogleSheet(made, place.book)
-        for _ in range(2 * BUDGET + 20):
+        for _ in range(2 * CALLS_PER_MINUTE + 20):
             sheet.read()
         spent = place.server.quota.used
     assert [entry.status for entry in place.server.log if entry.status != 200] == []
-    assert sum(spent.values()) == made.calls.reads == 2 * BUDGET + 21
-    assert max(spent.values()) <= BUDGET
+    assert sum(spent.values()) == made.calls.reads == 2 * CALLS_PER_MINUTE + 21
+    assert max(spent.values()) <= CALLS_PER_MINUTE
     assert sum(place.clock.waits) == 120, "no longer than it must, and a minute is full of others' calls by then"
 
 
@@ -291,11 +291,11 @@ def test_reading_takes_nothing_from_the_budget_of_writing(place: Place) -> None:
         sheet = GoogleSheet(made, place.book)
         sheet.write(sheet.read(), [AddColumns("rows", MACHINE)])
         seen = sheet.read()
-        for _ in range(BUDGET - 3):
+        for _ in range(CALLS_PER_MINUTE - 3):
             sheet.read()
-        for _ in range(BUDGET - 1):
+        for _ in range(CALLS_PER_MINUTE - 1):
             sheet.write(seen, [CellUpdate("rows", 2, 4, "ok")])
-        assert (made.calls.reads, made.calls.writes, place.clock.waits) == (BUDGET, BUDGET, [])
+        assert (made.calls.reads, made.calls.writes, place.clock.waits) == (CALLS_PER_MINUTE, CALLS_PER_MINUTE, [])
         sheet.write(seen, [CellUpdate("rows", 2, 4, "well")])
         assert place.clock.waits == [60]
 
@@ -341,13 +341,13 @@ def test_only_losses_in_a_row_end_a_pass(place: Place) -> None:
         sheet = GoogleSheet(made, place.book)
         seen = sheet.read()
         for _ in range(2):
-            place.server.faults.queue(*[faults.dropped()] * LOSSES)
-            for _ in range(LOSSES):
+            place.server.faults.queue(*[faults.dropped()] * MAX_LOST_WRITES)
+            for _ in range(MAX_LOST_WRITES):
                 with pytest.raises(SheetChanged):
                     sheet.write(seen, row)
             sheet.write(seen, row)
-        place.server.faults.queue(*[faults.dropped()] * (LOSSES + 1))
-        for _ in range(LOSSES):
+        place.server.faults.queue(*[faults.dropped()] * (MAX_LOST_WRITES + 1))
+        for _ in range(MAX_LOST_WRITES):
             with pytest.raises(SheetChanged):
                 sheet.write(seen, row)
         with pytest.raises(SheetError, match="does not answer"):

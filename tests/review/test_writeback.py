@@ -190,7 +190,7 @@ def test_a_column_is_ours_by_its_name_and_another_one_is_not() -> None:
 def test_a_sheet_that_can_tell_which_columns_are_ours_is_believed(
     ours: frozenset[int] | None, headers: set[str]
 ) -> None:
-    assert owned_headers(Book(table(header=("image", "label", "split", " Status")), ours=ours), {"review"}) == headers
+    assert owned_headers(Book(table(header=("image", "label", "split", " Status")), owned=ours), {"review"}) == headers
 
 
 def test_a_column_that_is_taken_over_is_written_as_a_whole() -> None:
@@ -198,7 +198,7 @@ def test_a_column_that_is_taken_over_is_written_as_a_whole() -> None:
     values: Mapping[str, Mapping[str, Value]] = {image_key(A): dict(zip(MACHINE, "abcdefg", strict=True))}
     verdicts = {key: Verdict("i", each) for key, each in values.items()}
     now, later = (
-        Book(table((A, "i", "", *"abcdefg"), header=HEADER), ours=frozenset(each)) for each in ((), range(3, 10))
+        Book(table((A, "i", "", *"abcdefg"), header=HEADER), owned=frozenset(each)) for each in ((), range(3, 10))
     )
     written = [
         [

@@ -11,7 +11,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sheetsync.rows.cells import read_label
-from sheetsync.rows.folder_names import NAME_BYTES, casefold_name, disambiguate, folder_name, label_of, shorten_label
+from sheetsync.rows.folder_names import (
+    MAX_NAME_BYTES,
+    casefold_name,
+    disambiguate,
+    folder_name,
+    label_of,
+    shorten_label,
+)
 
 ODD = ["..", ".", ".5", "a/b", "a\\b", "con", "COM1.txt", "aux .x", "=1+1", "%2F", "%", "50%", "%%41", "a.",
        "unlabelled", "train", "é", "🙂", "שלום", "a:\u0301b", "?*|\"<>", "~", "conin$", "lpt²", "com10",
@@ -45,7 +52,7 @@ def test_a_folder_can_be_made_on_every_system(label: str, twin: int) -> None:
     assert name[-1] not in ". "
     assert not re.fullmatch(r"(con|prn|aux|nul|(com|lpt)[0-9])", name.split(".")[0].strip(), re.IGNORECASE)
     assert unicodedata.is_normalized("NFC", name)
-    assert len(folder_name(label).encode()) <= NAME_BYTES
+    assert len(folder_name(label).encode()) <= MAX_NAME_BYTES
 
 
 @pytest.mark.parametrize("label", ["iv", "größer als", "it's 100%", "a.b", "x" * 200, "=1+1", "-", "com10", "🙂"])
@@ -86,5 +93,5 @@ def test_a_long_label_gets_a_short_form_that_stays(label: str) -> None:
     label = unicodedata.normalize("NFC", label.strip())
     short = shorten_label(label)
     assert shorten_label(short) == short
-    assert len(folder_name(short).encode()) <= NAME_BYTES
+    assert len(folder_name(short).encode()) <= MAX_NAME_BYTES
     assert unicodedata.is_normalized("NFC", short)

@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from sheetsync.errors import SheetChanged, SheetError
 from sheetsync.rows.table import AddColumns, AddRow, CellUpdate, Change, Table
 from sheetsync.sheets.csv.sheet import CsvSheet
-from sheetsync.sheets.csv.text import Document, parse, quote, sniff, unquote
+from sheetsync.sheets.csv.text import Document, quote_field, sniff_delimiter, split_records, unquote_field
 
 TYPED = st.text('ab,;\t"\r\n \ufeff\x0b\u2028é', max_size=30)
 DELIMITER = st.sampled_from(",;\t")
@@ -54,7 +54,7 @@ def set_cell(row: int, column: int, value: str | float) -> CellUpdate:
 @MANY
 @given(TYPED | st.text(max_size=30), DELIMITER)
 def test_a_text_taken_apart_joins_to_the_same_text(text: str, delimiter: str) -> None:
-    records = parse(text, delimiter)
+    records = split_records(text, delimiter)
     assert "".join(delimiter.join(record.fields) + record.end for record in records) == text
 
 
@@ -68,15 +68,15 @@ def test_a_document_nobody_changed_has_the_same_bytes(text: str) -> None:
 @given(TYPED, DELIMITER)
 def test_fields_say_what_the_csv_module_reads(text: str, delimiter: str) -> None:
     expected = list(csv.reader(io.StringIO(text, newline=""), delimiter=delimiter))
-    assert [list(record.values) for record in parse(text, delimiter)] == expected
+    assert [list(record.values) for record in split_records(text, delimiter)] == expected
 
 
 @MANY
 @given(TYPED, DELIMITER)
 def test_a_quoted_text_is_one_field_that_says_it(text: str, delimiter: str) -> None:
-    field = quote(text, delimiter)
-    assert unquote(field) == text
-    assert [record.fields for record in parse(f"{field}{delimiter}x", delimiter)] == [[field, "x"]]
+    field = quote_field(text, delimiter)
+    assert unquote_field(field) == text
+    assert [record.fields for record in split_records(f"{field}{delimiter}x", delimiter)] == [[field, "x"]]
 
 
 @pytest.mark.parametrize(
@@ -95,7 +95,7 @@ def test_a_quoted_text_is_one_field_that_says_it(text: str, delimiter: str) -> N
     ],
 )
 def test_the_delimiter_is_the_most_frequent_one_of_the_header_outside_quotes(text: str, delimiter: str) -> None:
-    assert sniff(text, "default") == delimiter
+    assert sniff_delimiter(text, "default") == delimiter
 
 
 # --- bytes ---
@@ -284,8 +284,8 @@ def run(script: str, *args: str) -> subprocess.Popen[str]:
 FULL = """
 import resource, sys
 from pathlib import Path
-from sheetsync.tables import AddRow, CellUpdate
-from sheetsync.sheets.csvfile import CsvSheet
+from sheetsync.rows.table import AddRow, CellUpdate
+from sheetsync.sheets.csv.sheet import CsvSheet
 sheet = CsvSheet(Path(sys.argv[1]))
 book = sheet.read()
 resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
@@ -309,8 +309,8 @@ def test_no_space_left_leaves_both_files_and_no_other(path: Path) -> None:
 LOOP = """
 import sys
 from pathlib import Path
-from sheetsync.tables import CellUpdate
-from sheetsync.sheets.csvfile import CsvSheet
+from sheetsync.rows.table import CellUpdate
+from sheetsync.sheets.csv.sheet import CsvSheet
 sheet = CsvSheet(Path(sys.argv[1]))
 for number in range(10**9):
     sheet.write(sheet.read(), [CellUpdate("rows", row, 0, f"{number:06}") for row in range(2, 3002)])

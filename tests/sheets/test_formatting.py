@@ -22,8 +22,8 @@ from sheetsync.rows.schema import MACHINE_COLUMNS
 from sheetsync.rows.table import AddColumns, AddRow, Table
 from sheetsync.sheets.google.client import Client
 from sheetsync.sheets.google.formatting.add import pickable_labels
-from sheetsync.sheets.google.formatting.formatter import Formatter
-from sheetsync.sheets.google.formatting.styles import GRADIENT, LOOKS, NOTES
+from sheetsync.sheets.google.formatting.formatter import GoogleFormatter
+from sheetsync.sheets.google.formatting.styles import FILTER_VIEWS, GRADIENT, NOTES
 from sheetsync.sheets.google.metadata import RECORD, id_of, mark_created
 from sheetsync.sheets.google.sheet import GoogleSheet
 from tests.helpers.googleserver import GoogleServer, faults
@@ -49,14 +49,16 @@ class Scene:
         self.id = server.create("Images", rows)
         self.book = server.book(self.id)
 
-    def dresser(self, columns: ColumnHeaders | None = None) -> Formatter:
-        return Formatter(GoogleSheet(self.client, self.id), columns or ColumnHeaders(), self.folder / "offered.txt")
+    def dresser(self, columns: ColumnHeaders | None = None) -> GoogleFormatter:
+        return GoogleFormatter(
+            GoogleSheet(self.client, self.id), columns or ColumnHeaders(), self.folder / "offered.txt"
+        )
 
     def keep_up(self, labels: Sequence[str]) -> None:
         """As a pass does it, which has read the sheet."""
         sheet = GoogleSheet(self.client, self.id)
         sheet.read()
-        Formatter(sheet, ColumnHeaders(), self.folder / "offered.txt").update_dropdown(labels)
+        GoogleFormatter(sheet, ColumnHeaders(), self.folder / "offered.txt").update_dropdown(labels)
 
     def full(self) -> dict[str, Any]:
         url = f"https://sheets.googleapis.com/v4/spreadsheets/{self.id}"
@@ -122,10 +124,10 @@ def test_all_of_it_is_there_and_listed(scene: Scene) -> None:
 def test_the_views_show_and_sort_by_the_columns_they_are_about(scene: Scene) -> None:
     scene.dresser().add([])
     views = {view["title"]: view for view in scene.tab()["filterViews"]}
-    for look in LOOKS:
+    for look in FILTER_VIEWS:
         if look.title in views:
             shown = {spec["columnIndex"] for spec in views[look.title]["filterSpecs"]}
-            assert shown == {scene.column(role) for role in look.shows}
+            assert shown == {scene.column(role) for role in look.criteria}
             order = [spec["dimensionIndex"] for spec in views[look.title].get("sortSpecs", [])]
             assert order == ([scene.column(look.sort)] if look.sort else [])
 

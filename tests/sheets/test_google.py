@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from sheetsync.auth.credentials import load_credentials
 from sheetsync.errors import SheetChanged, SheetError
 from sheetsync.rows.header import column_letter
-from sheetsync.rows.table import AddColumns, AddRow, Calls, CellUpdate, Tab, Table, Value, same
+from sheetsync.rows.table import AddColumns, AddRow, Calls, CellUpdate, Tab, Table, Value, shows_value
 from sheetsync.sheets import Sheet
 from sheetsync.sheets.google.client import Client
 from sheetsync.sheets.google.metadata import id_of
@@ -118,7 +118,7 @@ class TestGoogle(SheetContract):
             now = sheet.read().rows
         assert now.rows[: len(seen.rows)] == seen.rows
         number = len(seen.rows) + 2 if seen.header or seen.rows else 1
-        assert all(same(now.cell(number, column), value) for column, value in enumerate(row))
+        assert all(shows_value(now.cell(number, column), value) for column, value in enumerate(row))
 
     @few
     @given(
@@ -210,7 +210,7 @@ def test_a_change_with_an_odd_answer_is_looked_at_again(google: GoogleServer) ->
         for said in (b'{"replies":5}', b'{"replies":[5]}'):
             google.faults.queue(faults.answered(200, said))
             with pytest.raises(SheetChanged, match="read it again"):
-                Spreadsheet(made, book).batch([])
+                Spreadsheet(made, book).batch_update([])
 
 
 def test_the_limits_of_google_are_no_change_of_the_sheet(google: GoogleServer) -> None:
@@ -218,10 +218,10 @@ def test_the_limits_of_google_are_no_change_of_the_sheet(google: GoogleServer) -
     with client(google) as made:
         spreadsheet = Spreadsheet(made, google.create("Images"))
         with pytest.raises(SheetError, match="as large as Google lets it become: delete rows") as caught:
-            spreadsheet.batch([grow])
+            spreadsheet.batch_update([grow])
         assert not isinstance(caught.value, SheetChanged)
         with pytest.raises(SheetError, match="use shorter labels") as caught:
-            spreadsheet.set_values([{"range": "Sheet1!A1", "values": [["x" * 50_001]]}])
+            spreadsheet.update_values([{"range": "Sheet1!A1", "values": [["x" * 50_001]]}])
         assert not isinstance(caught.value, SheetChanged)
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from sheetsync.rows.table import AddColumns, Calls, CellUpdate, Value, same
+from sheetsync.rows.table import AddColumns, Calls, CellUpdate, Value, shows_value
 from sheetsync.sheets.google.client import Client
 from sheetsync.sheets.google.sheet import GoogleSheet
 from sheetsync.sync.report import Report
@@ -69,7 +69,7 @@ def test_a_pass_over_3000_rows_costs_a_handful_of_calls(google: GoogleServer, tm
 
 def test_a_long_sheet_is_read_and_written_in_parts(google: GoogleServer, tmp_path: Path) -> None:
     rows, part = 130, 50
-    book, trainer, limits = sheet_of(google, rows), QuickTrainer(), {"rows_a_read": part, "bytes_a_write": 2000}
+    book, trainer, limits = sheet_of(google, rows), QuickTrainer(), {"rows_per_read": part, "bytes_per_write": 2000}
     before, after = ceil((rows + 1) / part), ceil((rows + 1) / part) + 1000 // part - 1  # the tab of scores: 1000 rows
     with client(google) as made:
         _, first = run(made, book, tmp_path, trainer, **limits)
@@ -89,7 +89,7 @@ def test_columns_that_people_insert_in_a_long_sheet_hide_none_of_those_behind_th
     """Such a sheet is asked for by the columns that it had when it was seen last."""
     book = sheet_of(google, 130)
     with client(google) as made:
-        sheet = GoogleSheet(made, book, rows_a_read=50)
+        sheet = GoogleSheet(made, book, rows_per_read=50)
         before = sheet.read().rows
         google.book(book).insert_columns("Sheet1", "A")
         after = sheet.read().rows
@@ -107,11 +107,11 @@ def test_no_request_is_larger_than_it_may_be_whatever_the_script(
     wanted = {place: values[(place[0] * place[1]) % len(values)] for place in places}
     book = sheet_of(google, rows)
     with client(google) as made:
-        sheet = GoogleSheet(made, book, bytes_a_write=most)
+        sheet = GoogleSheet(made, book, bytes_per_write=most)
         sheet.write(sheet.read(), [AddColumns("rows", tuple(f"ours {n}" for n in range(columns)))])
         sheet.write(sheet.read(), [CellUpdate("rows", *place, value) for place, value in wanted.items()])
         table = sheet.read().rows
-    assert [place for place, value in wanted.items() if not same(table.cell(*place), value)] == []
+    assert [place for place, value in wanted.items() if not shows_value(table.cell(*place), value)] == []
     assert max(sizes(google)) <= most * 4 / 3, "Google advises a third more than we allow ourselves"
     sent = sum(len(json.dumps(value)) for value in wanted.values())
     assert sent / most < len(sizes(google)) < 4 * sent / most

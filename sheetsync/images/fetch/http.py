@@ -25,7 +25,7 @@ from sheetsync.images.fetch.base import (
     copy_limited,
 )
 from sheetsync.images.fetch.connections import ConnectionPools
-from sheetsync.rows.cells import UNSEEN, normal_url
+from sheetsync.rows.cells import CONTROL_CHARS, normalise_url
 
 MAX_REDIRECTS = 5
 REDIRECT_STATUSES = (301, 302, 303, 307, 308)
@@ -137,10 +137,10 @@ def _join_redirect(url: str, location: str) -> str:
         text = raw.decode("utf-8")
     except UnicodeDecodeError:
         text = quote(raw, safe="/%:@!$&'()*+,;=~?[]#")
-    if UNSEEN.search(text):
+    if CONTROL_CHARS.search(text):
         raise FetchError("cannot be fetched: the server leads on to an address with unseen characters")
     try:
-        return normal_url(urljoin(url, text))
+        return normalise_url(urljoin(url, text))
     except ValueError:
         raise FetchError("cannot be fetched: the server leads on to something that is no image URL") from None
 

@@ -118,7 +118,7 @@ def _document(path: Path, data: bytes, like: Document | None = None) -> Document
         line = len(re.split(rb"\r\n|\r|\n", data[: error.start]))
         hint = 'save it as "CSV UTF-8" in the spreadsheet program'
         raise SheetError(f"{path} is not UTF-8 text (byte {error.start + 1}, line {line}): {hint}") from error
-    if document.never_closed():
+    if document.has_unclosed_quote():
         hint = "so the rows below cannot be told apart; close or remove it"
         raise SheetError(f"{path}, row {len(document.records)}: a quote is opened here and never closed, {hint}")
     return document

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import takewhile
 
-from sheetsync.rows.table import AddColumns, AddRow, CellUpdate, Change, Table, Value, text
+from sheetsync.rows.table import AddColumns, AddRow, CellUpdate, Change, Table, Value, format_value
 
 DELIMITERS = (",", ";", "\t")
 BOM = "\ufeff"
@@ -28,7 +28,7 @@ class Record:
     def values(self) -> tuple[str, ...]:
         """The fields as `csv.folder_reader` gives them; none for a blank line."""
         if '"' in "".join(self.fields):
-            return tuple([unquote(field) if field.startswith('"') else field for field in self.fields])
+            return tuple([unquote_field(field) if field.startswith('"') else field for field in self.fields])
         return () if self.fields == [""] else tuple(self.fields)
 
 
@@ -47,8 +47,8 @@ class Document:
         like = like or cls([])
         bom = BOM if content.startswith(BOM) else ""
         body = content[len(bom) :]
-        delimiter = sniff(body, like.delimiter)
-        records = parse(body, delimiter)
+        delimiter = sniff_delimiter(body, like.delimiter)
+        records = split_records(body, delimiter)
         end = records[0].end if records and records[0].end else like.end
         return cls(records, delimiter, end, bom if content else like.bom)
 
@@ -62,7 +62,7 @@ class Document:
         rows = tuple(record.values for record in self.records)
         return Table(rows[0], rows[1:]) if rows else Table()
 
-    def never_closed(self) -> bool:
+    def has_unclosed_quote(self) -> bool:
         """Whether a quote is opened in the last record and never closed: it would swallow all rows below it."""
         last = _QUOTED.match(self.records[-1].fields[-1]) if self.records else None
         return last is not None and not last[2]
@@ -94,11 +94,11 @@ class Document:
         self._reach(row)
         fields = self.records[row - 1].fields
         fields += [""] * (column + 1 - len(fields))
-        shown = literal(value)
+        shown = format_cell(value)
         if self.delimiter == ";" and isinstance(value, float):
             shown = shown.replace(".", ",")  # who separates by semicolon has the comma as decimal sign
         # The delimiter is found again by looking at the header, so no other one may stand there unquoted.
-        fields[column] = quote(shown, "".join(DELIMITERS) if row == 1 else self.delimiter)
+        fields[column] = quote_field(shown, "".join(DELIMITERS) if row == 1 else self.delimiter)
 
     def _reach(self, row: int) -> None:
         while len(self.records) < row:
@@ -107,7 +107,7 @@ class Document:
             self.records.append(Record([""], self.end))
 
 
-def parse(content: str, delimiter: str) -> list[Record]:
+def split_records(content: str, delimiter: str) -> list[Record]:
     """Cut a text into records. Joining their fields and line ends gives the text again, whatever it is."""
     records: list[Record] = []
     start = 0
@@ -129,7 +129,7 @@ def _record(content: str, start: int, delimiter: str) -> Record:
     return Record(fields, end)
 
 
-def sniff(content: str, default: str) -> str:
+def sniff_delimiter(content: str, default: str) -> str:
     """The delimiter found most often in the header, outside quotes."""
     ends = (end for _, end in _fields(content, "".join(DELIMITERS)))
     found = list(takewhile(DELIMITERS.__contains__, ends))
@@ -147,22 +147,22 @@ def _fields(content: str, delimiters: str, start: int = 0) -> Iterator[tuple[str
         yield field, end
 
 
-def unquote(field: str) -> str:
+def unquote_field(field: str) -> str:
     """What a field says: `csv.folder_reader` reads it the same way, stray quotes included."""
     quoted = _QUOTED.match(field)
     return quoted[1].replace('""', '"') + quoted[3] if quoted else field
 
 
-def quote(value: str, delimiters: str) -> str:
+def quote_field(value: str, delimiters: str) -> str:
     """A field that says `value`, in quotes where it needs them."""
     return '"' + value.replace('"', '""') + '"' if set(value) & {'"', "\r", "\n", *delimiters} else value
 
 
-def literal(value: Value) -> str:
+def format_cell(value: Value) -> str:
     """A value as the text of a cell that no spreadsheet program takes for a formula.
 
     >>> literal("=1+1"), literal("-5"), literal(-0.5)
     ("'=1+1", '-5', '-0.5')
     """
     risky = isinstance(value, str) and value.startswith(("=", "+", "-", "@", "\t", "\r", "\n"))
-    return f"'{value}" if risky and not _NUMBER.fullmatch(str(value)) else text(value)
+    return f"'{value}" if risky and not _NUMBER.fullmatch(str(value)) else format_value(value)

@@ -27,11 +27,11 @@ from sheetsync.rows.table import Calls
 from sheetsync.version import __version__
 
 PATIENCE = 170.0  # seconds for one call with all its repetitions: longer than a minute's quota, twice
-LOSSES = 7  # writes in a row whose answers are lost, with a wait after each: two minutes as well
-LONGEST = 32.0  # seconds between two tries where the server asks for no more
+MAX_LOST_WRITES = 7  # writes in a row whose answers are lost, with a wait after each: two minutes as well
+MAX_PAUSE = 32.0  # seconds between two tries where the server asks for no more
 JITTER = 2.0  # seconds by which those differ who failed together
-BUDGET = 50  # calls of a kind in any minute; Google allows a user 60
-QUOTA = re.compile("rate_?limit_?exceeded", re.IGNORECASE)  # what is said with a 429, or at times with a 403
+CALLS_PER_MINUTE = 50  # calls of a kind in any minute; Google allows a user 60
+RATE_LIMIT = re.compile("rate_?limit_?exceeded", re.IGNORECASE)  # what is said with a 429, or at times with a 403
 
 
 class LostResponse(Exception):
@@ -77,7 +77,7 @@ class Client(HTTPClient):
         return Calls(self._counts[True], self._counts[False])
 
     @property
-    def who(self) -> str:
+    def account(self) -> str:
         """With whom a sheet is to be shared; a machine in Google's cloud learns its address with its first token."""
         return str(getattr(self._auth, "service_account_email", "the person who signed in"))
 
@@ -120,9 +120,9 @@ class Client(HTTPClient):
 
     def _given_up(self, lost: LostResponse, *, repeated: bool) -> SheetError:
         self._losses += not repeated
-        if repeated or self._losses > LOSSES:
+        if repeated or self._losses > MAX_LOST_WRITES:
             return SheetError(f"Google Sheets does not answer: {lost}; try again later")
-        self._sleep(_pause(self._losses + 1, min(lost.wait, LONGEST)))  # whoever made the call looks, and comes again
+        self._sleep(_pause(self._losses + 1, min(lost.wait, MAX_PAUSE)))  # whoever made the call looks, and comes again
         return SheetChanged(f"the answer of Google Sheets was lost ({lost}): read the sheet again")
 
     def _once(self, method: str, endpoint: str, params: Json | None, body: Json | None) -> Json:
@@ -147,7 +147,7 @@ class Client(HTTPClient):
         recent = self._recent[reads]
         while recent and self._clock() - recent[0] >= 60:
             recent.popleft()
-        if len(recent) >= BUDGET:
+        if len(recent) >= CALLS_PER_MINUTE:
             self._sleep(60 - (self._clock() - recent.popleft()))
         recent.append(self._clock())
         self._counts[reads] += 1
@@ -160,7 +160,7 @@ def _loss(state: RetryCallState) -> LostResponse | None:
 
 def _pause(tries: int, asked: float) -> float:
     """Seconds until the next try: longer each time, no less than what was asked for, and never to the beat."""
-    return max(asked, min(2.0 ** (tries - 1), LONGEST)) + random.uniform(0, JITTER)
+    return max(asked, min(2.0 ** (tries - 1), MAX_PAUSE)) + random.uniform(0, JITTER)
 
 
 # --- what answers mean ----------------------------------------------------------------------------
@@ -170,7 +170,7 @@ def _refusal(answer: requests.Response) -> Exception:
     """What passes, what Google refuses, or what somebody on the way to Google says in its place."""
     status, error = answer.status_code, (parse_object(answer.content) or {}).get("error")
     googles = isinstance(error, dict) and "code" in error
-    over = status == 429 or (status == 403 and QUOTA.search(answer.text) is not None)
+    over = status == 429 or (status == 403 and RATE_LIMIT.search(answer.text) is not None)
     if over or status in TRANSIENT_STATUSES:
         words = error.get("message", "") if isinstance(error, dict) else answer.reason
         return LostResponse(f"{status}, {shorten_reply(words, 160)}", _retry_after(answer), refused=over)

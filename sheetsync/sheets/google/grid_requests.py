@@ -15,10 +15,12 @@ from itertools import chain, count
 from sheetsync.common.types import Json
 from sheetsync.rows.table import AddColumns, AddRow, Tab, Value
 from sheetsync.sheets.google.metadata import KEY, anchor, assert_column_at, id_of, mark_created, unanchor
-from sheetsync.sheets.google.response import NEW, SCORES_TAB, Grid, SpreadsheetState
+from sheetsync.sheets.google.response import NEW_HEADER, SCORES_TAB, Grid, SpreadsheetState
 
-BYTES = 1_500_000  # of one request; Google advises 2 MB at most
-LEFT = "userEnteredFormat.numberFormat,dataValidation"  # what new columns do not take over from the one at their left
+MAX_REQUEST_BYTES = 1_500_000  # of one request; Google advises 2 MB at most
+NOT_INHERITED = (
+    "userEnteredFormat.numberFormat,dataValidation"  # what new columns do not take over from the one at their left
+)
 
 
 @dataclass
@@ -28,7 +30,7 @@ class GridGrowth:
     `anchored` tells that the columns of scores are where their anchors are, if they have any.
     """
 
-    view: SpreadsheetState
+    state: SpreadsheetState
     grids: dict[Tab, Grid]
     titles: Mapping[Tab, str]
     anchored: bool = True
@@ -42,13 +44,13 @@ class GridGrowth:
             if change.tab == "scores":
                 self.requests += self._standing_still(grid, change)
             self._insert(grid, "ROWS", grid.height, 1)
-            self.requests.append(cleared(grid.sheet, "Row", grid.height, 1, "dataValidation"))
+            self.requests.append(clear_fields(grid.sheet, "Row", grid.height, 1, "dataValidation"))
             self.requests.append(_once(grid.sheet, grid.height))
             self.requests.append(_fill(grid.sheet, grid.height, 0, change.values))
             self.grids[change.tab] = grid.grown(grid.width, grid.height + 1)
             return
         self._insert(grid, "COLUMNS", grid.width, len(change.names))
-        self.requests.append(cleared(grid.sheet, "Column", grid.width, len(change.names), LEFT))
+        self.requests.append(clear_fields(grid.sheet, "Column", grid.width, len(change.names), NOT_INHERITED))
         self.requests.append(_fill(grid.sheet, 0, grid.width, change.names))
         for column, header in enumerate(change.names, start=grid.width):
             self.name(change.tab, column, header)
@@ -65,7 +67,7 @@ class GridGrowth:
     def _standing_still(self, grid: Grid, row: AddRow) -> Iterator[Json]:
         """What fails, and the row with it, when a column has moved since it was seen: cells go by their place."""
         for column, header in enumerate(grid.table.header[: len(row.values)]):
-            if header != NEW and row.values[column] != "":
+            if header != NEW_HEADER and row.values[column] != "":
                 guarded = assert_column_at(grid.sheet, _role(header), column)
                 yield from guarded if self.anchored else self._anchor(grid.sheet, header, column)
 
@@ -79,7 +81,7 @@ class GridGrowth:
         return self.grids[tab].table.cell(1, column)
 
     def _taken(self) -> set[str]:
-        return {each.name for each in self.view.named_columns} | set(self.names.values())
+        return {each.name for each in self.state.named_columns} | set(self.names.values())
 
     def _new_tab(self, tab: Tab) -> Grid:
         grid = Grid(id_of(self.grids["rows"].sheet, SCORES_TAB), self.titles[tab], 1000, 26)
@@ -103,7 +105,7 @@ def _once(sheet: int, row: int) -> Json:
     return {"createDeveloperMetadata": {"developerMetadata": {**entry, "location": {"dimensionRange": where}}}}
 
 
-def cleared(sheet: int, what: str, start: int, count: int, fields: str) -> Json:
+def clear_fields(sheet: int, what: str, start: int, count: int, fields: str) -> Json:
     """Cells that were just inserted look like their neighbours; that goes for these fields."""
     where = {"sheetId": sheet, f"start{what}Index": start, f"end{what}Index": start + count}
     return {"repeatCell": {"range": where, "cell": {}, "fields": fields}}
@@ -126,7 +128,7 @@ def _free_name(tab: Tab, header: str, column: int, taken: set[str]) -> str:
     return next(name for name in chain([base], (f"{base}_{n}" for n in count(2))) if name not in taken)
 
 
-def column_data(name: str, cells: Mapping[int, Value], most: int = BYTES) -> Iterator[Json]:
+def column_data(name: str, cells: Mapping[int, Value], most: int = MAX_REQUEST_BYTES) -> Iterator[Json]:
     """Values of one column from its first row on, by its name, in parts that fit a request; None = left alone."""
     values: list[Value | None] = [None] * max(cells)
     for row, value in cells.items():
@@ -146,7 +148,7 @@ def _parts(values: list[Value | None], most: int) -> Iterator[tuple[int, list[Va
         yield start, values[start:]
 
 
-def in_requests(data: Sequence[Json], most: int = BYTES) -> Iterator[list[Json]]:
+def group_into_requests(data: Sequence[Json], most: int = MAX_REQUEST_BYTES) -> Iterator[list[Json]]:
     """Put ranges together as long as a request stays small."""
     held: list[Json] = []
     size = 0

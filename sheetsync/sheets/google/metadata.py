@@ -14,14 +14,14 @@ from sheetsync.sheets.google.spreadsheet import parsing
 
 DropdownOwner: TypeAlias = Literal["ours", "another", "none"]
 
-FIELDS = (
+METADATA_MASK = (
     "sheets(properties(sheetId,gridProperties),developerMetadata,protectedRanges,filterViews,conditionalFormats,"
     "data(startRow,startColumn,rowData(values(formattedValue,note,dataValidation(condition(type),inputMessage))),"
     "columnMetadata(developerMetadata(metadataId)))),namedRanges(namedRangeId,name,range)"
 )
-NOTED = "sheets(properties(sheetId),charts(chartId),data(rowData(values(note))))"
+NOTES_MASK = "sheets(properties(sheetId),charts(chartId),data(rowData(values(note))))"
 KEY = "sheetsync"
-HINT = "A label in use, or a new one. sheetsync keeps this list."  # what our drop-down is known by
+DROPDOWN_HINT = "A label in use, or a new one. sheetsync keeps this list."  # what our drop-down is known by
 ANCHORED = "column {}"
 CREATED = "made {}"
 RECORD = "record"
@@ -143,7 +143,7 @@ def _offers(column: Json) -> tuple[DropdownOwner, ...]:
     rows = [row.get("values", ()) for row in column.get("rowData", ())]
     rules = [cells[0].get("dataValidation") if cells else None for cells in rows]
     return tuple(
-        "none" if rule is None else "ours" if rule.get("inputMessage") == HINT else "another" for rule in rules
+        "none" if rule is None else "ours" if rule.get("inputMessage") == DROPDOWN_HINT else "another" for rule in rules
     )
 
 
@@ -162,7 +162,7 @@ def _record(entries: Iterable[Json], sheet: int) -> FormattingRecord | None:
 # --- requests that keep marks -----------------------------------------------------------------------
 
 
-def keep_record(marks: TabMetadata, record: FormattingRecord) -> Json:
+def save_record(marks: TabMetadata, record: FormattingRecord) -> Json:
     """Write the record of a tab."""
     identity = id_of(marks.sheet, RECORD)
     if marks.record is None:
@@ -171,7 +171,7 @@ def keep_record(marks: TabMetadata, record: FormattingRecord) -> Json:
     return {"updateDeveloperMetadata": {"dataFilters": [_lookup(identity)], **change}}
 
 
-def forget_record(marks: TabMetadata) -> Json:
+def delete_record(marks: TabMetadata) -> Json:
     """Take the record of a tab away."""
     return {"deleteDeveloperMetadata": {"dataFilter": _lookup(id_of(marks.sheet, RECORD))}}
 

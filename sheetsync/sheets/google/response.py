@@ -9,22 +9,22 @@ from dataclasses import dataclass, field, replace
 from typing import Any, TypeAlias
 
 from sheetsync.rows.header import column_letter
-from sheetsync.rows.table import Table, Value, text
+from sheetsync.rows.table import Table, Value, format_value
 from sheetsync.sheets.google.spreadsheet import parsing
 
-ROWS_A_READ = 40_000  # of one answer: some 28 MB with four columns of a team's, a twelfth of it as packed
-ROWS = "sheetsync_rows_"  # how the names of columns of rows begin
-NAMES = "namedRanges(namedRangeId,name,range)"
-TABS = f"{NAMES},sheets.properties(sheetId,title,sheetType,gridProperties(rowCount,columnCount))"
-CELLS = (
-    f"{NAMES},"
+ROWS_PER_READ = 40_000  # of one answer: some 28 MB with four columns of a team's, a twelfth of it as packed
+ROWS_PREFIX = "sheetsync_rows_"  # how the names of columns of rows begin
+NAMED_RANGES_MASK = "namedRanges(namedRangeId,name,range)"
+TABS_MASK = f"{NAMED_RANGES_MASK},sheets.properties(sheetId,title,sheetType,gridProperties(rowCount,columnCount))"
+CELLS_MASK = (
+    f"{NAMED_RANGES_MASK},"
     "sheets(properties(sheetId,title,sheetType,gridProperties(rowCount,columnCount)),"
     "data(startRow,startColumn,rowData(values(userEnteredValue(formulaValue,numberValue),formattedValue))))"
 )
 SCORES_TAB = "tab scores"  # gives, with `marks.id_of`, the id of the tab of scores that we make for a tab of rows
-NEW = "·"  # the header of a column that is just being added
+NEW_HEADER = "·"  # the header of a column that is just being added
 Rows: TypeAlias = dict[int, tuple[str, ...]]  # by their place, counted from 0
-ADDRESS = re.compile(r"=\s*(IMAGE|HYPERLINK)\s*\(", re.IGNORECASE)
+IMAGE_FORMULA = re.compile(r"=\s*(IMAGE|HYPERLINK)\s*\(", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +59,7 @@ class Grid:
 
     def grown(self, width: int, height: int) -> Grid:
         """This tab with at least so many columns and rows in use."""
-        header = (*self.table.header, *(NEW for _ in range(width - len(self.table.header))))
+        header = (*self.table.header, *(NEW_HEADER for _ in range(width - len(self.table.header))))
         rows = (*self.table.rows, *(() for _ in range(height - 1 - len(self.table.rows))))
         return replace(self, table=Table(header, rows))
 
@@ -71,19 +71,19 @@ class SpreadsheetState:
     grids: Mapping[int, Grid] = field(default_factory=dict)
     named_columns: tuple[NamedColumn, ...] = ()
 
-    def titled(self, title: str) -> Grid | None:
+    def tab_titled(self, title: str) -> Grid | None:
         """The tab of this title; no two differ in case alone."""
         return next((grid for grid in self.grids.values() if grid.title.casefold() == title.casefold()), None)
 
-    def synced(self) -> list[Grid]:
+    def synced_tabs(self) -> list[Grid]:
         """The tabs with columns of ours that are those of rows."""
-        named = {each.sheet for each in self.named_columns if each.name.startswith(ROWS)}
+        named = {each.sheet for each in self.named_columns if each.name.startswith(ROWS_PREFIX)}
         return [grid for grid in self.grids.values() if grid.sheet in named]
 
-    def ours(self, sheet: int) -> frozenset[int]:
+    def owned_columns(self, sheet: int) -> frozenset[int]:
         """The columns of a tab of rows that bear a name of ours."""
         return frozenset(
-            each.column for each in self.named_columns if each.sheet == sheet and each.name.startswith(ROWS)
+            each.column for each in self.named_columns if each.sheet == sheet and each.name.startswith(ROWS_PREFIX)
         )
 
     def table(self, sheet: int | None) -> Table:
@@ -116,20 +116,20 @@ def misplaced_writes(
         said, table = wrote.get(each.name, PendingWrite("", {})), view.table(each.sheet)
         now = table.cell(1, each.column)
         if now != said.header and (not now or said.header in table.header):
-            ours = {row: text(value) for row, value in said.cells.items()}
+            ours = {row: format_value(value) for row, value in said.cells.items()}
             found = [row for row, value in ours.items() if value and table.cell(row, each.column) == value]
             if found:
                 yield each.name, dict.fromkeys(found, "")
 
 
-def ranges(rows: Grid | None, scores: Grid | None, most: int = ROWS_A_READ) -> list[list[str]]:
+def ranges_to_read(rows: Grid | None, scores: Grid | None, most: int = ROWS_PER_READ) -> list[list[str]]:
     """What to ask for, a list a request: both tabs at once, and the rest of a long one in parts."""
     asked = [_parts(grid, most) for grid in (rows, scores) if grid]
     first = [parts[0] for parts in asked]
     return [first, *([part] for parts in asked for part in parts[1:])]
 
 
-def outgrown(asked: Iterable[Grid | None], view: SpreadsheetState, most: int = ROWS_A_READ) -> bool:
+def has_new_columns(asked: Iterable[Grid | None], view: SpreadsheetState, most: int = ROWS_PER_READ) -> bool:
     """Whether a tab that was read in parts has columns by now that were not asked for."""
     parted = [grid for grid in asked if grid and grid.rows > most and grid.sheet in view.grids]
     return any(view.grids[grid.sheet].columns > grid.columns for grid in parted)
@@ -208,9 +208,9 @@ def _text(value: Mapping[str, Any], ours: bool) -> str:
     """What people see in a cell; of an image its formula, and of our own numbers all digits."""
     entered = value.get("userEnteredValue", {})
     formula = entered.get("formulaValue", "")
-    if ADDRESS.match(formula):
+    if IMAGE_FORMULA.match(formula):
         return str(formula)
     if ours and "numberValue" in entered:
         number = entered["numberValue"]
-        return text(int(number) if float(number).is_integer() else float(number))
+        return format_value(int(number) if float(number).is_integer() else float(number))
     return str(value.get("formattedValue", ""))

@@ -13,24 +13,24 @@ from sheetsync.common.text import shorten
 from sheetsync.errors import SheetChanged, SheetError
 from sheetsync.rows.table import Book, Calls, CellUpdate, Change, Tab, Value
 from sheetsync.sheets.google.client import Client
-from sheetsync.sheets.google.grid_requests import BYTES, GridGrowth, column_data, in_requests
+from sheetsync.sheets.google.grid_requests import MAX_REQUEST_BYTES, GridGrowth, column_data, group_into_requests
 from sheetsync.sheets.google.metadata import id_of
 from sheetsync.sheets.google.response import (
-    CELLS,
-    ROWS_A_READ,
+    CELLS_MASK,
+    ROWS_PER_READ,
     SCORES_TAB,
-    TABS,
+    TABS_MASK,
     Grid,
     PendingWrite,
     SpreadsheetState,
+    has_new_columns,
     misplaced_writes,
-    outgrown,
     parse_response,
-    ranges,
+    ranges_to_read,
 )
 from sheetsync.sheets.google.spreadsheet import Spreadsheet
 
-TRIES = 5  # how often a sheet that people rebuild just then is looked at
+MAX_READS = 5  # how often a sheet that people rebuild just then is looked at
 
 
 class GoogleSheet:
@@ -43,13 +43,13 @@ class GoogleSheet:
         gid: int | None = None,
         scores: str = "scores",
         *,
-        rows_a_read: int = ROWS_A_READ,
-        bytes_a_write: int = BYTES,
+        rows_per_read: int = ROWS_PER_READ,
+        bytes_per_write: int = MAX_REQUEST_BYTES,
     ):
         self.spreadsheet = Spreadsheet(client, spreadsheet)
         self._identity = spreadsheet if gid is None else f"{spreadsheet}#gid={gid}"
         self._gid, self._scores = gid, scores
-        self._rows_a_read, self._bytes_a_write = rows_a_read, bytes_a_write
+        self._rows_a_read, self._bytes_a_write = rows_per_read, bytes_per_write
         self._view = SpreadsheetState()
         self._known = False  # whether the view has all tabs
         self._anchored = True  # whether the last addition found the columns of scores at their anchors
@@ -72,21 +72,21 @@ class GoogleSheet:
 
     def read(self) -> Book:
         """Both tabs as they are now; see `Sheet.read`. One call, and one more where the tabs are not known yet."""
-        for again in range(TRIES):
+        for again in range(MAX_READS):
             if again or not self._known:
-                self._view = parse_response([self.spreadsheet.get(fields=TABS)])
+                self._view = parse_response([self.spreadsheet.get(fields=TABS_MASK)])
                 self._known = True
             rows, scores = self._grid("rows"), self._grid("scores")
             try:
-                parts = ranges(rows, scores, self._rows_a_read)
-                view = parse_response(self.spreadsheet.get(fields=CELLS, ranges=each) for each in parts)
+                parts = ranges_to_read(rows, scores, self._rows_a_read)
+                view = parse_response(self.spreadsheet.get(fields=CELLS_MASK, ranges=each) for each in parts)
             except SheetChanged:  # a tab was renamed or became smaller since it was seen
                 continue
-            if rows and rows.sheet in view.grids and not outgrown((rows, scores), view, self._rows_a_read):
+            if rows and rows.sheet in view.grids and not has_new_columns((rows, scores), view, self._rows_a_read):
                 self._view = view
                 if not self._take_back():
                     tables = view.table(rows.sheet), view.table(scores.sheet if scores else None)
-                    return Book(*tables, ours=view.ours(rows.sheet))
+                    return Book(*tables, owned=view.owned_columns(rows.sheet))
         raise SheetChanged(f"{self.name} is being rebuilt just now: run `sheetsync sync` again")
 
     def write(self, book: Book, changes: Sequence[Change]) -> None:
@@ -114,7 +114,7 @@ class GoogleSheet:
         short = all(grid.rows <= self._rows_a_read for grid in growing.grids.values())
         self._known = short and set(growing.grids) == set(self.grids())  # also where the answer is lost
         self._anchored = False
-        self.spreadsheet.batch(growing.requests)
+        self.spreadsheet.batch_update(growing.requests)
         self._anchored = True
 
     def _take_back(self) -> bool:
@@ -130,8 +130,8 @@ class GoogleSheet:
 
     def _set(self, columns: Iterable[tuple[str, Mapping[int, Value]]]) -> None:
         most = self._bytes_a_write
-        for part in in_requests([part for each in columns for part in column_data(*each, most)], most):
-            self.spreadsheet.set_values(part)
+        for part in group_into_requests([part for each in columns for part in column_data(*each, most)], most):
+            self.spreadsheet.update_values(part)
 
     # --- where things are -------------------------------------------------------------------------
 
@@ -148,7 +148,7 @@ class GoogleSheet:
 
     def _first(self) -> Grid:
         """The tab of an address that names none: the one that was synced before, or the first."""
-        synced = self._view.synced()
+        synced = self._view.synced_tabs()
         if len(synced) > 1:
             titles = ", ".join(shorten(grid.title, 80) for grid in synced)
             raise SheetError(
@@ -159,7 +159,7 @@ class GoogleSheet:
 
     def _scores_grid(self) -> Grid | None:
         """The tab of the title that was asked for, or the one that we made for these rows, whatever it is called."""
-        found = self._view.titled(self._scores)
+        found = self._view.tab_titled(self._scores)
         if found is None:
             return None if self._gid is None else self._view.grids.get(id_of(self._gid, SCORES_TAB))
         if found.sheet == self._gid:
@@ -210,4 +210,4 @@ class GoogleSheet:
     def _unbind(self, names: Collection[str]) -> None:
         ids = [each.id for each in self._view.named_columns if each.name in names]
         requests = [{"deleteNamedRange": {"namedRangeId": each}} for each in ids]
-        self.spreadsheet.batch(requests)
+        self.spreadsheet.batch_update(requests)

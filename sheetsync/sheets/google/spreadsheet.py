@@ -13,7 +13,7 @@ from sheetsync.errors import SheetChanged, SheetError
 from sheetsync.rows.header import column_letter
 from sheetsync.sheets.google.client import Client, shorten_reply
 
-URL = "https://sheets.googleapis.com/v4/spreadsheets/"
+API_URL = "https://sheets.googleapis.com/v4/spreadsheets/"
 
 
 @contextmanager
@@ -55,20 +55,20 @@ class Spreadsheet:
         """spreadsheets.get: `fields` is the mask, `ranges` the cells."""
         return self._call("get", "", params={**params, "prettyPrint": "false"})
 
-    def batch(self, requests: Sequence[Json]) -> list[Json]:
+    def batch_update(self, requests: Sequence[Json]) -> list[Json]:
         """spreadsheets.batchUpdate: all requests or none; gives a reply to each."""
         replies = self._call("post", ":batchUpdate", {"requests": requests}).get("replies", [])
         if not isinstance(replies, list) or not all(isinstance(each, dict) for each in replies):
             raise SheetChanged(f"what was answered to a change of {self.name} cannot be understood: read it again")
         return replies
 
-    def set_values(self, data: Sequence[Json]) -> None:
+    def update_values(self, data: Sequence[Json]) -> None:
         """values.batchUpdate: text stays the text that it is."""
         self._call("post", "/values:batchUpdate", {"valueInputOption": "RAW", "data": data})
 
     def _call(self, method: str, path: str, body: Json | None = None, params: Json | None = None) -> Json:
         try:
-            return self.client.call(method, URL + self.id + path, params=params, body=body)
+            return self.client.call(method, API_URL + self.id + path, params=params, body=body)
         except APIError as error:
             raise self._explain(error) from error
 
@@ -79,7 +79,7 @@ class Spreadsheet:
         if status == 400 and "protected cell" in words:
             return SheetError(
                 f"a part of {self.name} is protected from sheetsync: under Data > Protect sheets and ranges, let "
-                f"{self.client.who} edit it"
+                f"{self.client.account} edit it"
             )
         if status == 400 and "limit of" in words and "cells" in words:
             return SheetError(
@@ -101,7 +101,7 @@ class Spreadsheet:
         if status in (401, 403):
             return SheetError(
                 f"{self.name} may not be read and written with these credentials: share it as Editor with "
-                f"{self.client.who} (Google says: {words})"
+                f"{self.client.account} (Google says: {words})"
             )
         if status == 404:
             return SheetError(f"there is no spreadsheet {self.name}: look at its address in sheetsync.toml")

@@ -7,13 +7,20 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from sheetsync.common.types import Json
 from sheetsync.rows.header import column_letter
-from sheetsync.sheets.google.formatting.styles import COLOURED, GRADIENT, LOOKS, NOTES, PREVIEW, FilterView
-from sheetsync.sheets.google.grid_requests import LEFT, cleared
-from sheetsync.sheets.google.metadata import HINT, DropdownOwner, TabMetadata, assert_column_at, id_of, mark_created
+from sheetsync.sheets.google.formatting.styles import COLOR_SCALED, FILTER_VIEWS, GRADIENT, NOTES, PREVIEW, FilterView
+from sheetsync.sheets.google.grid_requests import NOT_INHERITED, clear_fields
+from sheetsync.sheets.google.metadata import (
+    DROPDOWN_HINT,
+    DropdownOwner,
+    TabMetadata,
+    assert_column_at,
+    id_of,
+    mark_created,
+)
 
-MOST_CHOICES = 500  # of a drop-down
-COUNT = re.compile(r"0|[1-9][0-9]{0,14}")
-TYPED = re.compile(  # what a spreadsheet may take for a number, a date, a time or a yes or no
+MAX_CHOICES = 500  # of a drop-down
+PLAIN_COUNT = re.compile(r"0|[1-9][0-9]{0,14}")
+CONVERTED = re.compile(  # what a spreadsheet may take for a number, a date, a time or a yes or no
     r"""^[\d\s.,:/%$€£()-]+$ | ^\d.*e[+-]?\d+$ | ^(?:true|false)$ | \d\s*[ap]m\b
     | ^(?=.*\d).*\b(?:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]*\b""",
     re.IGNORECASE | re.VERBOSE,
@@ -28,7 +35,7 @@ def missing_requests(marks: TabMetadata, places: Mapping[str, int], labels: Sequ
     ours = {role: place for role, place in places.items() if role in NOTES}
     requests = [
         *_freeze(marks),
-        *(note(marks.sheet, place, NOTES[role]) for role, place in ours.items() if not marks.notes.get(place)),
+        *(set_note(marks.sheet, place, NOTES[role]) for role, place in ours.items() if not marks.notes.get(place)),
         *(_protection(marks.sheet, role, place) for role, place in ours.items() if not has_protection(marks, role)),
         *(_below(marks, places, ours, labels) if marks.rows > 1 else ()),
     ]
@@ -39,13 +46,13 @@ def _below(
     marks: TabMetadata, places: Mapping[str, int], ours: Mapping[str, int], labels: Sequence[str]
 ) -> Iterator[Json]:
     """Requests for what is missing below the header."""
-    for role in COLOURED:
+    for role in COLOR_SCALED:
         if role in ours and not has_color_scale(marks, ours[role]):
             yield _color_scale(marks.sheet, ours[role])
-    for look in LOOKS:
+    for look in FILTER_VIEWS:
         yield from _view(marks, look, places)
     if any(marks.dropdown_runs("none")):
-        yield from dropdown(marks, places["label"], labels, "none", "ours")
+        yield from set_dropdown(marks, places["label"], labels, "none", "ours")
 
 
 def only_if_in_place(sheet: int, places: Mapping[str, int], requests: Sequence[Json]) -> list[Json]:
@@ -57,17 +64,17 @@ def only_if_in_place(sheet: int, places: Mapping[str, int], requests: Sequence[J
     )
 
 
-def dropdown(marks: TabMetadata, column: int, labels: Sequence[str], *where: DropdownOwner) -> list[Json]:
+def set_dropdown(marks: TabMetadata, column: int, labels: Sequence[str], *where: DropdownOwner) -> list[Json]:
     """A drop-down of labels, where people may type others too, for rows as in `Marks.runs`.
 
     Without labels, and with more of them than it holds, ours is taken away.
     """
     values = [{"userEnteredValue": label} for label in pickable_labels(labels)]
     if not values:
-        return [validation(marks.sheet, column, run, None) for run in marks.dropdown_runs("ours")]
+        return [set_validation(marks.sheet, column, run, None) for run in marks.dropdown_runs("ours")]
     condition = {"type": "ONE_OF_LIST", "values": values}
-    rule = {"condition": condition, "inputMessage": HINT, "strict": False, "showCustomUi": True}
-    return [validation(marks.sheet, column, run, rule) for run in marks.dropdown_runs(*where)]
+    rule = {"condition": condition, "inputMessage": DROPDOWN_HINT, "strict": False, "showCustomUi": True}
+    return [set_validation(marks.sheet, column, run, rule) for run in marks.dropdown_runs(*where)]
 
 
 def pickable_labels(labels: Sequence[str]) -> list[str]:
@@ -78,9 +85,9 @@ def pickable_labels(labels: Sequence[str]) -> list[str]:
     >>> pickable_labels(["iv", "7", "007", "=1+1", "1.50", "May 5", "may", "class 3"])
     ['iv', '7', 'may', 'class 3']
     """
-    safe = (COUNT.fullmatch(label) or not (label[0] in "=+-@'" or TYPED.search(label)) for label in labels)
+    safe = (PLAIN_COUNT.fullmatch(label) or not (label[0] in "=+-@'" or CONVERTED.search(label)) for label in labels)
     kept = [label for label, is_safe in zip(labels, safe, strict=True) if is_safe]
-    return kept if len(kept) <= MOST_CHOICES else []
+    return kept if len(kept) <= MAX_CHOICES else []
 
 
 def _freeze(marks: TabMetadata) -> Iterator[Json]:
@@ -94,7 +101,7 @@ def freeze_rows(sheet: int, rows: int) -> Json:
     return {"updateSheetProperties": {"properties": properties, "fields": "gridProperties.frozenRowCount"}}
 
 
-def note(sheet: int, column: int, words: str) -> Json:
+def set_note(sheet: int, column: int, words: str) -> Json:
     """Put a note on a header, or take it off."""
     start = {"sheetId": sheet, "rowIndex": 0, "columnIndex": column}
     return {"updateCells": {"rows": [{"values": [{"note": words}]}], "fields": "note", "start": start}}
@@ -113,10 +120,10 @@ def _protection(sheet: int, role: str, column: int) -> Json:
 
 def has_color_scale(marks: TabMetadata, column: int) -> bool:
     """Whether a column has a colour scale, of ours or another."""
-    return any("gradientRule" in rule and covers(rule, column) for rule in marks.rules)
+    return any("gradientRule" in rule and covers_column(rule, column) for rule in marks.rules)
 
 
-def covers(rule: Json, column: int) -> bool:
+def covers_column(rule: Json, column: int) -> bool:
     """Whether a rule is for a column."""
     spans = ((each.get("startColumnIndex", 0), each.get("endColumnIndex", column + 1)) for each in rule["ranges"])
     return any(start <= column < end for start, end in spans)
@@ -135,7 +142,7 @@ def _view(marks: TabMetadata, look: FilterView, places: Mapping[str, int]) -> It
     identity = id_of(marks.sheet, look.title)
     view: Json = {"filterViewId": identity, "range": whole}
     there = marks.views.get(identity)
-    specs = [{"columnIndex": places[role], "filterCriteria": shows} for role, shows in look.shows.items()]
+    specs = [{"columnIndex": places[role], "filterCriteria": shows} for role, shows in look.criteria.items()]
     if there is None:
         yield {"addFilterView": {"filter": {**view, "title": look.title, "filterSpecs": specs, **_order(look, places)}}}
     elif not there.get("filterSpecs") and not there.get("sortSpecs"):  # its column went away, and came back
@@ -152,7 +159,7 @@ def _order(look: FilterView, places: Mapping[str, int]) -> Json:
     return {"sortSpecs": [{"dimensionIndex": places[look.sort], "sortOrder": order}]}
 
 
-def validation(sheet: int, column: int, run: tuple[int, int], rule: Json | None) -> Json:
+def set_validation(sheet: int, column: int, run: tuple[int, int], rule: Json | None) -> Json:
     """Give rows of a column a rule for what is typed, or take theirs away."""
     where = {**_range(sheet, column), "startRowIndex": run[0], "endRowIndex": run[1]}
     given = {"rule": rule} if rule else {}
@@ -164,7 +171,7 @@ def _range(sheet: int, column: int, first: int = 0) -> Json:
     return {"sheetId": sheet, **rows, "startColumnIndex": column, "endColumnIndex": column + 1}
 
 
-def preview(marks: TabMetadata, places: Mapping[str, int], width: int) -> list[Json]:
+def add_preview(marks: TabMetadata, places: Mapping[str, int], width: int) -> list[Json]:
     """A new column right of everything that shows the image of each row, by one formula in its header.
 
     One formula for all rows: new rows have their picture at once, and sorting moves nothing. Semicolons separate
@@ -178,7 +185,7 @@ def preview(marks: TabMetadata, places: Mapping[str, int], width: int) -> list[J
     start = {"sheetId": marks.sheet, "rowIndex": 0, "columnIndex": width}
     requests: list[Json] = [
         {"insertDimension": {"range": where, "inheritFromBefore": width > 0}},
-        cleared(marks.sheet, "Column", width, 1, LEFT),
+        clear_fields(marks.sheet, "Column", width, 1, NOT_INHERITED),
         {"updateCells": {"rows": cells, "fields": "userEnteredValue", "start": start}},
         *mark_created(marks.sheet, PREVIEW, width),
     ]

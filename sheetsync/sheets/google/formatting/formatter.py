@@ -19,33 +19,38 @@ from sheetsync.rows.header import ColumnHeaders, column_letter, find_columns
 from sheetsync.rows.schema import SCORE_COLUMNS
 from sheetsync.rows.table import AddColumns, Book, Change, Table
 from sheetsync.sheets.google.formatting.add import (
-    dropdown,
+    add_preview,
     missing_requests,
     only_if_in_place,
     pickable_labels,
-    preview,
+    set_dropdown,
 )
-from sheetsync.sheets.google.formatting.remove import created_columns, describe_ours, is_ours, removal_requests
+from sheetsync.sheets.google.formatting.remove import (
+    created_columns,
+    describe_formatting,
+    is_our_color_scale,
+    removal_requests,
+)
 from sheetsync.sheets.google.formatting.styles import NOTES, PREVIEW
 from sheetsync.sheets.google.metadata import (
-    FIELDS,
-    NOTED,
+    METADATA_MASK,
+    NOTES_MASK,
     DropdownOwner,
     FormattingRecord,
     TabMetadata,
     anchor,
     id_of,
-    keep_record,
     parse_metadata,
     parse_notes,
     plain,
+    save_record,
     unanchor,
 )
 from sheetsync.sheets.google.response import SCORES_TAB, Grid, quote_title
 from sheetsync.sheets.google.sheet import GoogleSheet
 
 T = TypeVar("T")
-TRIES = 12
+MAX_ATTEMPTS = 12
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,8 +58,8 @@ class FormattedSheet:
     """The sheet at one moment: its cells, its marks, and its columns by role."""
 
     book: Book
-    marks: TabMetadata
-    places: Mapping[str, int]
+    metadata: TabMetadata
+    positions: Mapping[str, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +70,7 @@ class Removable:
     tab: Grid | None
 
 
-class Formatter:
+class GoogleFormatter:
     """Works on the tab of rows of a sheet, whose columns are called as `columns` says.
 
     `memory` is a file with the labels that were offered last; where it is missing, nothing was dressed from here.
@@ -80,14 +85,16 @@ class Formatter:
         def step() -> list[str] | None:
             seen = self._read()
             wanted = self._record(seen, labels, with_preview=with_preview)
-            if wanted != seen.marks.record:
-                self._send([keep_record(seen.marks, wanted)])
+            if wanted != seen.metadata.record:
+                self._send([save_record(seen.metadata, wanted)])
             elif missing := self._missing(seen):
                 self._sheet.write(seen.book, missing)
-            elif requests := self._anchors(seen.marks, seen.places) or self._additions(seen, labels, with_preview):
+            elif requests := self._anchors(seen.metadata, seen.positions) or self._additions(
+                seen, labels, with_preview
+            ):
                 self._send(requests)
             else:
-                return self._listing(seen, created_columns(seen.marks, seen.places), self._our_scores(seen))
+                return self._listing(seen, created_columns(seen.metadata, seen.positions), self._our_scores(seen))
             return None
 
         said = self._until_done(step)
@@ -112,10 +119,10 @@ class Formatter:
                 self._send(requests)
                 return None
             fresh: tuple[DropdownOwner, ...] = () if record.dropdown else ("none",)  # later, who has none took it away
-            requests = dropdown(marks, column["label"], labels, "ours", *fresh)
+            requests = set_dropdown(marks, column["label"], labels, "ours", *fresh)
             if requests:
                 record |= FormattingRecord(dropdown=True)
-                self._send(only_if_in_place(marks.sheet, column, [*requests, keep_record(marks, record)]))
+                self._send(only_if_in_place(marks.sheet, column, [*requests, save_record(marks, record)]))
             return True
 
         self._until_done(step)
@@ -130,16 +137,16 @@ class Formatter:
 
         def step() -> list[str] | None:
             seen = self._read()
-            if seen.marks.record is None:
+            if seen.metadata.record is None:
                 self._memory.unlink(missing_ok=True)
                 return said
-            if anchors := self._anchors(seen.marks, seen.places):
+            if anchors := self._anchors(seen.metadata, seen.positions):
                 self._send(anchors)
                 return None
             leaving = self._removable(seen)
             said[:] = self._removals(seen, leaving)
             tab = leaving.tab.sheet if leaving.tab else None
-            self._send(removal_requests(seen.marks, seen.places, leaving.columns, tab))
+            self._send(removal_requests(seen.metadata, seen.positions, leaving.columns, tab))
             return None
 
         return self._until_done(step)
@@ -156,7 +163,7 @@ class Formatter:
         label = find_columns(grid.table, self._columns).label
         title, letters = quote_title(grid.title), column_letter(label)
         ranges = [f"{title}!1:1", f"{title}!{letters}:{letters}"]
-        marks = parse_metadata(self._sheet.spreadsheet.get(fields=FIELDS, ranges=ranges))
+        marks = parse_metadata(self._sheet.spreadsheet.get(fields=METADATA_MASK, ranges=ranges))
         places = self._places(marks.header)
         if places["label"] != label:
             raise SheetChanged(f"the columns of {self._sheet.name} moved just now: read it again")
@@ -172,15 +179,15 @@ class Formatter:
         """What there was of ours, and what will be made."""
         headers = {**self._columns.machine, **({PREVIEW: PREVIEW} if with_preview else {})}
         coming = FormattingRecord(
-            tuple(plain(header) for role, header in headers.items() if role not in seen.places),
+            tuple(plain(header) for role, header in headers.items() if role not in seen.positions),
             scores="scores" not in self._sheet.grids(),
-            frozen=not seen.marks.frozen and seen.marks.rows > 1,
-            dropdown=bool(pickable_labels(labels)) and any(seen.marks.dropdown_runs("none")),
+            frozen=not seen.metadata.frozen and seen.metadata.rows > 1,
+            dropdown=bool(pickable_labels(labels)) and any(seen.metadata.dropdown_runs("none")),
         )
-        return (seen.marks.record or FormattingRecord()) | coming
+        return (seen.metadata.record or FormattingRecord()) | coming
 
     def _missing(self, seen: FormattedSheet) -> list[Change]:
-        rows = tuple(header for role, header in self._columns.machine.items() if role not in seen.places)
+        rows = tuple(header for role, header in self._columns.machine.items() if role not in seen.positions)
         scores = () if "scores" in self._sheet.grids() else SCORE_COLUMNS
         found = (AddColumns("rows", rows), AddColumns("scores", scores))
         return [change for change in found if change.names]
@@ -196,29 +203,31 @@ class Formatter:
         return requests
 
     def _additions(self, seen: FormattedSheet, labels: Sequence[str], with_preview: bool) -> list[Json]:
-        if with_preview and PREVIEW not in seen.places:
-            return preview(seen.marks, seen.places, self._sheet.grids()["rows"].width)
-        return missing_requests(seen.marks, seen.places, labels)
+        if with_preview and PREVIEW not in seen.positions:
+            return add_preview(seen.metadata, seen.positions, self._sheet.grids()["rows"].width)
+        return missing_requests(seen.metadata, seen.positions, labels)
 
     # --- what of it is ours -----------------------------------------------------------------------
 
     def _listing(self, seen: FormattedSheet, columns: Collection[str], tab: Grid | None) -> list[str]:
-        return describe_ours(seen.marks, seen.places, columns) + ([f"the tab {shorten(tab.title, 80)}"] if tab else [])
+        return describe_formatting(seen.metadata, seen.positions, columns) + (
+            [f"the tab {shorten(tab.title, 80)}"] if tab else []
+        )
 
     def _our_scores(self, seen: FormattedSheet) -> Grid | None:
         """The tab of scores, if we made it."""
         tab = self._sheet.grids().get("scores")
-        made_here = seen.marks.record is not None and seen.marks.record.scores
-        return tab if tab and made_here and tab.sheet == id_of(seen.marks.sheet, SCORES_TAB) else None
+        made_here = seen.metadata.record is not None and seen.metadata.record.scores
+        return tab if tab and made_here and tab.sheet == id_of(seen.metadata.sheet, SCORES_TAB) else None
 
     def _removable(self, seen: FormattedSheet) -> Removable:
         """What undressing takes away: what we made, where nothing of people's stands in it."""
-        columns, tab = created_columns(seen.marks, seen.places), self._our_scores(seen)
+        columns, tab = created_columns(seen.metadata, seen.positions), self._our_scores(seen)
         title = quote_title(self._sheet.grids()["rows"].title)
         ranges = [f"{title}!{letters}:{letters}" for letters in map(column_letter, columns.values())]
         ranges += [quote_title(tab.title)] if tab else []
-        found = parse_notes(self._sheet.spreadsheet.get(fields=NOTED, ranges=ranges)) if ranges else {}
-        noted = dict(zip(columns, found.get(seen.marks.sheet, ()), strict=False))
+        found = parse_notes(self._sheet.spreadsheet.get(fields=NOTES_MASK, ranges=ranges)) if ranges else {}
+        noted = dict(zip(columns, found.get(seen.metadata.sheet, ()), strict=False))
         bare = not seen.book.scores.rows and set(seen.book.scores.header) <= set(SCORE_COLUMNS)
         return Removable(
             tuple(role for role in columns if not noted.get(role, set()) - {NOTES.get(role)}),
@@ -227,9 +236,9 @@ class Formatter:
 
     def _removals(self, seen: FormattedSheet, leaving: Removable) -> list[str]:
         """What goes, and what of ours stays, in words."""
-        gone = {plain(seen.marks.header[seen.places[role]]) for role in leaving.columns}
-        there = {plain(name) for name in seen.marks.header}
-        stays = [name for name in (seen.marks.record or FormattingRecord()).columns if name in there - gone]
+        gone = {plain(seen.metadata.header[seen.positions[role]]) for role in leaving.columns}
+        there = {plain(name) for name in seen.metadata.header}
+        stays = [name for name in (seen.metadata.record or FormattingRecord()).columns if name in there - gone]
         said = [f"removed: {each}" for each in self._listing(seen, leaving.columns, leaving.tab)]
         said += [
             f"kept: the column {shorten(name, 80)}, for it is people's, or holds notes of theirs" for name in stays
@@ -243,7 +252,7 @@ class Formatter:
     def _until_done(self, step: Callable[[], T | None]) -> T:
         """Repeat until a step has a result; one whose ground has moved is tried again."""
         last = SheetChanged(f"{self._sheet.name} kept changing")
-        for _ in range(TRIES):
+        for _ in range(MAX_ATTEMPTS):
             try:
                 result = step()
             except SheetChanged as error:
@@ -252,13 +261,13 @@ class Formatter:
             else:
                 if result is not None:
                     return result
-        raise SheetError(f"{last}; this was tried {TRIES} times, what is done so far stays") from last
+        raise SheetError(f"{last}; this was tried {MAX_ATTEMPTS} times, what is done so far stays") from last
 
     def _send(self, requests: Sequence[Json]) -> None:
         """Send requests in one step. A rule goes by its number, so one of people's may go with it: it is put back."""
-        replies = self._sheet.spreadsheet.batch(requests)
+        replies = self._sheet.spreadsheet.batch_update(requests)
         for request, reply in zip(requests, replies, strict=False):
             gone = reply.get("deleteConditionalFormatRule", {}).get("rule")
-            if gone and not is_ours(gone):
+            if gone and not is_our_color_scale(gone):
                 index = request["deleteConditionalFormatRule"]["index"]
-                self._sheet.spreadsheet.batch([{"addConditionalFormatRule": {"rule": gone, "index": index}}])
+                self._sheet.spreadsheet.batch_update([{"addConditionalFormatRule": {"rule": gone, "index": index}}])

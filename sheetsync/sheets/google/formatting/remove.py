@@ -7,15 +7,15 @@ from collections.abc import Collection, Iterator, Mapping
 from sheetsync.common.text import shorten
 from sheetsync.common.types import Json
 from sheetsync.sheets.google.formatting.add import (
-    covers,
+    covers_column,
     freeze_rows,
     has_protection,
-    note,
     only_if_in_place,
-    validation,
+    set_note,
+    set_validation,
 )
-from sheetsync.sheets.google.formatting.styles import COLOURED, GRADIENT, LOOKS, NOTES, PREVIEW
-from sheetsync.sheets.google.metadata import FormattingRecord, TabMetadata, forget_record, id_of, plain, unanchor
+from sheetsync.sheets.google.formatting.styles import COLOR_SCALED, FILTER_VIEWS, GRADIENT, NOTES, PREVIEW
+from sheetsync.sheets.google.metadata import FormattingRecord, TabMetadata, delete_record, id_of, plain, unanchor
 
 
 def created_columns(marks: TabMetadata, places: Mapping[str, int]) -> dict[str, int]:
@@ -44,22 +44,22 @@ def removal_requests(
         *({"deleteProtectedRange": {"protectedRangeId": id_of(marks.sheet, role)}} for role in _our_protections(marks)),
         *(
             {"deleteConditionalFormatRule": {"sheetId": marks.sheet, "index": at}}
-            for at in _our_rules(marks, [kept[role] for role in COLOURED if role in kept])
+            for at in _our_rules(marks, [kept[role] for role in COLOR_SCALED if role in kept])
         ),
-        *(note(marks.sheet, at, "") for role, at in kept.items() if _our_note(marks, role, at)),
-        *(validation(marks.sheet, places["label"], run, None) for run in marks.dropdown_runs("ours")),
+        *(set_note(marks.sheet, at, "") for role, at in kept.items() if _our_note(marks, role, at)),
+        *(set_validation(marks.sheet, places["label"], run, None) for run in marks.dropdown_runs("ours")),
         *([freeze_rows(marks.sheet, 0)] if record.frozen and marks.frozen == 1 else []),
         *(unanchor(marks.sheet, role) for role in places),
         *({"deleteNamedRange": {"namedRangeId": each}} for each in _names(marks, leaving, scores)),
         *(_without_column(marks.sheet, at) for at in sorted(leaving, reverse=True)),
         *([{"deleteSheet": {"sheetId": scores}}] if scores is not None else []),
-        *([forget_record(marks)] if marks.record else []),
+        *([delete_record(marks)] if marks.record else []),
     ]
     return only_if_in_place(marks.sheet, places, requests)
 
 
 def _our_views(marks: TabMetadata) -> list[int]:
-    return [each for look in LOOKS if (each := id_of(marks.sheet, look.title)) in marks.views]
+    return [each for look in FILTER_VIEWS if (each := id_of(marks.sheet, look.title)) in marks.views]
 
 
 def _our_protections(marks: TabMetadata) -> list[str]:
@@ -72,11 +72,15 @@ def _our_note(marks: TabMetadata, role: str, column: int) -> bool:
 
 def _our_rules(marks: TabMetadata, columns: Collection[int]) -> list[int]:
     """The numbers of our colour scales on some columns, the last first."""
-    found = (at for at, rule in enumerate(marks.rules) if is_ours(rule) and any(covers(rule, c) for c in columns))
+    found = (
+        at
+        for at, rule in enumerate(marks.rules)
+        if is_our_color_scale(rule) and any(covers_column(rule, c) for c in columns)
+    )
     return sorted(found, reverse=True)
 
 
-def is_ours(rule: Json) -> bool:
+def is_our_color_scale(rule: Json) -> bool:
     """Whether a rule is our colour scale."""
     points = rule.get("gradientRule", {})
     return set(points) == set(GRADIENT) and all(_same_point(points[name], GRADIENT[name]) for name in GRADIENT)
@@ -102,7 +106,7 @@ def _without_column(sheet: int, column: int) -> Json:
     return {"deleteDimension": {"range": where}}
 
 
-def describe_ours(marks: TabMetadata, places: Mapping[str, int], columns: Collection[str]) -> list[str]:
+def describe_formatting(marks: TabMetadata, places: Mapping[str, int], columns: Collection[str]) -> list[str]:
     """What of a tab is ours, in words; of the columns these roles."""
     record = marks.record or FormattingRecord()
     called = {role: shorten(marks.header[at], 80) for role, at in places.items()}
@@ -110,8 +114,10 @@ def describe_ours(marks: TabMetadata, places: Mapping[str, int], columns: Collec
         "columns": [called[role] for role in places if role in columns],
         "notes on the headers of": [called[role] for role, at in places.items() if _our_note(marks, role, at)],
         "a warning before edits in": [called.get(role, role) for role in _our_protections(marks)],
-        "colour scales on": [called[role] for role in COLOURED if role in places and _our_rules(marks, [places[role]])],
-        "filter views": [f"“{look.title}”" for look in LOOKS if id_of(marks.sheet, look.title) in marks.views],
+        "colour scales on": [
+            called[role] for role in COLOR_SCALED if role in places and _our_rules(marks, [places[role]])
+        ],
+        "filter views": [f"“{look.title}”" for look in FILTER_VIEWS if id_of(marks.sheet, look.title) in marks.views],
         "a drop-down of labels in": [called["label"]] if "ours" in marks.dropdowns else [],
         "the freezing of the": ["header"] if record.frozen and marks.frozen == 1 else [],
     }

@@ -30,16 +30,16 @@ class FilterView:
     """A filter view: which rows it shows, by column, and in which order. Sorting in one disturbs nobody."""
 
     title: str
-    shows: Mapping[str, Json]
+    criteria: Mapping[str, Json]
     sort: str = ""
     descending: bool = False
     needs: frozenset[str] = field(init=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "needs", frozenset({*self.shows, *([self.sort] if self.sort else [])}))
+        object.__setattr__(self, "needs", frozenset({*self.criteria, *([self.sort] if self.sort else [])}))
 
 
-LOOKS = (
+FILTER_VIEWS = (
     FilterView("Look here first", {"review_rank": _SET}, "review_rank"),
     FilterView("Least confident", {"confidence": _SET}, "confidence"),
     FilterView(
@@ -63,4 +63,4 @@ GRADIENT = {
     "midpoint": _point("0.5", 1.0, 1.0, 0.8),
     "maxpoint": _point("1", 0.8, 1.0, 0.8),
 }
-COLOURED = ("confidence", "label_quality")
+COLOR_SCALED = ("confidence", "label_quality")
