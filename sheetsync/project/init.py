@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import shlex
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from sheetsync.common.atomic import write_atomic
 from sheetsync.errors import ConfigError, SheetError
@@ -15,12 +14,10 @@ from sheetsync.project.template import TEMPLATE
 from sheetsync.rows.header import ColumnHeaders, find_columns
 from sheetsync.rows.ownership import check_ownership
 from sheetsync.rows.parse import common_labels, parse_rows
-from sheetsync.sheets import Sheet, formatter_of, open_sheet
+from sheetsync.sheets import Sheet, open_sheet
+from sheetsync.sheets.base import Formatter
 from sheetsync.sheets.google.address import same_sheet
 from sheetsync.sheets.owned_columns import our_columns
-
-if TYPE_CHECKING:
-    from sheetsync.sheets.google.formatting.formatter import GoogleFormatter
 
 
 def make_project(
@@ -100,9 +97,9 @@ def remove_formatting(folder: Path, address: str) -> list[str]:
     return [f"{sheet.name}:", *_indented(done)] if done else [f"{sheet.name} holds nothing that `sheetsync init` made"]
 
 
-def _sheet_and_formatter(project: Project) -> tuple[Sheet, GoogleFormatter | None]:
+def _sheet_and_formatter(project: Project) -> tuple[Sheet, Formatter | None]:
     sheet = open_sheet(project.settings.sheet, project.root, **project.settings.google.model_dump())
-    return sheet, formatter_of(sheet, project.columns, project.state)
+    return sheet, sheet.formatter(project.columns, project.state.offered(sheet.identity))
 
 
 def _indented(lines: list[str]) -> list[str]:

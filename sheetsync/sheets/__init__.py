@@ -1,9 +1,8 @@
-"""Where a sheet can live."""
+"""Read and write a spreadsheet: a CSV file, a Google Sheet, or one in memory."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from sheetsync.common.state_folder import STATE, StateFolder
 from sheetsync.errors import SheetError
@@ -11,11 +10,7 @@ from sheetsync.sheets.base import Sheet
 from sheetsync.sheets.csv.sheet import CsvSheet
 from sheetsync.sheets.google.address import GOOGLE_SHEET, spreadsheet_and_gid, trusted_endpoint
 
-if TYPE_CHECKING:
-    from sheetsync.rows.header import ColumnHeaders
-    from sheetsync.sheets.google.formatting.formatter import GoogleFormatter
-
-__all__ = ["Sheet", "formatter_of", "open_sheet"]
+__all__ = ["Sheet", "open_sheet"]
 
 _SUFFIXES = (".csv", ".tsv", ".txt")
 
@@ -23,7 +18,7 @@ _SUFFIXES = (".csv", ".tsv", ".txt")
 def open_sheet(
     address: str, base: Path, *, credentials: str = "credentials.json", scores: str = "scores", endpoint: str = ""
 ) -> Sheet:
-    """The sheet at an address: a CSV file, by its path seen from `base`, or a Google Sheet. Nothing is read yet.
+    """Open the sheet at an address: a CSV file, by its path relative to `base`, or a Google Sheet. Reads nothing yet.
 
     For a Google Sheet: `credentials` is the path of a key file, `scores` the title of the tab for scores, `endpoint`
     another server of the same protocol (see `trusted_endpoint`); the sign-in is kept in `base`. Raises `SheetError`.
@@ -53,15 +48,3 @@ def _google(spreadsheet: str, gid: int | None, access: tuple[Path, Path], scores
     if endpoint:
         client.session.mount("https://", EndpointAdapter(endpoint))
     return GoogleSheet(client, spreadsheet, gid, scores)
-
-
-def formatter_of(sheet: Sheet, columns: ColumnHeaders, state: StateFolder) -> GoogleFormatter | None:
-    """What dresses a Google Sheet for the people in it; None for a sheet that cannot be dressed."""
-    if isinstance(sheet, CsvSheet):  # and spare it what follows
-        return None
-    from sheetsync.sheets.google.formatting.formatter import GoogleFormatter
-    from sheetsync.sheets.google.sheet import GoogleSheet
-
-    if not isinstance(sheet, GoogleSheet):
-        return None
-    return GoogleFormatter(sheet, columns, state.offered(sheet.identity))

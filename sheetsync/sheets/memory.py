@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import TypeVar
 
 from sheetsync.errors import SheetChanged
+from sheetsync.rows.header import ColumnHeaders
 from sheetsync.rows.table import AddColumns, AddRow, Book, Calls, CellUpdate, Change, Tab, Table
 from sheetsync.sheets.csv.text import format_cell
 
@@ -55,6 +57,9 @@ class MemorySheet:
         if changes:
             self._writes += 1
             self._call("write", lambda: self._write(book, changes))
+
+    def formatter(self, columns: ColumnHeaders, memory: Path) -> None:
+        """Return None: a sheet in memory has no formatting."""
 
     def _call(self, kind: str, act: Callable[[], T]) -> T:
         if self.before:

@@ -22,7 +22,6 @@ from sheetsync.rows.ownership import check_ownership
 from sheetsync.rows.parse import common_labels, parse_rows
 from sheetsync.rows.records import Snapshot
 from sheetsync.rows.table import Book
-from sheetsync.sheets import formatter_of
 from sheetsync.sync.edit_watch import MAX_RESTARTS, TrainingDataChanged, with_edit_check
 from sheetsync.sync.environment import Environment
 from sheetsync.sync.report import Report
@@ -165,7 +164,8 @@ class Pass:
 
     def _update_dropdown(self, snapshot: Snapshot) -> None:
         """Offer the labels in use to people who relabel; where this fails, the next pass does it."""
-        formatter = formatter_of(self.environment.sheet, self.project.columns, self.project.state)
+        sheet = self.environment.sheet
+        formatter = sheet.formatter(self.project.columns, self.project.state.offered(sheet.identity))
         if formatter:
             with suppress(SheetError):
                 formatter.update_dropdown(common_labels(snapshot))

@@ -19,6 +19,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition,
 
 from sheetsync.errors import SheetError, Shrunk, TrainingError
 from sheetsync.project.config import TrainingSettings
+from sheetsync.rows.header import ColumnHeaders
 from sheetsync.rows.table import Book, Calls, Change, Table
 from sheetsync.sheets import Sheet
 from sheetsync.sheets.csv.sheet import CsvSheet
@@ -160,6 +161,9 @@ class Observed:
             after = human_cells(_as_table(self._shared.grid()))
             if before != after:
                 self.violations.append(f"{before} became {after}")
+
+    def formatter(self, columns: ColumnHeaders, memory: Path) -> None:
+        """Nothing watches formatting here."""
 
     def _people(self) -> None:
         for call, act in self._acts:

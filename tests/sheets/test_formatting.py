@@ -16,6 +16,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from sheetsync.common.state_folder import StateFolder
 from sheetsync.errors import SheetError, TrainingError
 from sheetsync.rows.header import ColumnHeaders, column_letter
 from sheetsync.rows.schema import MACHINE_COLUMNS
@@ -147,12 +148,13 @@ def test_a_row_whose_predictions_are_provisional_is_no_error(scene: Scene, tmp_p
 
 
 def test_a_view_waits_for_its_column(scene: Scene) -> None:
-    more = ColumnHeaders(machine={name: name for name in (*MACHINE_COLUMNS, "outlier")})
+    fewer = ColumnHeaders(machine={name: name for name in MACHINE_COLUMNS if name != "confidence"})
+    scene.dresser(fewer).add([])
+    assert "Least confident" not in {view["title"] for view in scene.tab()["filterViews"]}
     scene.dresser().add([])
-    scene.dresser(more).add([])
     views = scene.tab()["filterViews"]
-    assert [view["title"] for view in views] == [*VIEWS, "Unlike their class"]
-    assert views[-1]["sortSpecs"] == [{"dimensionIndex": 11, "sortOrder": "DESCENDING"}]
+    assert {view["title"] for view in views} == {*VIEWS}
+    assert views[-1]["sortSpecs"] == [{"dimensionIndex": 10, "sortOrder": "ASCENDING"}]
 
 
 def test_with_its_columns_called_otherwise_it_dresses_these(scene: Scene) -> None:
@@ -508,14 +510,12 @@ def test_a_pass_keeps_the_drop_down_up_to_date(google: GoogleServer, tmp_path: P
         assert scene.offered() == sorted([*CLASSES[:2], "new"])
 
 
-def dress_project(scene: Scene, state: Path) -> None:
+def dress_project(scene: Scene, state: StateFolder) -> None:
     from sheetsync.rows.parse import common_labels, parse_rows
-    from sheetsync.sheets import formatter_of
 
     sheet = GoogleSheet(scene.client, scene.id)
-    dresser = formatter_of(sheet, ColumnHeaders(), state)
-    assert dresser
-    dresser.add(common_labels(parse_rows(sheet.read().rows, ColumnHeaders())))
+    labels = common_labels(parse_rows(sheet.read().rows, ColumnHeaders()))
+    sheet.formatter(ColumnHeaders(), state.offered(sheet.identity)).add(labels)
 
 
 def test_a_drop_down_that_people_took_away_stays_away(scene: Scene) -> None:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sheetsync.errors import SheetChanged, SheetError
+from sheetsync.rows.header import ColumnHeaders
 from sheetsync.rows.table import Book, Calls, Change, Tab
 from sheetsync.sheets.csv.text import Document
 
@@ -72,6 +73,9 @@ class CsvSheet:
             documents[change.tab].apply(change)
         touched = {change.tab for change in changes}
         self._replace(before, {tab: document.encode() for tab, document in documents.items() if tab in touched})
+
+    def formatter(self, columns: ColumnHeaders, memory: Path) -> None:
+        """Return None: a CSV file has no formatting."""
 
     def _load(self) -> dict[Tab, bytes]:
         rows, scores = self._paths["rows"], self._paths["scores"]

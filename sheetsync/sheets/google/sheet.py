@@ -8,10 +8,13 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from pathlib import Path
 
 from sheetsync.common.text import shorten
 from sheetsync.errors import SheetChanged, SheetError
+from sheetsync.rows.header import ColumnHeaders
 from sheetsync.rows.table import Book, Calls, CellUpdate, Change, Tab, Value
+from sheetsync.sheets.base import Formatter
 from sheetsync.sheets.google.client import Client
 from sheetsync.sheets.google.grid_requests import MAX_REQUEST_BYTES, GridGrowth, column_data, group_into_requests
 from sheetsync.sheets.google.metadata import id_of
@@ -109,6 +112,12 @@ class GoogleSheet:
             self._check_bound(book, {each: names[each] for each in bound})
         self._wrote |= {names[each]: PendingWrite(growing.header(*each), cells) for each, cells in updates.items()}
         self._set((names[each], cells) for each, cells in updates.items())
+
+    def formatter(self, columns: ColumnHeaders, memory: Path) -> Formatter:
+        """Return what adds and removes the formatting of this sheet; see `Sheet.formatter`."""
+        from sheetsync.sheets.google.formatting.formatter import GoogleFormatter
+
+        return GoogleFormatter(self, columns, memory)
 
     def _add(self, growing: GridGrowth) -> None:
         short = all(grid.rows <= self._rows_a_read for grid in growing.grids.values())

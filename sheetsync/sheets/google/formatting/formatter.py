@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 from sheetsync.common.atomic import write_atomic
 from sheetsync.common.text import shorten
@@ -17,7 +17,8 @@ from sheetsync.common.types import Json
 from sheetsync.errors import SheetChanged, SheetError
 from sheetsync.rows.header import ColumnHeaders, column_letter, find_columns
 from sheetsync.rows.schema import SCORE_COLUMNS
-from sheetsync.rows.table import AddColumns, Book, Change, Table
+from sheetsync.rows.table import AddColumns, Book, Change, Tab, Table
+from sheetsync.sheets.base import Sheet
 from sheetsync.sheets.google.formatting.add import (
     add_preview,
     missing_requests,
@@ -47,7 +48,7 @@ from sheetsync.sheets.google.metadata import (
     unanchor,
 )
 from sheetsync.sheets.google.response import SCORES_TAB, Grid, quote_title
-from sheetsync.sheets.google.sheet import GoogleSheet
+from sheetsync.sheets.google.spreadsheet import Spreadsheet
 
 T = TypeVar("T")
 MAX_ATTEMPTS = 12
@@ -70,13 +71,24 @@ class Removable:
     tab: Grid | None
 
 
+class FormattableSheet(Sheet, Protocol):
+    """What the formatter needs of a `GoogleSheet`, which imports this module."""
+
+    @property
+    def spreadsheet(self) -> Spreadsheet:
+        """The spreadsheet that requests go to."""
+
+    def grids(self) -> dict[Tab, Grid]:
+        """The tabs as they were last read; scores may be missing."""
+
+
 class GoogleFormatter:
     """Works on the tab of rows of a sheet, whose columns are called as `columns` says.
 
     `memory` is a file with the labels that were offered last; where it is missing, nothing was dressed from here.
     """
 
-    def __init__(self, sheet: GoogleSheet, columns: ColumnHeaders, memory: Path):
+    def __init__(self, sheet: FormattableSheet, columns: ColumnHeaders, memory: Path):
         self._sheet, self._columns, self._memory = sheet, columns, memory
 
     def add(self, labels: Sequence[str], *, with_preview: bool = False) -> list[str]:
