@@ -155,8 +155,7 @@ def _view(marks: TabMetadata, look: FilterView, places: Mapping[str, int]) -> It
 def _order(look: FilterView, places: Mapping[str, int]) -> Json:
     if not look.sort:
         return {}
-    order = "DESCENDING" if look.descending else "ASCENDING"
-    return {"sortSpecs": [{"dimensionIndex": places[look.sort], "sortOrder": order}]}
+    return {"sortSpecs": [{"dimensionIndex": places[look.sort], "sortOrder": "ASCENDING"}]}
 
 
 def set_validation(sheet: int, column: int, run: tuple[int, int], rule: Json | None) -> Json:

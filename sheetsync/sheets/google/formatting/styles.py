@@ -15,7 +15,6 @@ NOTES = {
     "prediction": "What a model that did not train on this image takes it for. Written by sheetsync.",
     "confidence": "How sure the model is of its prediction, 0 to 1. Written by sheetsync.",
     "label_quality": "The probability the model gives to your label, 0 to 1: low = look at it. Written by sheetsync.",
-    "outlier": "How far the image is from others of its class, 0 to 1: high = look at it. Written by sheetsync.",
     "review": "Why to look here. Written by sheetsync.",
     "review_rank": "1 = look here first. Written by sheetsync.",
     "used_split": "The split in effect. Written by sheetsync.",
@@ -32,7 +31,6 @@ class FilterView:
     title: str
     criteria: Mapping[str, Json]
     sort: str = ""
-    descending: bool = False
     needs: frozenset[str] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -47,7 +45,6 @@ FILTER_VIEWS = (
         {"review": {"condition": {"type": "TEXT_CONTAINS", "values": [{"userEnteredValue": "looks like"}]}}},
         "label_quality",
     ),
-    FilterView("Unlike their class", {"outlier": _SET}, "outlier", descending=True),
     FilterView("New since last run", {"image": _SET, "status": _UNSET}),
     FilterView("Errors", {"status": {"hiddenValues": [OK, PROVISIONAL, ""]}}, "status"),
 )
