@@ -1,37 +1,37 @@
-"""The errors sheetsync raises on purpose.
+"""The exceptions that sheetsync raises on purpose.
 
-    SheetsyncError            the user can mend it: exit code 1, one sentence, no traceback
+    SheetsyncError            the user can fix it: exit code 1, one sentence, no traceback
     ├── ConfigError           sheetsync.toml is missing or holds something it must not
     ├── SheetError            the sheet cannot be read or written, or its header is not usable
     │   └── SheetChanged      somebody changed the sheet between reading and writing: read again
     ├── Shrunk                the sheet suddenly looks (nearly) empty; nothing was deleted
     ├── MirrorError           the dataset folder holds something that sheetsync did not put there
-    ├── TrainingError         training stopped; its own words and the place of its log
+    ├── TrainingError         training failed; with its own message and the path of its log
     ├── NotFound              there is no such version or run, or an image of it is no longer kept
-    └── Busy                  another sheetsync works in this project just now
+    └── Busy                  another sheetsync is working in this project just now
 
 Every message says what, where, and what to do next. A broken row or image is not an error but a value:
-see `records.Issue` and `records.Failure`. Anything else that is raised is a bug and keeps its traceback.
+see `rows.records.Issue` and `images.records.Failure`. Any other exception is a bug and keeps its traceback.
 """
 
 import errno
 
 FREE_SPACE = "free some room (`sheetsync gc` says what can go)"
-# What the disk can say that is the user's to mend, and how.
+# Errors of the disk that the user can fix, and how.
 DISK_REMEDIES = {
     errno.ENOSPC: FREE_SPACE,
     errno.EDQUOT: FREE_SPACE,
     errno.EFBIG: "allow larger files here, or move the project",
     errno.ENAMETOOLONG: "move the project to a shorter path",
     errno.EROFS: "make it writable, or move the project",
-    errno.EACCES: "mend that",
-    errno.EPERM: "mend that",
-    errno.EMFILE: "mend that",
+    errno.EACCES: "change its permissions",
+    errno.EPERM: "change its permissions",
+    errno.EMFILE: "raise the limit of open files (`ulimit -n`)",
 }
 
 
 class SheetsyncError(Exception):
-    """Something the user can mend."""
+    """An error that the user can fix."""
 
 
 class ConfigError(SheetsyncError):
@@ -51,7 +51,7 @@ class Shrunk(SheetsyncError):
 
 
 class MirrorError(SheetsyncError):
-    """The dataset folder is not what sheetsync left there."""
+    """The dataset folder is not as sheetsync left it."""
 
 
 class TrainingError(SheetsyncError):
@@ -67,7 +67,7 @@ class Busy(SheetsyncError):
 
 
 def disk_problem(error: OSError) -> str | None:
-    """What the disk says when it is the user's to mend (full, read-only, no rights), None for any other error."""
+    """Describe an error of the disk that the user can fix (full, read-only, no permission); None for any other."""
     if error.errno not in DISK_REMEDIES:
         return None
     return f"{error.strerror}: {error.filename or 'on disk'}; {DISK_REMEDIES[error.errno]} and run it again"

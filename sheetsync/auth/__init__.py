@@ -1,1 +1,1 @@
-"""Who sheetsync is to Google: service accounts, sign-in, tokens."""
+"""Google credentials: service accounts, OAuth sign-in, access tokens."""

@@ -1,4 +1,7 @@
-"""Who sheetsync is to Google. Only the right to read and write spreadsheets is asked for."""
+"""Load Google credentials: a service account, a sign-in, or Application Default Credentials.
+
+The only scope that is requested is to read and write spreadsheets.
+"""
 
 from __future__ import annotations
 
@@ -16,16 +19,16 @@ from sheetsync.common.text import shorten
 from sheetsync.errors import SheetError
 
 SCOPES = (SCOPE,)
-KEY_FILE_VARIABLE = "GOOGLE_APPLICATION_CREDENTIALS"  # where Google's own programs look for a key file as well
+KEY_FILE_VARIABLE = "GOOGLE_APPLICATION_CREDENTIALS"  # where Google's own programs look for a key file
 
 
 def load_credentials(path: Path, token_file: Path) -> Any:
-    """The credentials in a key file, or, if there is none, those of this machine (Application Default Credentials).
+    """Load the credentials in a key file, or, if there is none, this machine's Application Default Credentials.
 
-    With an OAuth client the sign-in in `kept` counts. Raises `SheetError`, never with a secret in it.
+    For an OAuth client, they are those of the sign-in in `token_file`. Raises `SheetError`, never with a secret in it.
     """
     if not path.exists():
-        return _of_this_machine(path)
+        return _default_credentials(path)
     kind, info = read_key(path)
     if kind == "installed":
         return load_sign_in(path, info, token_file)
@@ -39,33 +42,33 @@ def load_credentials(path: Path, token_file: Path) -> Any:
         ) from error
 
 
-def other_scopes(found: Any) -> str:
-    """What credentials open besides spreadsheets, as far as that can be known once they have a token."""
-    granted = getattr(found, "granted_scopes", None)
+def other_scopes(loaded: Any) -> str:
+    """Say in words which scopes credentials have besides spreadsheets, as far as is known once they have a token."""
+    granted = getattr(loaded, "granted_scopes", None)
     if more := sorted({*(granted or ())} - {SCOPE}):
         return f"and for more than sheetsync needs: {shorten(' '.join(more), 200)}"
-    if granted or isinstance(found, (service_account.Credentials, UserCredentials)):
+    if granted or isinstance(loaded, (service_account.Credentials, UserCredentials)):
         return "and nothing else"
     return "and perhaps for more: what Application Default Credentials open is not known here"
 
 
-def _of_this_machine(path: Path) -> Any:
-    """Application Default Credentials.
+def _default_credentials(path: Path) -> Any:
+    """Find Application Default Credentials.
 
-    On a machine that has none, the last thing Google's library does is to look for a metadata server, at an address
-    that every cloud has: a dozen seconds where nothing answers there. Only who has no key file waits for it.
+    On a machine that has none, Google's library ends by asking the metadata server that every cloud has: about a
+    dozen seconds where there is no such server. Only a user without a key file waits for it.
     """
     try:
-        found, _ = google.auth.default(scopes=SCOPES)
+        loaded, _ = google.auth.default(scopes=SCOPES)
     except (GoogleAuthError, ValueError, TypeError, AttributeError) as error:
-        raise SheetError(_missing(path)) from error
-    return found
+        raise SheetError(_no_credentials(path)) from error
+    return loaded
 
 
-def _missing(path: Path) -> str:
-    if given := os.environ.get(KEY_FILE_VARIABLE):
+def _no_credentials(path: Path) -> str:
+    if variable := os.environ.get(KEY_FILE_VARIABLE):
         return (
-            f"there is no key file {path}, and {given}, which {KEY_FILE_VARIABLE} names, is none that can be used: "
+            f"there is no key file {path}, and {variable}, which {KEY_FILE_VARIABLE} names, is none that can be used: "
             f"correct or unset {KEY_FILE_VARIABLE}"
         )
     return (

@@ -1,4 +1,4 @@
-"""Signing in to Google as a user, with the browser of this machine (OAuth 2.0 for native apps, RFC 8252)."""
+"""Sign in to Google as a user, with the browser of this machine (OAuth 2.0 for native apps, RFC 8252)."""
 
 from __future__ import annotations
 
@@ -17,43 +17,43 @@ from sheetsync.auth.user_token import SIGN_IN_AGAIN, missing_scope_error, save_s
 from sheetsync.common.types import Json
 from sheetsync.errors import SheetError
 
-SIGN_IN_SECONDS = 600  # seconds for somebody to sign in
+SIGN_IN_SECONDS = 600  # that somebody has to sign in
 SUCCESS_MESSAGE = "You are signed in to sheetsync. This page can be closed."
 
 
 class _Flow(InstalledAppFlow):  # type: ignore[misc]  # it comes without types
-    """Google's flow; it says which address to open, and waits for no answer without end."""
+    """Google's flow, which shows the address to open, and has a timeout."""
 
-    tell: Callable[[str], None]
+    show_address: Callable[[str], None]
 
     def authorization_url(self, **kwargs: Any) -> Any:
-        made = super().authorization_url(**kwargs)
-        self.tell(made[0])
-        return made
+        address_and_state = super().authorization_url(**kwargs)
+        self.show_address(address_and_state[0])
+        return address_and_state
 
     def fetch_token(self, **kwargs: Any) -> Any:
         return super().fetch_token(timeout=TIMEOUT, **kwargs)
 
 
-def sign_in(key: Path, kept: Path, tell: Callable[[str], None], *, browser: bool) -> None:
-    """Have somebody sign in with the OAuth client of a key file, and keep it in `kept`.
+def sign_in(key: Path, token_file: Path, show_address: Callable[[str], None], *, browser: bool) -> None:
+    """Have somebody sign in with the OAuth client of a key file, and store the sign-in in `token_file`.
 
-    `tell` gets the address that is to be opened; with `browser` it is opened as well, where there is one.
+    `show_address` is called with the address to open; with `browser` it is opened as well, where there is a browser.
     Raises `SheetError`, never with a secret in it.
     """
-    client = _client(key)
+    client = _read_client(key)
     flow = _Flow.from_client_config({DESKTOP_CLIENT: client}, [SCOPE], autogenerate_code_verifier=True)
-    flow.tell = tell
+    flow.show_address = show_address
     with flow.oauth2session:
-        given = _given(flow, browser=browser and _can_browse())
-    if SCOPE not in given.get("scope", [SCOPE]):
+        token = _run_flow(flow, browser=browser and _has_browser())
+    if SCOPE not in token.get("scope", [SCOPE]):
         raise missing_scope_error(SIGN_IN_AGAIN)
-    if not given.get("refresh_token"):
-        raise SheetError(f"Google gave no lasting sign-in: {SIGN_IN_AGAIN}")
-    save_sign_in(kept, client["client_id"], given["refresh_token"])
+    if not token.get("refresh_token"):
+        raise SheetError(f"Google gave no lasting sign-in (no refresh token): {SIGN_IN_AGAIN}")
+    save_sign_in(token_file, client["client_id"], token["refresh_token"])
 
 
-def _client(key: Path) -> Json:
+def _read_client(key: Path) -> Json:
     if not key.exists():
         raise SheetError(
             f"there is no {key}: make an OAuth client of type “Desktop app” in the Google console and save its file "
@@ -65,8 +65,8 @@ def _client(key: Path) -> Json:
     return client
 
 
-def _given(flow: _Flow, *, browser: bool) -> Json:
-    """What Google answers to the sign-in. No error keeps its cause, for that may quote what was sent."""
+def _run_flow(flow: _Flow, *, browser: bool) -> Json:
+    """Wait for the sign-in and return Google's token. No error keeps its cause, for that may quote what was sent."""
     try:
         flow.run_local_server(
             host="127.0.0.1",
@@ -75,10 +75,10 @@ def _given(flow: _Flow, *, browser: bool) -> Json:
             success_message=SUCCESS_MESSAGE,
             open_browser=browser,
             timeout_seconds=SIGN_IN_SECONDS,
-            prompt="consent",  # else one who had signed in before could not give more than then
+            prompt="consent",  # else whoever signed in before cannot grant more than then
         )
-    except Warning as told:  # the library's way of saying that other rights were given than asked for
-        return dict(vars(told)["token"])
+    except Warning as warning:  # the library raises it where other scopes were granted than requested
+        return dict(vars(warning)["token"])
     except WSGITimeoutError:
         raise SheetError(f"nobody signed in within {SIGN_IN_SECONDS // 60} minutes: {SIGN_IN_AGAIN}") from None
     except OAuth2Error as error:
@@ -88,7 +88,7 @@ def _given(flow: _Flow, *, browser: bool) -> Json:
     return dict(flow.oauth2session.token)
 
 
-def _can_browse() -> bool:
+def _has_browser() -> bool:
     try:
         webbrowser.get()
     except webbrowser.Error:

@@ -1,4 +1,4 @@
-"""Requests for OAuth access tokens, with timeouts."""
+"""Request OAuth access tokens, without google-auth's own retries."""
 
 from __future__ import annotations
 
@@ -12,27 +12,25 @@ from google.auth.transport.requests import Request
 from sheetsync.common.types import Json
 
 TIMEOUT = (10.0, 60.0)  # seconds to connect, seconds without a byte
-
-
-TRANSIENT_STATUSES = (429, 500, 502, 503, 504)
+TRANSIENT_STATUSES = (429, 500, 502, 503, 504)  # of HTTP: trying again may help
 
 
 def parse_object(content: bytes) -> Json | None:
-    """A JSON object; None for anything else, such as a proxy's page with status 200, or half an answer."""
+    """Parse a JSON object; None for anything else, such as a proxy's page with status 200, or half a response."""
     with suppress(ValueError):
-        said = json.loads(content)
-        return said if isinstance(said, dict) else None
+        parsed = json.loads(content)
+        return parsed if isinstance(parsed, dict) else None
     return None
 
 
 class TokenRequest(Request):
-    """Asks for access tokens. Trouble that may pass is waited out by whoever makes the call, as any other."""
+    """google-auth's transport for token requests, without its retries: the caller repeats the whole API call."""
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        """One request; raises `TransportError` where google-auth would wait by a clock of its own, or trip."""
-        answer = super().__call__(*args, **kwargs)  # type: ignore[no-untyped-call]
-        if answer.status in TRANSIENT_STATUSES or (
-            kwargs.get("method") == "POST" and parse_object(answer.data) is None
+        """Send one request. Raises `TransportError` where google-auth would sleep and retry, or fail to parse."""
+        response = super().__call__(*args, **kwargs)  # type: ignore[no-untyped-call]
+        if response.status in TRANSIENT_STATUSES or (
+            kwargs.get("method") == "POST" and parse_object(response.data) is None
         ):
-            raise TransportError(f"status {answer.status}")  # type: ignore[no-untyped-call]
-        return answer
+            raise TransportError(f"status {response.status}")  # type: ignore[no-untyped-call]
+        return response

@@ -1,4 +1,4 @@
-"""A user who signed in: the refresh token that `sheetsync login` leaves in the project, and what it is good for."""
+"""Credentials of a user who signed in: the OAuth refresh token that `sheetsync login` stores in the project."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ SIGN_IN_AGAIN = "run `sheetsync login` again"
 
 
 class UserCredentials(Credentials):
-    """The credentials of a user. A refresh token that Google replaces is stored at once, for the old one may die."""
+    """OAuth credentials of a user. A refresh token that Google replaces is saved at once: the old one may expire."""
 
-    def __init__(self, client: Json, refresh_token: str, kept: Path):
+    def __init__(self, client: Json, refresh_token: str, token_file: Path):
         super().__init__(  # type: ignore[no-untyped-call]
             None,
             refresh_token=refresh_token,
@@ -30,68 +30,65 @@ class UserCredentials(Credentials):
             client_secret=client["client_secret"],
             scopes=[SCOPE],
         )
-        self._kept = kept
+        self._token_file = token_file
 
     def refresh(self, request: Any) -> None:
-        """Get an access token. Raises `SheetError` when the sign-in counts no more."""
+        """Get an access token. Raises `SheetError` when the sign-in is no longer valid."""
         before = self.refresh_token
         try:
             super().refresh(request)  # type: ignore[no-untyped-call]
         except RefreshError as error:
-            raise (_refused(error) or error) from None  # the cause may quote what was sent
+            raise (_explain_refusal(error) or error) from None  # the cause may quote what was sent
         if self.refresh_token != before:
-            save_sign_in(self._kept, self.client_id, self.refresh_token)
+            save_sign_in(self._token_file, self.client_id, self.refresh_token)
         if SCOPE not in (self.granted_scopes or [SCOPE]):
             raise missing_scope_error(SIGN_IN_AGAIN)
 
 
-def load_sign_in(key: Path, client: Json, kept: Path) -> UserCredentials:
-    """The user who signed in with the OAuth client of a key file. Raises `SheetError`."""
-    if not kept.exists():
+def load_sign_in(key: Path, client: Json, token_file: Path) -> UserCredentials:
+    """Load the credentials of the user who signed in with the OAuth client of a key file. Raises `SheetError`."""
+    if not token_file.exists():
         raise SheetError(f"{key} is there, but nobody has signed in with it yet: run `sheetsync login`")
-    found = read_json(kept, SIGN_IN_AGAIN)
-    if found.get("client_id") != client["client_id"]:
-        raise SheetError(f"{kept} was made with another OAuth client than {key} holds now: {SIGN_IN_AGAIN}")
-    if SCOPE not in _list(found.get("scopes")):
+    stored = read_json(token_file, SIGN_IN_AGAIN)
+    if stored.get("client_id") != client["client_id"]:
+        raise SheetError(f"{token_file} was made with another OAuth client than {key} holds now: {SIGN_IN_AGAIN}")
+    scopes = stored.get("scopes")
+    if not isinstance(scopes, list) or SCOPE not in scopes:
         raise missing_scope_error(SIGN_IN_AGAIN)
-    token = found.get("refresh_token")
+    token = stored.get("refresh_token")
     if not isinstance(token, str) or not token:
-        raise SheetError(f"{kept} holds no sign-in: {SIGN_IN_AGAIN}")
-    return UserCredentials(client, token, kept)
+        raise SheetError(f"{token_file} holds no sign-in: {SIGN_IN_AGAIN}")
+    return UserCredentials(client, token, token_file)
 
 
 def missing_scope_error(todo: str) -> SheetError:
-    """The error for a sign-in that was given less than was asked for."""
+    """Return the error for a sign-in without the scope that was requested: its box was not ticked."""
     return SheetError(f"your sign-in gives no right to your spreadsheets: {todo} and tick the box that gives it")
 
 
-def save_sign_in(kept: Path, client_id: str, refresh_token: str) -> None:
-    """Replace the stored sign-in, whole or not at all, and never readable by others.
+def save_sign_in(token_file: Path, client_id: str, refresh_token: str) -> None:
+    """Replace the stored sign-in atomically; it is never readable by others.
 
     Raises `OSError` when the disk refuses.
     """
-    said = {"client_id": client_id, "refresh_token": refresh_token, "scopes": [SCOPE]}
-    kept.parent.mkdir(parents=True, exist_ok=True)
-    with NamedTemporaryFile("w", dir=kept.parent, prefix=".tmp-", delete=False) as file:  # made with mode 0600
+    sign_in = {"client_id": client_id, "refresh_token": refresh_token, "scopes": [SCOPE]}
+    token_file.parent.mkdir(parents=True, exist_ok=True)
+    with NamedTemporaryFile("w", dir=token_file.parent, prefix=".tmp-", delete=False) as file:  # made with mode 0600
         temporary = Path(file.name)
         try:
-            json.dump(said, file, indent=2)
+            json.dump(sign_in, file, indent=2)
             file.flush()
             os.fsync(file.fileno())
-            temporary.replace(kept)
+            temporary.replace(token_file)
         finally:
             temporary.unlink(missing_ok=True)
 
 
-def _refused(error: RefreshError) -> SheetError | None:
-    """What a refusal means for a sign-in; None when it is not the sign-in that is refused."""
-    said = error.args[1].get("error") if len(error.args) > 1 and isinstance(error.args[1], dict) else None
-    if said == "invalid_scope":
+def _explain_refusal(error: RefreshError) -> SheetError | None:
+    """Explain a refusal by the token server to the user; None when it is not the sign-in that is refused."""
+    code = error.args[1].get("error") if len(error.args) > 1 and isinstance(error.args[1], dict) else None
+    if code == "invalid_scope":
         return missing_scope_error(SIGN_IN_AGAIN)
-    if said in ("invalid_grant", "unauthorized_client"):
+    if code in ("invalid_grant", "unauthorized_client"):
         return SheetError(f"Google no longer accepts your sign-in ({redact(error.args[0])}): {SIGN_IN_AGAIN}")
     return None
-
-
-def _list(found: Any) -> list[Any]:
-    return found if isinstance(found, list) else []

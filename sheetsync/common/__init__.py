@@ -1,1 +1,1 @@
-"""What knows nothing of sheets or images: text, atomic files, progress."""
+"""Helpers that know nothing of sheets or images: text, atomic files, progress."""

@@ -1,4 +1,4 @@
-"""Atomic file writes: a temporary file in the same folder, synced where asked, then renamed."""
+"""Atomic file writes: a temporary file in the same folder, fsync where asked, then rename."""
 
 from __future__ import annotations
 
@@ -8,14 +8,12 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-TEMPORARY = ".tmp-"
-
-
-FEW_FILES = 4  # files that are synced one by one
+TEMPORARY = ".tmp-"  # how the names of temporary files begin
+FEW_FILES = 4  # as many are synced one by one; for more, the whole file system is synced
 
 
 def sync_files(names: Sequence[str], folder: Path) -> None:
-    """Wait until files are on disk. Many are quicker with all else that is on its way there."""
+    """Wait until files of a folder are on disk (fsync). For many, syncing their whole file system is quicker."""
     if len(names) > FEW_FILES and _sync_filesystem(folder):
         return
     for name in names:
@@ -24,7 +22,7 @@ def sync_files(names: Sequence[str], folder: Path) -> None:
 
 
 def _sync_filesystem(folder: Path) -> bool:
-    """False where a system cannot do it, or something failed that may be of other files."""
+    """Sync the file system of a folder (syncfs); False if this system cannot, or if any file on it failed."""
     syncfs = getattr(ctypes.CDLL(None), "syncfs", None)
     with _open(str(folder)) as handle:
         return syncfs is not None and syncfs(handle) == 0
@@ -40,7 +38,7 @@ def _open(name: str) -> Iterator[int]:
 
 
 def write_atomic(path: Path, text: str, *, synced: bool = False) -> None:
-    """Replace a file others may read: whole or not at all, with `synced` after a power cut, too."""
+    """Replace a file that others may read: they see the old text or the new; `synced`: also after a power cut."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.parent / f"{TEMPORARY}{path.name}"
     with remove_on_failure(temporary):
@@ -52,7 +50,7 @@ def write_atomic(path: Path, text: str, *, synced: bool = False) -> None:
 
 @contextmanager
 def remove_on_failure(temporary: Path) -> Iterator[None]:
-    """A full disk is not to stay full of what did not fit."""
+    """Remove a temporary file if the block fails, so that a full disk does not stay full of what did not fit."""
     try:
         yield
     except BaseException:

@@ -12,7 +12,7 @@ FindingState: TypeAlias = Literal["ok", "note", "problem", "skipped"]
 class Finding:
     """One line of `sheetsync doctor`. `name` is that of its check, "" until the check is done.
 
-    `todo` is what to do about it, "" where there is nothing to do or `said` has it already.
+    `said` is what was found, `todo` what to do about it: "" if nothing, or if `said` says it already.
     """
 
     name: str
@@ -22,15 +22,15 @@ class Finding:
 
 
 def ok(said: str) -> Finding:
-    """A finding that all is well."""
+    """Return a finding that all is well."""
     return Finding("", "ok", said)
 
 
 def note(said: str, todo: str = "") -> Finding:
-    """A finding that is worth knowing, and stops nothing."""
+    """Return a finding that is worth knowing, and stops nothing."""
     return Finding("", "note", said, todo)
 
 
 def problem(said: str, todo: str = "") -> Finding:
-    """A finding that a pass will fail at."""
+    """Return a finding that a pass will fail at."""
     return Finding("", "problem", said, todo)

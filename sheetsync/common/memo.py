@@ -1,4 +1,4 @@
-"""A cache of one result per pure function, for large frozen values that are asked the same several times a pass."""
+"""A cache of one result, keyed by the identity of the first argument, which is too large to hash (memoization)."""
 
 from __future__ import annotations
 
@@ -13,26 +13,28 @@ _CACHES: list[list[Any]] = []
 
 
 def cache_last(function: Callable[P, R]) -> Callable[P, R]:
-    """A pure function that remembers its last answer: for the very same first argument, and equal others.
+    """Cache the last result of a pure function, for the identical first argument and equal others.
+
+    Like `lru_cache(1)`, for functions of large frozen values that are called several times a pass.
 
     >>> shout = cache_last(lambda words: print("at work") or words.upper())
     >>> shout(greeting := "hello"), shout(greeting)
     at work
     ('HELLO', 'HELLO')
     """
-    last: list[tuple[tuple[object, ...], dict[str, object], R]] = []
+    last: list[tuple[tuple[object, ...], dict[str, object], R]] = []  # none or one
     _CACHES.append(last)
 
     @wraps(function)
-    def answer(*args: P.args, **kwargs: P.kwargs) -> R:
-        for known, named, said in last:
-            if known[0] is args[0] and (known[1:], named) == (args[1:], kwargs):
-                return said
-        said = function(*args, **kwargs)
-        last[:] = [(args, kwargs, said)]
-        return said
+    def cached(*args: P.args, **kwargs: P.kwargs) -> R:
+        for last_args, last_kwargs, last_result in last:
+            if last_args[0] is args[0] and (last_args[1:], last_kwargs) == (args[1:], kwargs):
+                return last_result
+        result = function(*args, **kwargs)
+        last[:] = [(args, kwargs, result)]
+        return result
 
-    return answer
+    return cached
 
 
 @contextmanager

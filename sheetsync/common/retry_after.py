@@ -1,4 +1,4 @@
-"""Retry-After of HTTP (RFC 9110, section 10.2.3) as seconds to wait."""
+"""Parse the HTTP header Retry-After (RFC 9110, section 10.2.3)."""
 
 from __future__ import annotations
 
@@ -6,18 +6,18 @@ from contextlib import suppress
 from email.utils import parsedate_to_datetime
 
 
-def retry_after(said: str, date: str) -> float | None:
-    """Seconds that a server asks to wait in a Retry-After, as a number or as a date (RFC 9110, 10.2.3); None = none.
+def retry_after(value: str, date: str) -> float | None:
+    """Return the seconds that a Retry-After asks to wait, given as a number or as a date; None if it asks for none.
 
-    `date` is the answer's own: by the server's clock, for ours may be wrong.
+    `date` is the Date header of the same response: a date counts by the server's clock, as ours may be wrong.
 
     >>> retry_after("Wed, 25 Nov 2026 10:00:30 GMT", "Wed, 25 Nov 2026 10:00:00 GMT")
     30.0
     """
-    said = said.strip()
-    if said.isascii() and said.isdecimal():
-        return float(said)
-    with suppress(ValueError, TypeError, OverflowError):  # it may say anything
-        until, now = map(parsedate_to_datetime, (said, date))
+    value = value.strip()
+    if value.isascii() and value.isdecimal():
+        return float(value)
+    with suppress(ValueError, TypeError, OverflowError):  # a server may send anything
+        until, now = map(parsedate_to_datetime, (value, date))
         return max(0.0, (until - now).total_seconds())
     return None
