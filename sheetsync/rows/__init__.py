@@ -1,1 +1,1 @@
-"""What people wrote: from a table to usable rows, and what is wrong with the others. Pure."""
+"""Parse what people wrote: from a table of cells to usable rows, and issues with the others. Pure."""

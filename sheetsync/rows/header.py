@@ -1,4 +1,4 @@
-"""The header of a sheet: which column holds what."""
+"""Find the columns of a sheet by their headers."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from sheetsync.rows.cells import has_piled_accents
 from sheetsync.rows.schema import MACHINE_COLUMNS
 from sheetsync.rows.table import Table
 
-BLANK_CATEGORIES = ("Zs", "Zl", "Zp", "Cf")  # Unicode categories: blanks, and what has no width at all
+BLANK_CATEGORIES = ("Zs", "Zl", "Zp", "Cf")  # Unicode categories: blanks, and characters of no width
 
 
 @dataclass(frozen=True, slots=True)
 class ColumnHeaders:
-    """The headers to look for. `image` may have several names, the first found counts.
+    """The headers to look for. `image` may have several names: the first that is found is used.
 
-    `machine` maps the columns sheetsync fills (`records.MACHINE_COLUMNS`) to what they are called here.
+    `machine` maps the columns that sheetsync fills (`schema.MACHINE_COLUMNS`) to their headers in this sheet.
     """
 
     image: tuple[str, ...] = ("image", "image_url", "url")
@@ -32,7 +32,7 @@ class ColumnHeaders:
 
 @dataclass(frozen=True, slots=True)
 class ColumnLayout:
-    """Where the columns stand in one reading, counted from 0; None or absent where there is none."""
+    """The index of each column in one reading, counted from 0; None or absent if the sheet has none."""
 
     image: int
     label: int
@@ -42,50 +42,45 @@ class ColumnLayout:
 
     @property
     def width(self) -> int:
-        """As many cells as a row needs for all of them."""
+        """The number of cells that a row needs to have all columns of people."""
         return 1 + max(self.image, self.label, self.split or 0, *self.tags.values())
 
 
 def find_columns(table: Table, columns: ColumnHeaders) -> ColumnLayout:
     """Find the columns by their headers, ignoring case and surrounding blanks.
 
-    Raises `SheetError` for an empty sheet, a missing column, or one of ours that occurs twice.
+    Raises `SheetError` for an empty sheet, a missing column, or a header that occurs twice.
     """
-    places = _positions_by_name(table.header)
-    image = next((place for name in columns.image if (place := _position(places, name)) is not None), None)
-    label = _position(places, columns.label)
-    tags = {tag: _position(places, tag) for tag in columns.tags}
-    _require(table, {" or ".join(columns.image): image, columns.label: label, **tags})
-    assert image is not None  # noqa: S101  # just required
+    positions: dict[str, list[int]] = defaultdict(list)
+    for position, name in enumerate(table.header):
+        positions[_normalise(name)].append(position)
+    image = next((found for name in columns.image if (found := _position(positions, name)) is not None), None)
+    label = _position(positions, columns.label)
+    tags = {tag: _position(positions, tag) for tag in columns.tags}
+    _check_required(table, {" or ".join(columns.image): image, columns.label: label, **tags})
+    assert image is not None  # noqa: S101  # just checked
     assert label is not None  # noqa: S101
-    machine = {name: _position(places, header) for name, header in columns.machine.items()}
-    return ColumnLayout(image, label, _position(places, columns.split), _found(tags), _found(machine))
+    machine = {name: _position(positions, header) for name, header in columns.machine.items()}
+    return ColumnLayout(image, label, _position(positions, columns.split), _present(tags), _present(machine))
 
 
-def _positions_by_name(header: Sequence[str]) -> dict[str, list[int]]:
-    places: dict[str, list[int]] = defaultdict(list)
-    for place, name in enumerate(header):
-        places[_normalised(name)].append(place)
-    return places
+def _normalise(name: str) -> str:
+    stripped = name.strip()
+    return (stripped if has_piled_accents(stripped) else unicodedata.normalize("NFC", stripped)).casefold()
 
 
-def _normalised(name: str) -> str:
-    plain = name.strip()
-    return (plain if has_piled_accents(plain) else unicodedata.normalize("NFC", plain)).casefold()
-
-
-def _position(places: Mapping[str, list[int]], name: str) -> int | None:
-    found = places.get(_normalised(name), [])
+def _position(positions: Mapping[str, list[int]], name: str) -> int | None:
+    found = positions.get(_normalise(name), [])
     if len(found) > 1:
-        where = " and ".join(column_letter(place) for place in found)
-        raise SheetError(f"the header '{name}' occurs twice, in columns {where}: rename one of them")
+        letters = " and ".join(map(column_letter, found))
+        raise SheetError(f"the header '{name}' occurs twice, in columns {letters}: rename one of them")
     return found[0] if found else None
 
 
-def _require(table: Table, wanted: Mapping[str, int | None]) -> None:
-    missing = [name for name, place in wanted.items() if place is None]
+def _check_required(table: Table, required: Mapping[str, int | None]) -> None:
+    missing = [name for name, position in required.items() if position is None]
     if not any(cell.strip() for cell in table.header):
-        raise SheetError(f"the sheet is empty: its first row must hold the headers {', '.join(wanted)}")
+        raise SheetError(f"the sheet is empty: its first row must hold the headers {', '.join(required)}")
     if missing:
         found = ", ".join(quote_inline(cell.strip()) for cell in table.header if cell.strip())
         raise SheetError(
@@ -94,12 +89,12 @@ def _require(table: Table, wanted: Mapping[str, int | None]) -> None:
         )
 
 
-def _found(places: Mapping[str, int | None]) -> dict[str, int]:
-    return {name: place for name, place in places.items() if place is not None}
+def _present(positions: Mapping[str, int | None]) -> dict[str, int]:
+    return {name: position for name, position in positions.items() if position is not None}
 
 
 def column_letter(column: int) -> str:
-    """The letters a spreadsheet shows for a column counted from 0.
+    """Return the letters that a spreadsheet shows for a column counted from 0.
 
     >>> column_letter(0), column_letter(25), column_letter(26)
     ('A', 'Z', 'AA')
@@ -112,7 +107,7 @@ def column_letter(column: int) -> str:
     return letters
 
 
-def is_blank_row(cells: Sequence[str], where: ColumnLayout) -> bool:
-    """Whether people left this row empty; what the machine wrote and boxes nobody ticked do not count."""
-    machine = set(where.machine.values())
-    return all(cell.strip() in ("", "FALSE") for place, cell in enumerate(cells) if place not in machine)
+def is_blank_row(cells: Sequence[str], layout: ColumnLayout) -> bool:
+    """True if people left this row empty; machine columns and checkboxes that nobody ticked do not count."""
+    machine = set(layout.machine.values())
+    return all(cell.strip() in ("", "FALSE") for column, cell in enumerate(cells) if column not in machine)

@@ -1,4 +1,4 @@
-"""The values that pass from stage to stage. All are frozen; nothing here reads or writes anything."""
+"""Rows of a sheet and issues with them, as frozen values."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A usable row: one image. `label` "" = not labelled yet, `split` "" = assign from the image."""
+    """A usable row: one image. `label` "" = not labelled yet, `split` "" = to be assigned from the image."""
 
     number: int
     key: str
@@ -20,7 +20,7 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Issue:
-    """What is wrong with a row, in words for an annotator. A warning leaves the row in use."""
+    """A problem of a row, in words for an annotator. A row with a mere warning is used."""
 
     number: int
     problem: str
@@ -29,7 +29,7 @@ class Issue:
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """What a sheet said at one moment. `rows` has one row a key; `keys` gives the key of every row number."""
+    """The parsed rows of one reading. `rows` has one row per key; `keys` maps every row number to its key."""
 
     rows: tuple[Row, ...] = ()
     issues: tuple[Issue, ...] = ()

@@ -12,16 +12,9 @@ SCORE_COLUMNS = (
     "seeds", "val_mean", "val_spread",
     "note",
 )  # fmt: skip
-
-
 SPLITS = ("train", "val", "test")
-
-
-UNLABELLED = "unlabelled"
-
-
-SKIP = "skip"
-
+UNLABELLED = "unlabelled"  # stands for the split of an image without a label
+SKIP = "skip"  # in the column `split`: the row stays, its image is not used
 
 MACHINE_COLUMNS = (
     "status",
@@ -33,18 +26,13 @@ MACHINE_COLUMNS = (
     "used_split",
 )
 
-
 OK = "ok"
-
-
 PROVISIONAL_NOTE = "predictions are provisional"
-
-
 PROVISIONAL = f"{OK}, {PROVISIONAL_NOTE}"
 
 
 def with_warning(status: Value, warning: str) -> Value:
-    """The status of a row that can be used and has something to be told of as well."""
+    """Put a warning into the status of a row that can be used; the status of another row stays."""
     ok, comma, facts = str(status).partition(", ")
     if ok != OK:
         return status

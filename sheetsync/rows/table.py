@@ -1,4 +1,4 @@
-"""What a sheet holds, and what can be written to it. Values only; nothing here reads or writes anything."""
+"""Tables of cells, and changes to them, as frozen values."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ class Table:
     rows: tuple[tuple[str, ...], ...] = ()
 
     def cell(self, row: int, column: int) -> str:
-        """The text at a row number (the header is row 1) and a column counted from 0; "" where there is none."""
+        """Return the text at a row number (the header is row 1) and a column counted from 0; "" outside the table."""
         cells = self.header if row == 1 else self.rows[row - 2] if 2 <= row < len(self.rows) + 2 else ()
         return cells[column] if column < len(cells) else ""
 
 
 @dataclass(frozen=True, slots=True)
 class Book:
-    """One reading of a sheet: its rows, its scores, and what the sheet needs to notice a change since.
+    """One reading of a sheet: its rows, its scores, and a version by which the sheet notices later changes.
 
-    `ours` are the columns of rows that sheetsync made or took over, where the sheet can tell; None where it cannot.
+    `owned` are the columns of `rows` that sheetsync made or took over, counted from 0; None if the sheet cannot tell.
     """
 
     rows: Table
@@ -43,7 +43,7 @@ class Book:
 
 @dataclass(frozen=True, slots=True)
 class CellUpdate:
-    """Write one cell. `row` counts as the spreadsheet shows it (header = 1), `column` from 0."""
+    """Write one cell. `row` is the number that the spreadsheet shows (header = 1), `column` counts from 0."""
 
     tab: Tab
     row: int
@@ -53,7 +53,7 @@ class CellUpdate:
 
 @dataclass(frozen=True, slots=True)
 class AddColumns:
-    """Add columns with these headers to the right of everything there; makes the tab if it is missing."""
+    """Add columns with these headers right of all others; make the tab if it is missing."""
 
     tab: Tab
     names: tuple[str, ...]
@@ -61,7 +61,7 @@ class AddColumns:
 
 @dataclass(frozen=True, slots=True)
 class AddRow:
-    """Add one row below everything there."""
+    """Add one row below all others."""
 
     tab: Tab
     values: tuple[Value, ...]
@@ -72,34 +72,36 @@ Change: TypeAlias = CellUpdate | AddColumns | AddRow
 
 @dataclass(frozen=True, slots=True)
 class Calls:
-    """How often a sheet was asked (`reads`) and told (`writes`): API calls, or file accesses for a CSV."""
+    """How often a sheet was read and written: API calls, or file accesses for a CSV file."""
 
     reads: int = 0
     writes: int = 0
 
 
 def format_value(value: Value) -> str:
-    """A value as the text of a cell, with a dot as decimal sign.
+    """Format a value as the text of a cell, with a dot as decimal sign.
 
-    >>> text(0.5), text(3), text("iv")
+    >>> format_value(0.5), format_value(3), format_value("iv")
     ('0.5', '3', 'iv')
     """
     return f"{value:.10g}" if isinstance(value, float) else str(value)
 
 
 def shows_value(cell: str, value: Value) -> bool:
-    """Whether a cell already shows a value, however the spreadsheet program spelled it.
+    """True if a cell already shows a value, in any format that a spreadsheet program may have given it.
 
-    >>> same("0,50", 0.5), same("'=1+1", "=1+1"), same("", 0), same("1,000", 1000), same("1,000", 1)
-    (True, True, False, True, False)
+    >>> shows_value("0,50", 0.5), shows_value("'=1+1", "=1+1"), shows_value("", 0)
+    (True, True, False)
+    >>> shows_value("1,000", 1000), shows_value("1,000", 1)
+    (True, False)
     """
     if isinstance(value, str):
         return cell in (value, f"'{value}")
-    if cell == str(value):  # as nearly all are that sheetsync wrote
+    if cell == str(value):  # as in nearly all cells that sheetsync wrote
         return True
     try:
         if isinstance(value, int) and _THOUSANDS.fullmatch(cell):
             return int(re.sub(r"\D", "", cell)) == value
         return abs(float(cell.replace(",", ".")) - value) < 1e-9
-    except ValueError:  # no number, or one of more digits than Python reads
+    except ValueError:  # not a number, or one of more digits than Python converts
         return False
