@@ -1,4 +1,4 @@
-"""A sheet that lives in memory, to try code against: with people who edit, and calls that fail."""
+"""A sheet in memory, for tests: with methods for the edits of people, and for calls that fail."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ _EMPTY = Table()
 
 
 class MemorySheet:
-    """A sheet for tests. What people do to it is a method; none of these counts as a call.
+    """A sheet for tests. Edits of people are methods, which do not count as calls.
 
-    With `checks` it notices any change since a reading, as a file does. Without, it is like an online
-    spreadsheet: rows are taken by their number of the moment, whatever stands there by now, and only a
-    changed header is noticed. `before` is called ahead of every call, with the sheet and "read" or
-    "write", so that somebody can act between any two calls.
+    With `checks` it notices any change since a reading, as a CSV file does. Without, it is like an online
+    spreadsheet: a write goes to the rows that have these numbers by now, and only a changed header is
+    noticed. `before` is called before every call, with the sheet and "read" or "write", so that a test can
+    edit between any two calls.
     """
 
     def __init__(self, rows: Table = _EMPTY, scores: Table = _EMPTY, *, checks: bool = True) -> None:
@@ -33,7 +33,7 @@ class MemorySheet:
         self._failures: list[tuple[Exception, bool]] = []
         self._reads = self._writes = 0
 
-    # --- what the program does ---
+    # --- the `Sheet` protocol ---
 
     @property
     def name(self) -> str:
@@ -48,7 +48,7 @@ class MemorySheet:
         return Calls(self._reads, self._writes)
 
     def read(self) -> Book:
-        """Both tabs as they are now; see `Sheet.read`."""
+        """Read both tabs; see `Sheet.read`."""
         self._reads += 1
         return self._call("read", self.book)
 
@@ -61,40 +61,40 @@ class MemorySheet:
     def formatter(self, columns: ColumnHeaders, memory: Path) -> None:
         """Return None: a sheet in memory has no formatting."""
 
-    def _call(self, kind: str, act: Callable[[], T]) -> T:
+    def _call(self, kind: str, action: Callable[[], T]) -> T:
         if self.before:
             self.before(self, kind)
         error, after = self._failures.pop(0) if self._failures else (None, False)
         if error and not after:
             raise error
-        result = act()
+        result = action()
         if error:
             raise error
         return result
 
     def _write(self, book: Book, changes: Sequence[Change]) -> None:
         now, tabs = self.book(), {change.tab for change in changes}
-        moved = any(_tab(now, tab).header != _tab(book, tab).header for tab in tabs)
-        if moved or (self._checks and now != book):
+        header_changed = any(_tab(now, tab).header != _tab(book, tab).header for tab in tabs)
+        if header_changed or (self._checks and now != book):
             raise SheetChanged("memory was changed after it was read: read it again")
         for change in changes:
             _apply(self._grids[change.tab], change)
 
-    # --- what people and networks do ---
+    # --- edits of people, failures of a network ---
 
     def book(self) -> Book:
-        """A look at it that is no call."""
+        """Return the content, without counting a call."""
         return Book(_table(self._grids["rows"]), _table(self._grids["scores"]))
 
     def fail(self, error: Exception, *, after: bool = False) -> None:
-        """Make the next call raise this; `after` it has taken effect, as when only the answer is lost.
+        """Make the next call raise this error; `after` it has taken effect, as when only the response is lost.
 
-        Asked several times, as many calls fail, in that order.
+        Called several times, it makes as many calls fail, in that order.
         """
         self._failures.append((error, after))
 
     def edit(self, row: int, header: str, value: str, tab: Tab = "rows") -> None:
-        """Type into a cell; `row` counts as the spreadsheet shows it (header = 1)."""
+        """Type into a cell; `row` is the number that a spreadsheet shows (header = 1)."""
         _set(self._grids[tab], row, self._column(header, tab), value)
 
     def insert(self, row: int, values: Sequence[str]) -> None:

@@ -1,4 +1,4 @@
-"""Headers of the columns that sheetsync made, remembered from pass to pass."""
+"""Headers of the columns that are sheetsync's, remembered from pass to pass in `.sheetsync/columns`."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from pathlib import Path
 from sheetsync.common.state_folder import StateFolder
 from sheetsync.rows.ownership import owned_headers
 from sheetsync.rows.table import Book
-from sheetsync.sheets import Sheet
+from sheetsync.sheets.base import Sheet
 
 
 def our_columns(state: StateFolder, sheet: Sheet, book: Book) -> Collection[str]:
-    """Headers of columns that we made or filled in this sheet; another of such a name may be the team's own."""
+    """Return the headers of columns that we made or filled in this sheet; others of such names may be the team's."""
     return owned_headers(book, read_remembered(state.columns(sheet.identity)))
 
 
-def read_remembered(kept: Path) -> set[str]:
-    """The headers in a file of such headers; none where it is missing."""
-    return set(kept.read_text(encoding="utf-8").split("\n")) - {""} if kept.exists() else set()
+def read_remembered(file: Path) -> set[str]:
+    """Read the headers in a file of them, one a line; none if it is missing."""
+    return set(file.read_text(encoding="utf-8").split("\n")) - {""} if file.exists() else set()

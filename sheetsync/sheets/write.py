@@ -1,4 +1,4 @@
-"""Writing to a sheet that people edit meanwhile."""
+"""Write to a sheet that people edit at the same time (optimistic concurrency): read, plan, write, read again."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from contextlib import suppress
 
 from sheetsync.errors import SheetChanged, SheetError
 from sheetsync.rows.table import AddColumns, AddRow, Book, Change
-from sheetsync.sheets import Sheet
+from sheetsync.sheets.base import Sheet
 
 MAX_ATTEMPTS = 10  # how often a sheet that people keep changing is read again before giving up
 
@@ -17,10 +17,11 @@ def write_back(
     plan: Callable[[Book], tuple[Change, ...]],
     before_write: Callable[[Book, Sequence[Change]], None] = lambda *_: None,
 ) -> tuple[int, Book]:
-    """Write until a fresh reading shows nothing left to write; returns the number of cells written, and that reading.
+    """Write until a fresh reading needs no more changes; return the number of cells written, and that reading.
 
-    Rows may move between any two calls, so what to write is planned from a reading made right before the
-    write, and the next reading shows what it hit. Raises `SheetError` when people keep changing the sheet.
+    Rows may move between any two calls, so changes are planned from a reading made right before the write,
+    and the next reading shows which cells it hit. `before_write` is called with that reading and its changes before each write.
+    Raises `SheetError` when people keep changing the sheet.
     """
     cells = 0
     for _ in range(MAX_ATTEMPTS):
@@ -31,11 +32,11 @@ def write_back(
                 return cells, book
             before_write(book, changes)
             sheet.write(book, changes)
-            cells += sum(map(_cells, changes))
+            cells += sum(map(_count_cells, changes))
     raise SheetError(f"{sheet.name} kept changing while results were written: run `sheetsync sync` again")
 
 
-def _cells(change: Change) -> int:
+def _count_cells(change: Change) -> int:
     if isinstance(change, AddColumns):
         return len(change.names)
     return sum(value != "" for value in change.values) if isinstance(change, AddRow) else 1

@@ -1,1 +1,1 @@
-"""A sheet in a CSV file."""
+"""CSV files as sheets."""

@@ -1,4 +1,4 @@
-"""A sheet in a CSV file. What is not written stays as it was, to the byte."""
+"""A CSV file as a `Sheet`: atomic writes that leave every other cell as it was, to the byte."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from sheetsync.sheets.csv.text import Document
 
 @dataclass(frozen=True, slots=True)
 class _Reading:
-    """The last one: where no byte differs, nothing is taken apart again."""
+    """The last reading, kept so that an unchanged file is not parsed again."""
 
     data: Mapping[Tab, bytes]
     documents: Mapping[Tab, Document]
@@ -29,8 +29,8 @@ class _Reading:
 class CsvSheet:
     """A CSV file as a sheet; its scores stand beside it, `labels.scores.csv` beside `labels.csv`.
 
-    UTF-8 with or without BOM; comma, semicolon or tab. Only the cells written change: quoting, line ends,
-    ragged rows and blank lines stay. The file is replaced in one step, so a reader sees the old or the new.
+    UTF-8 with or without a BOM; comma, semicolon or tab. Only the cells written change: quoting, line ends,
+    ragged rows and blank lines stay. The file is replaced atomically, so a reader sees the old or the new.
     """
 
     def __init__(self, path: Path) -> None:
@@ -51,7 +51,7 @@ class CsvSheet:
         return Calls(self._reads, self._writes)
 
     def read(self) -> Book:
-        """Both files as they are now; see `Sheet.read`."""
+        """Read both files; see `Sheet.read`."""
         self._reads += 1
         data = self._load()
         if self._last is None or self._last.data != data:
@@ -66,8 +66,8 @@ class CsvSheet:
             return
         self._writes += 1
         before = self._load()
-        self._stop_unless(_version(before) == book.version)
-        last, self._last = self._last, None  # what is changed now is no longer what was read
+        self._require_unchanged(_version(before) == book.version)
+        last, self._last = self._last, None  # its documents are changed below
         documents = last.documents if last and last.data == before else self._parse(before)
         for change in changes:
             documents[change.tab].apply(change)
@@ -79,25 +79,25 @@ class CsvSheet:
 
     def _load(self) -> dict[Tab, bytes]:
         rows, scores = self._paths["rows"], self._paths["scores"]
-        return {"rows": _bytes(rows), "scores": _bytes(scores) if scores.exists() else b""}
+        return {"rows": _read_bytes(rows), "scores": _read_bytes(scores) if scores.exists() else b""}
 
     def _parse(self, data: Mapping[Tab, bytes]) -> dict[Tab, Document]:
-        rows = _document(self._paths["rows"], data["rows"])
-        return {"rows": rows, "scores": _document(self._paths["scores"], data["scores"], like=rows)}
+        rows = _parse_document(self._paths["rows"], data["rows"])
+        return {"rows": rows, "scores": _parse_document(self._paths["scores"], data["scores"], like=rows)}
 
     def _replace(self, before: Mapping[Tab, bytes], after: Mapping[Tab, bytes]) -> None:
-        """Put new files in place, rows first: when people save just then, nothing at all was written."""
+        """Put new files in place, rows first. Raises `SheetChanged`, with no change, if people save meanwhile."""
         with ExitStack() as stack:
             ready = {
                 tab: stack.enter_context(_temporary(self._paths[tab], content, self._paths["rows"]))
                 for tab, content in after.items()
                 if content != before[tab]
             }
-            self._stop_unless(self._load() == before)
+            self._require_unchanged(self._load() == before)
             for tab, temporary in ready.items():
-                self._stop_unless(_put(temporary, self._paths[tab], before[tab]))
+                self._require_unchanged(_replace_if_unchanged(temporary, self._paths[tab], before[tab]))
 
-    def _stop_unless(self, unchanged: bool) -> None:
+    def _require_unchanged(self, unchanged: bool) -> None:
         if not unchanged:
             raise SheetChanged(f"{self.name} was changed after it was read: read it again")
 
@@ -106,7 +106,7 @@ def _version(data: Mapping[Tab, bytes]) -> str:
     return "-".join(hashlib.sha256(data[tab]).hexdigest() for tab in ("rows", "scores"))
 
 
-def _bytes(path: Path) -> bytes:
+def _read_bytes(path: Path) -> bytes:
     try:
         return path.read_bytes()
     except OSError as error:
@@ -114,9 +114,9 @@ def _bytes(path: Path) -> bytes:
         raise SheetError(f"{path} cannot be read: {error.strerror}; {hint}") from error
 
 
-def _document(path: Path, data: bytes, like: Document | None = None) -> Document:
+def _parse_document(path: Path, data: bytes, like: Document | None = None) -> Document:
     try:
-        # A NUL is no text either, and the sign of UTF-16, so it gets the same answer.
+        # A NUL is not text either, and a sign of UTF-16: replaced by a byte that UTF-8 never has, it is the same error.
         document = Document.parse(data.replace(b"\0", b"\xff").decode(), like)
     except UnicodeDecodeError as error:
         line = len(re.split(rb"\r\n|\r|\n", data[: error.start]))
@@ -130,17 +130,19 @@ def _document(path: Path, data: bytes, like: Document | None = None) -> Document
 
 @contextmanager
 def _temporary(path: Path, content: bytes, like: Path) -> Iterator[Path]:
-    """A file with this content in the folder of `path`, with its rights or those of `like`; gone afterwards."""
+    """Yield a temporary file beside `path`, with the permissions of `path` or else of `like`; remove it afterwards."""
     target = Path(os.path.realpath(path))  # so that a symlink stays one
     try:
-        _sweep(target)
+        for leftover in target.parent.iterdir():  # of a process that was killed
+            if leftover.name.startswith(f".{target.name}.") and leftover.suffix == ".sheetsync":
+                leftover.unlink(missing_ok=True)
         handle, name = tempfile.mkstemp(".sheetsync", f".{target.name}.", target.parent)
         try:
             with os.fdopen(handle, "wb") as file:
                 file.write(content)
                 file.flush()
                 os.fsync(handle)
-            _copy_rights(target if target.exists() else like, Path(name))
+            _copy_owner_and_mode(target if target.exists() else like, Path(name))
             yield Path(name)
         finally:
             Path(name).unlink(missing_ok=True)
@@ -149,38 +151,31 @@ def _temporary(path: Path, content: bytes, like: Path) -> Iterator[Path]:
         raise SheetError(f"{path} cannot be written: {error.strerror}; it is as it was; {hint}") from error
 
 
-def _sweep(target: Path) -> None:
-    """Remove what a killed process left beside a file."""
-    for leftover in target.parent.iterdir():
-        if leftover.name.startswith(f".{target.name}.") and leftover.suffix == ".sheetsync":
-            leftover.unlink(missing_ok=True)
-
-
-def _copy_rights(source: Path, target: Path) -> None:
+def _copy_owner_and_mode(source: Path, target: Path) -> None:
     status = source.stat()
     with suppress(PermissionError):  # only root may give a file away
         os.chown(target, status.st_uid, status.st_gid)
     target.chmod(status.st_mode & 0o7777)
 
 
-def _put(temporary: Path, path: Path, before: bytes) -> bool:
-    """Put a file in the place of one that holds `before`; False, with no change, if it no longer does."""
+def _replace_if_unchanged(temporary: Path, path: Path, before: bytes) -> bool:
+    """Replace a file that holds `before` (compare-and-swap); return False, with no change, if it no longer does."""
     target, after = Path(os.path.realpath(path)), temporary.read_bytes()
-    if not _exchange(temporary, target):
+    if not _swap_files(temporary, target):
         temporary.replace(target)
-    # A look beforehand leaves a gap in which somebody may save; what came out in exchange leaves none.
+    # Checking before the rename leaves a gap in which somebody may save; checking what was swapped out leaves none.
     elif temporary.read_bytes() != before:
-        _exchange(temporary, target)
-        if temporary.read_bytes() != after:  # and saved once more: the newest save is the one to keep
-            _exchange(temporary, target)
+        _swap_files(temporary, target)
+        if temporary.read_bytes() != after:  # saved again in between: the newest save is the one to keep
+            _swap_files(temporary, target)
         return False
     return True
 
 
-def _exchange(one: Path, other: Path) -> bool:
-    """Swap two files in one step; False where the system (or a missing file) does not let us."""
+def _swap_files(one: Path, other: Path) -> bool:
+    """Swap two files atomically; False where the system cannot, or one is missing."""
     import ctypes
 
-    here, swap = -100, 2  # AT_FDCWD and RENAME_EXCHANGE, see renameat2(2)
+    at_fdcwd, rename_exchange = -100, 2  # see renameat2(2)
     rename = getattr(ctypes.CDLL(None), "renameat2", lambda *_: -1)
-    return bool(rename(here, os.fsencode(one), here, os.fsencode(other), swap) == 0)
+    return bool(rename(at_fdcwd, os.fsencode(one), at_fdcwd, os.fsencode(other), rename_exchange) == 0)
