@@ -18,10 +18,10 @@ _SUFFIXES = (".csv", ".tsv", ".txt")
 def open_sheet(
     address: str, base: Path, *, credentials: str = "credentials.json", scores: str = "scores", endpoint: str = ""
 ) -> Sheet:
-    """Open the sheet at an address: the path of a CSV file, relative to `base`, or a Google Sheet. Reads nothing.
+    """Open the sheet at an address: a CSV file, by its path relative to `base`, or a Google Sheet. No call is made.
 
     For a Google Sheet: `credentials` is the path of a key file, `scores` the title of the tab for scores, `endpoint`
-    another server that speaks the same API (see `trusted_endpoint`); the sign-in is kept in `base`. Raises `SheetError`.
+    another server of the same API (see `trusted_endpoint`); the sign-in is kept in `base`. Raises `SheetError`.
     """
     if google := GOOGLE_SHEET.fullmatch(address):
         access = base / credentials, StateFolder(base / STATE).google_token

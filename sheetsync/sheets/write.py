@@ -20,8 +20,8 @@ def write_back(
     """Write until a fresh reading needs no more changes; return the number of cells written, and that reading.
 
     Rows may move between any two calls, so changes are planned from a reading made right before the write,
-    and the next reading shows which cells it hit. `before_write` is called with that reading and its changes before each write.
-    Raises `SheetError` when people keep changing the sheet.
+    and the next reading shows which cells it hit. `before_write` is called with that reading and its changes
+    before each write. Raises `SheetError` when people keep changing the sheet.
     """
     cells = 0
     for _ in range(MAX_ATTEMPTS):

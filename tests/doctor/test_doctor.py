@@ -571,7 +571,7 @@ def test_an_address_that_leads_in_a_circle_is_told(sheet: Sheet) -> None:
     sheet.server.faults.plan = lambda _, path, __: circle if path.startswith("/v4") else None
     found = look(sheet.folder, patience=1.0)
     assert names(found, "problem") == ["api"]
-    assert "an answer that is none" in found["api"].said
+    assert "an answer that cannot be read" in found["api"].said
 
 
 def test_nothing_that_others_wrote_reaches_the_terminal_unseen(sheet: Sheet) -> None:

@@ -189,7 +189,10 @@ ODD = {
     "a page, 400": (faults.html(400), "answers in its place, with status 400"),
     "a page, 403": (faults.html(403), "answers in its place, with status 403: look at .* proxy and its firewall"),
     "a page, 404": (faults.html(404), "answers in its place, with status 404"),
-    "a circle": (faults.answered(302, b"", Location="https://sheets.googleapis.com/v4/a"), "an answer that is none"),
+    "a circle": (
+        faults.answered(302, b"", Location="https://sheets.googleapis.com/v4/a"),
+        "an answer that cannot be read",
+    ),
 }
 
 

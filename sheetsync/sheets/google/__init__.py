@@ -1,1 +1,1 @@
-"""A Google Sheet through the Google Sheets API."""
+"""Google Sheets, through the Google Sheets API (v4)."""

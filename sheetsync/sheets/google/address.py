@@ -1,47 +1,38 @@
-"""Addresses of Google Sheets, and of servers that may stand in for Google's."""
+"""Parse addresses of Google Sheets, and check which other server may receive access tokens."""
 
 from __future__ import annotations
 
 import ipaddress
 import os
 import re
-from typing import TYPE_CHECKING
 
 from sheetsync.errors import SheetError
-
-if TYPE_CHECKING:
-    pass
-
 
 GOOGLE_SHEET = re.compile(
     r"https://docs\.google\.com/spreadsheets/(?:u/\d+/)?d/([A-Za-z0-9_-]+)(?:.*?[#?&]gid=(\d+))?.*"
 )
-
-
 _ENDPOINT = re.compile(r"(https?)://(\[[0-9a-f:]+\]|[a-z0-9.-]+)(?::\d+)?(?:/[\w./~-]*)?", re.ASCII | re.IGNORECASE)
-
-
 ENDPOINT_HOST = "SHEETSYNC_ENDPOINT_HOST"
 
 
 def same_sheet(one: str, other: str) -> bool:
-    """Whether two addresses lead to the same tab of a Google Sheet, or are the same."""
+    """True if two addresses are equal, or lead to the same tab of a Google Sheet."""
     first, second = GOOGLE_SHEET.fullmatch(one), GOOGLE_SHEET.fullmatch(other)
     return one == other or bool(first and second and spreadsheet_and_gid(first) == spreadsheet_and_gid(second))
 
 
 def spreadsheet_and_gid(google: re.Match[str]) -> tuple[str, int | None]:
-    """The spreadsheet's id, and the tab's (`gid`) where the address names one."""
+    """Return the id of the spreadsheet, and of the tab (`gid`) if the address names one."""
     return google[1], int(google[2]) if google[2] else None
 
 
 def trusted_endpoint(endpoint: str) -> str:
-    """An endpoint that may get access tokens: on this machine, or over https the host that `ENDPOINT_HOST` names.
+    """Check that an endpoint may receive access tokens: on this machine, or https on the host `ENDPOINT_HOST` names.
 
-    sheetsync.toml comes from others, and the credentials are those of whoever runs it. Raises `SheetError`.
+    sheetsync.toml may come from others, while the credentials are those of whoever runs it. Raises `SheetError`.
     """
-    found = _ENDPOINT.fullmatch(endpoint)
-    scheme, host = (found[1].lower(), found[2].lower().strip("[]")) if found else ("", "")
+    match = _ENDPOINT.fullmatch(endpoint)
+    scheme, host = (match[1].lower(), match[2].lower().strip("[]")) if match else ("", "")
     if not endpoint or _is_loopback(host) or (scheme == "https" and host == os.environ.get(ENDPOINT_HOST, "").lower()):
         return endpoint
     raise SheetError(

@@ -1,6 +1,6 @@
-"""Requests that add columns and rows to a spreadsheet, and name columns. Pure: nothing here is sent.
+"""Build the requests that add columns and rows to a spreadsheet, and name columns. Pure: nothing here is sent.
 
-What is added comes as new, empty cells in the same step that fills them, so it never stands where people wrote.
+Columns and rows are inserted as new cells in the same request that fills them, so they never overwrite people's cells.
 """
 
 from __future__ import annotations
@@ -14,20 +14,19 @@ from itertools import chain, count
 
 from sheetsync.common.types import Json
 from sheetsync.rows.table import AddColumns, AddRow, Tab, Value
-from sheetsync.sheets.google.metadata import KEY, anchor, assert_column_at, id_of, mark_created, unanchor
+from sheetsync.sheets.google.metadata import KEY, anchor, assert_column_at, id_of, mark_created, plain, unanchor
 from sheetsync.sheets.google.response import NEW_HEADER, SCORES_TAB, Grid, SpreadsheetState
 
-MAX_REQUEST_BYTES = 1_500_000  # of one request; Google advises 2 MB at most
-NOT_INHERITED = (
-    "userEnteredFormat.numberFormat,dataValidation"  # what new columns do not take over from the one at their left
-)
+MAX_REQUEST_BYTES = 1_500_000  # Google advises 2 MB at most
+# Fields that new columns do not take over from the column at their left.
+NOT_INHERITED = "userEnteredFormat.numberFormat,dataValidation"
 
 
 @dataclass
 class GridGrowth:
-    """Requests in order, while the tabs grow with each of them. `names` has the names of new columns.
+    """Requests in order, and the tabs as they will be after them. `names` has the names of new columns.
 
-    `anchored` tells that the columns of scores are where their anchors are, if they have any.
+    `anchored`: the columns of scores are known to be at their anchors, if they have any.
     """
 
     state: SpreadsheetState
@@ -38,14 +37,14 @@ class GridGrowth:
     names: dict[tuple[Tab, int], str] = field(default_factory=dict)
 
     def add(self, change: AddColumns | AddRow) -> None:
-        """Add columns right of everything, or a row below everything; makes the tab if it is missing."""
+        """Add columns right of all others, or a row below all others; make the tab if it is missing."""
         grid = self.grids.get(change.tab) or self._new_tab(change.tab)
         if isinstance(change, AddRow):
             if change.tab == "scores":
-                self.requests += self._standing_still(grid, change)
+                self.requests += self._assert_columns_in_place(grid, change)
             self._insert(grid, "ROWS", grid.height, 1)
             self.requests.append(clear_fields(grid.sheet, "Row", grid.height, 1, "dataValidation"))
-            self.requests.append(_once(grid.sheet, grid.height))
+            self.requests.append(_fail_if_sent_twice(grid.sheet, grid.height))
             self.requests.append(_fill(grid.sheet, grid.height, 0, change.values))
             self.grids[change.tab] = grid.grown(grid.width, grid.height + 1)
             return
@@ -54,34 +53,32 @@ class GridGrowth:
         self.requests.append(_fill(grid.sheet, 0, grid.width, change.names))
         for column, header in enumerate(change.names, start=grid.width):
             self.name(change.tab, column, header)
-            made = self._anchor if change.tab == "scores" else mark_created
-            self.requests += made(grid.sheet, header, column)
+            mark = self._anchor if change.tab == "scores" else mark_created
+            self.requests += mark(grid.sheet, header, column)
         self.grids[change.tab] = grid.grown(grid.width + len(change.names), max(grid.height, 1))
 
     def name(self, tab: Tab, column: int, header: str) -> None:
-        """Give a column a name that goes along when it moves."""
-        name = self.names[tab, column] = _free_name(tab, header, column, self._taken())
+        """Give a column a named range, which moves with it."""
+        taken = {each.name for each in self.state.named_columns} | set(self.names.values())
+        name = self.names[tab, column] = _free_name(tab, header, column, taken)
         where = {"sheetId": self.grids[tab].sheet, "startColumnIndex": column, "endColumnIndex": column + 1}
         self.requests.append({"addNamedRange": {"namedRange": {"name": name, "range": where}}})
 
-    def _standing_still(self, grid: Grid, row: AddRow) -> Iterator[Json]:
-        """What fails, and the row with it, when a column has moved since it was seen: cells go by their place."""
+    def _assert_columns_in_place(self, grid: Grid, row: AddRow) -> Iterator[Json]:
+        """Yield requests that fail, and the row with them, if a column has moved: cells are filled by index."""
         for column, header in enumerate(grid.table.header[: len(row.values)]):
             if header != NEW_HEADER and row.values[column] != "":
-                guarded = assert_column_at(grid.sheet, _role(header), column)
-                yield from guarded if self.anchored else self._anchor(grid.sheet, header, column)
+                assertion = assert_column_at(grid.sheet, plain(header), column)
+                yield from assertion if self.anchored else self._anchor(grid.sheet, header, column)
 
     def _anchor(self, sheet: int, header: str, column: int) -> Iterator[Json]:
         if not self.anchored:
-            yield unanchor(sheet, _role(header))
-        yield anchor(sheet, _role(header), column)
+            yield unanchor(sheet, plain(header))
+        yield anchor(sheet, plain(header), column)
 
     def header(self, tab: Tab, column: int) -> str:
-        """What stands above a column, as it was read."""
+        """Return the header of a column, as it was read."""
         return self.grids[tab].table.cell(1, column)
-
-    def _taken(self) -> set[str]:
-        return {each.name for each in self.state.named_columns} | set(self.names.values())
 
     def _new_tab(self, tab: Tab) -> Grid:
         grid = Grid(id_of(self.grids["rows"].sheet, SCORES_TAB), self.titles[tab], 1000, 26)
@@ -94,70 +91,65 @@ class GridGrowth:
         self.requests.append({"insertDimension": {"range": where, "inheritFromBefore": start > 0}})
 
 
-def _role(header: str) -> str:
-    return header.strip().casefold()
-
-
-def _once(sheet: int, row: int) -> Json:
-    """What makes a request fail as a whole when the network delivers it twice: an id is given to one thing only."""
+def _fail_if_sent_twice(sheet: int, row: int) -> Json:
+    """Make the whole batch fail if the network delivers it twice (idempotency key): a metadata id can be used once."""
     where = {"sheetId": sheet, "dimension": "ROWS", "startIndex": row, "endIndex": row + 1}
     entry = {"metadataId": secrets.randbelow(2**31 - 1) + 1, "metadataKey": KEY, "visibility": "DOCUMENT"}
     return {"createDeveloperMetadata": {"developerMetadata": {**entry, "location": {"dimensionRange": where}}}}
 
 
-def clear_fields(sheet: int, what: str, start: int, count: int, fields: str) -> Json:
-    """Cells that were just inserted look like their neighbours; that goes for these fields."""
-    where = {"sheetId": sheet, f"start{what}Index": start, f"end{what}Index": start + count}
+def clear_fields(sheet: int, dimension: str, start: int, count: int, fields: str) -> Json:
+    """Clear fields of inserted columns or rows, which take over the format of their neighbours."""
+    where = {"sheetId": sheet, f"start{dimension}Index": start, f"end{dimension}Index": start + count}
     return {"repeatCell": {"range": where, "cell": {}, "fields": fields}}
 
 
 def _fill(sheet: int, row: int, column: int, values: Sequence[Value]) -> Json:
-    cells = [{"userEnteredValue": _entered(value)} if value != "" else {} for value in values]
+    cells = [
+        {"userEnteredValue": {"stringValue" if isinstance(value, str) else "numberValue": value}} if value != "" else {}
+        for value in values
+    ]
     start = {"sheetId": sheet, "rowIndex": row, "columnIndex": column}
     return {"updateCells": {"rows": [{"values": cells}], "fields": "userEnteredValue", "start": start}}
 
 
-def _entered(value: Value) -> Json:
-    return {"stringValue": value} if isinstance(value, str) else {"numberValue": value}
-
-
 def _free_name(tab: Tab, header: str, column: int, taken: set[str]) -> str:
-    """Names hold letters, digits and underscores, and two columns may have one header."""
-    plain = re.sub(r"[^A-Za-z0-9]+", "_", header).strip("_").lower()
-    base = f"sheetsync_{tab}_{plain or f'column_{column + 1}'}"[:200]
+    """Return an unused name for a range: letters, digits and underscores; two columns may have one header."""
+    words = re.sub(r"[^A-Za-z0-9]+", "_", header).strip("_").lower()
+    base = f"sheetsync_{tab}_{words or f'column_{column + 1}'}"[:200]
     return next(name for name in chain([base], (f"{base}_{n}" for n in count(2))) if name not in taken)
 
 
-def column_data(name: str, cells: Mapping[int, Value], most: int = MAX_REQUEST_BYTES) -> Iterator[Json]:
-    """Values of one column from its first row on, by its name, in parts that fit a request; None = left alone."""
+def column_data(name: str, cells: Mapping[int, Value], max_bytes: int = MAX_REQUEST_BYTES) -> Iterator[Json]:
+    """Yield a column's values from its first row on, by its name, in parts that fit a request; None = left alone."""
     values: list[Value | None] = [None] * max(cells)
     for row, value in cells.items():
         values[row - 1] = value
-    for start, part in _parts(values, most):
+    for start, part in _parts(values, max_bytes):
         yield {"range": name, "majorDimension": "COLUMNS", "values": [[None] * start + part]}
 
 
-def _parts(values: list[Value | None], most: int) -> Iterator[tuple[int, list[Value | None]]]:
+def _parts(values: list[Value | None], max_bytes: int) -> Iterator[tuple[int, list[Value | None]]]:
     start = size = 0
     for number, value in enumerate(values):
         size += len(json.dumps(value)) + 2
-        if size + 6 * start > most:
+        if size + 6 * start > max_bytes:  # each value left alone before is "null, "
             yield start, values[start : number + 1]
             start, size = number + 1, 0
     if any(value is not None for value in values[start:]):
         yield start, values[start:]
 
 
-def group_into_requests(data: Sequence[Json], most: int = MAX_REQUEST_BYTES) -> Iterator[list[Json]]:
-    """Put ranges together as long as a request stays small."""
-    held: list[Json] = []
-    size = 0
+def group_into_requests(data: Sequence[Json], max_bytes: int = MAX_REQUEST_BYTES) -> Iterator[list[Json]]:
+    """Group ranges into requests of at most so many bytes, or of one range."""
+    group: list[Json] = []
+    group_bytes = 0
     for each in data:
-        cost = len(json.dumps(each))
-        if held and size + cost > most:
-            yield held
-            held, size = [], 0
-        held.append(each)
-        size += cost
-    if held:
-        yield held
+        added = len(json.dumps(each))
+        if group and group_bytes + added > max_bytes:
+            yield group
+            group, group_bytes = [], 0
+        group.append(each)
+        group_bytes += added
+    if group:
+        yield group

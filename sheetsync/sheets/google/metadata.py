@@ -1,4 +1,4 @@
-"""What stands on a tab besides its cells: notes, protections, views, rules, and the metadata that tells ours. Pure."""
+"""Developer metadata of a tab, which marks what is ours, and its notes, protections, filter views and rules. Pure."""
 
 from __future__ import annotations
 
@@ -21,51 +21,51 @@ METADATA_MASK = (
 )
 NOTES_MASK = "sheets(properties(sheetId),charts(chartId),data(rowData(values(note))))"
 KEY = "sheetsync"
-DROPDOWN_HINT = "A label in use, or a new one. sheetsync keeps this list."  # what our drop-down is known by
+DROPDOWN_HINT = "A label in use, or a new one. sheetsync keeps this list."  # by this our drop-down is recognised
 ANCHORED = "column {}"
 CREATED = "made {}"
 RECORD = "record"
 
 
 def id_of(sheet: int, what: str) -> int:
-    """The same positive number below 2**31 each time: what bears it is ours."""
+    """Return the id, a positive number below 2**31, of something that we make in a tab: what has it is ours."""
     return int.from_bytes(sha256(f"{KEY} {sheet} {what}".encode()).digest()[:4], "big") % (2**31 - 1) + 1
 
 
 @dataclass(frozen=True, slots=True)
 class FormattingRecord:
-    """What was made in a spreadsheet and cannot be told by looking at it; kept with the tab itself."""
+    """A record, kept as metadata of the tab, of what we made in a spreadsheet and cannot recognise by looking at it."""
 
-    columns: tuple[str, ...] = ()  # their headers, plain
+    columns: tuple[str, ...] = ()  # that we made: their headers, as `plain` returns them
     scores: bool = False
     frozen: bool = False
     dropdown: bool = False
 
     def __or__(self, other: FormattingRecord) -> FormattingRecord:
-        """Both together."""
+        """Merge two records."""
         columns = (*self.columns, *(name for name in other.columns if name not in self.columns))
-        either = {name: getattr(self, name) or getattr(other, name) for name in ("scores", "frozen", "dropdown")}
-        return FormattingRecord(columns, **either)
+        flags = {name: getattr(self, name) or getattr(other, name) for name in ("scores", "frozen", "dropdown")}
+        return FormattingRecord(columns, **flags)
 
     def text(self) -> str:
-        """For keeping."""
+        """Serialise as JSON."""
         return json.dumps(asdict(self))
 
     @classmethod
     def of(cls, text: str) -> FormattingRecord:
-        """The inverse of `text`. What is none of ours, or of a later version, counts for nothing."""
+        """Parse what `text` returned. Anything else, or of a later version, is ignored."""
         with suppress(ValueError, TypeError):
-            found = dict(json.loads(text))
-            columns = [name for name in found.get("columns", ()) if isinstance(name, str)]
-            return cls(tuple(columns), **{name: found.get(name) is True for name in ("scores", "frozen", "dropdown")})
+            content = dict(json.loads(text))
+            columns = [name for name in content.get("columns", ()) if isinstance(name, str)]
+            return cls(tuple(columns), **{name: content.get(name) is True for name in ("scores", "frozen", "dropdown")})
         return cls()
 
 
 @dataclass(frozen=True, slots=True)
 class TabMetadata:
-    """One tab. Columns and rows count from 0; `anchors`, `has_protection` and `views` go by their ids.
+    """What one tab has besides its cells. Columns and rows count from 0; `anchors`, `protected`, `views` are by id.
 
-    `dropdowns` tells for each row of the column of labels whose rule it has; rows after these have none.
+    `dropdowns` says for each row of the column of labels whose drop-down it has; rows after these have none.
     """
 
     sheet: int
@@ -83,29 +83,29 @@ class TabMetadata:
     record: FormattingRecord | None = None
 
     def anchor(self, role: str) -> int | None:
-        """Where the anchor of a column is."""
+        """Return the column where the anchor of a role is."""
         return self.anchors.get(id_of(self.sheet, ANCHORED.format(role)))
 
     def made_column(self, header: str) -> int | None:
-        """Where the column is that was made with this header, whatever it is called by now."""
+        """Return the column that we made with this header, even if people have renamed it."""
         return self.anchors.get(id_of(self.sheet, CREATED.format(plain(header))))
 
-    def dropdown_runs(self, *wanted: DropdownOwner) -> Iterator[tuple[int, int]]:
-        """Stretches of rows below the header, first and end, whose drop-down is one of these."""
+    def dropdown_runs(self, *owners: DropdownOwner) -> Iterator[tuple[int, int]]:
+        """Yield runs of rows below the header, (first, end), whose drop-down has one of these owners."""
         start = None
         for row in range(1, self.rows + 1):
-            fits = row < self.rows and (self.dropdowns[row] if row < len(self.dropdowns) else "none") in wanted
-            if fits and start is None:
+            inside = row < self.rows and (self.dropdowns[row] if row < len(self.dropdowns) else "none") in owners
+            if inside and start is None:
                 start = row
-            elif not fits and start is not None:
+            elif not inside and start is not None:
                 yield start, row
                 start = None
 
 
 @parsing()
-def parse_metadata(answer: Mapping[str, Any]) -> TabMetadata:
-    """The marks in an answer to `FIELDS` for one tab's first row and, after it, its column of labels."""
-    tab = answer["sheets"][0]
+def parse_metadata(response: Mapping[str, Any]) -> TabMetadata:
+    """Parse a response to `METADATA_MASK` for two ranges of one tab: its first row, and its column of labels."""
+    tab = response["sheets"][0]
     sheet = tab["properties"].get("sheetId", 0)
     size = tab["properties"].get("gridProperties", {})
     first, labels = tab["data"]
@@ -117,29 +117,29 @@ def parse_metadata(answer: Mapping[str, Any]) -> TabMetadata:
         size.get("frozenRowCount", 0),
         tuple(cell.get("formattedValue", "") for cell in header),
         {column: cell["note"] for column, cell in enumerate(header) if "note" in cell},
-        _offers(labels),
+        _dropdown_owners(labels),
         dict(_anchors(tab["data"])),
         {each["protectedRangeId"]: each for each in tab.get("protectedRanges", ())},
         {each["filterViewId"]: each for each in tab.get("filterViews", ())},
         tuple(tab.get("conditionalFormats", ())),
-        tuple(answer.get("namedRanges", ())),
+        tuple(response.get("namedRanges", ())),
         _record(tab.get("developerMetadata", ()), sheet),
     )
 
 
 @parsing()
-def parse_notes(answer: Mapping[str, Any]) -> dict[int, list[set[str]]]:
-    """The notes in an answer to `NOTED`: a set for each range that was asked for, by tab. A chart counts as one."""
-    found: dict[int, list[set[str]]] = {}
-    for tab in answer.get("sheets", ()):
+def parse_notes(response: Mapping[str, Any]) -> dict[int, list[set[str]]]:
+    """Parse a response to `NOTES_MASK`: tab -> a set of notes for each range read. A chart counts as a note."""
+    notes: dict[int, list[set[str]]] = {}
+    for tab in response.get("sheets", ()):
         cells = ([cell for row in part.get("rowData", ()) for cell in row.get("values", ())] for part in tab["data"])
         charts = [{"a chart"}] if tab.get("charts") else []
         sets = [{cell["note"] for cell in each if "note" in cell} for each in cells]
-        found[tab["properties"].get("sheetId", 0)] = sets + charts
-    return found
+        notes[tab["properties"].get("sheetId", 0)] = sets + charts
+    return notes
 
 
-def _offers(column: Json) -> tuple[DropdownOwner, ...]:
+def _dropdown_owners(column: Json) -> tuple[DropdownOwner, ...]:
     rows = [row.get("values", ()) for row in column.get("rowData", ())]
     rules = [cells[0].get("dataValidation") if cells else None for cells in rows]
     return tuple(
@@ -154,49 +154,49 @@ def _anchors(data: Iterable[Json]) -> Iterator[tuple[int, int]]:
 
 
 def _record(entries: Iterable[Json], sheet: int) -> FormattingRecord | None:
-    wanted = id_of(sheet, RECORD)
-    found = next((each.get("metadataValue", "") for each in entries if each["metadataId"] == wanted), None)
-    return None if found is None else FormattingRecord.of(found)
+    identity = id_of(sheet, RECORD)
+    text = next((each.get("metadataValue", "") for each in entries if each["metadataId"] == identity), None)
+    return None if text is None else FormattingRecord.of(text)
 
 
-# --- requests that keep marks -----------------------------------------------------------------------
+# --- requests -------------------------------------------------------------------------------------
 
 
-def save_record(marks: TabMetadata, record: FormattingRecord) -> Json:
-    """Write the record of a tab."""
-    identity = id_of(marks.sheet, RECORD)
-    if marks.record is None:
-        return _create(identity, record.text(), {"sheetId": marks.sheet})
+def save_record(tab: TabMetadata, record: FormattingRecord) -> Json:
+    """Return the request that writes the record of a tab."""
+    identity = id_of(tab.sheet, RECORD)
+    if tab.record is None:
+        return _create(identity, record.text(), {"sheetId": tab.sheet})
     change = {"developerMetadata": {"metadataValue": record.text()}, "fields": "metadataValue"}
     return {"updateDeveloperMetadata": {"dataFilters": [_lookup(identity)], **change}}
 
 
-def delete_record(marks: TabMetadata) -> Json:
-    """Take the record of a tab away."""
-    return {"deleteDeveloperMetadata": {"dataFilter": _lookup(id_of(marks.sheet, RECORD))}}
+def delete_record(tab: TabMetadata) -> Json:
+    """Return the request that deletes the record of a tab."""
+    return {"deleteDeveloperMetadata": {"dataFilter": _lookup(id_of(tab.sheet, RECORD))}}
 
 
 def anchor(sheet: int, role: str, column: int) -> Json:
-    """Mark a column as the one of this role; the mark moves with it."""
+    """Return the request that anchors a role to a column: metadata that moves with the column."""
     return _create(id_of(sheet, ANCHORED.format(role)), role, _place(sheet, column))
 
 
 def unanchor(sheet: int, role: str) -> Json:
-    """Take the mark away, wherever it is."""
+    """Return the request that deletes the anchor of a role, wherever it is."""
     return {"deleteDeveloperMetadata": {"dataFilter": _lookup(id_of(sheet, ANCHORED.format(role)))}}
 
 
 def mark_created(sheet: int, header: str, column: int) -> tuple[Json, Json]:
-    """Mark a column as made by us, in the step that makes it. The mark goes with the column, also to its end."""
+    """Return the requests that mark a column as made by us: metadata that moves, and is deleted, with the column."""
     identity = id_of(sheet, CREATED.format(plain(header)))
     before = {"deleteDeveloperMetadata": {"dataFilter": _lookup(identity)}}  # of a column that people have renamed
     return before, _create(identity, plain(header), _place(sheet, column))
 
 
 def assert_column_at(sheet: int, role: str, column: int) -> tuple[Json, Json]:
-    """Two requests that change nothing where the column stands, and fail, with all of their batch, where it does not.
+    """Return two requests that fail, and their whole batch with them, unless the anchor of a role is at this column.
 
-    The first takes the mark away if it is there; the second puts it there, and is refused while it is elsewhere.
+    The first deletes the anchor if it is there; the second puts it there, and is refused while it is elsewhere.
     """
     at = {"metadataLocation": _place(sheet, column), "locationMatchingStrategy": "EXACT_LOCATION"}
     found = _lookup(id_of(sheet, ANCHORED.format(role)), at)
@@ -204,7 +204,7 @@ def assert_column_at(sheet: int, role: str, column: int) -> tuple[Json, Json]:
 
 
 def plain(header: str) -> str:
-    """A header as headers are compared."""
+    """Normalise a header for comparison."""
     return header.strip().casefold()
 
 

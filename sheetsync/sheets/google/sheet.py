@@ -1,7 +1,7 @@
-"""A Google Sheet. Columns are written by a name that moves with them, so no write can hit a column of people.
+"""A Google Sheet as a `Sheet`. Columns are written through named ranges that move with them, never by index.
 
-Rows have no such name (a sort moves their cells, and there is no compare-and-swap): what a write hits is seen by
-reading again, which is the business of whoever plans the writes.
+So no write can hit a column of people. Rows have no such name (a sort moves their cells, and there is no
+compare-and-swap): the caller, `sheets.write`, reads again to see which rows a write hit.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from sheetsync.sheets.google.response import (
 )
 from sheetsync.sheets.google.spreadsheet import Spreadsheet
 
-MAX_READS = 5  # how often a sheet that people rebuild just then is looked at
+MAX_READS = 5  # how often a sheet is read again that people are rebuilding
 
 
 class GoogleSheet:
@@ -52,20 +52,20 @@ class GoogleSheet:
         self.spreadsheet = Spreadsheet(client, spreadsheet)
         self._identity = spreadsheet if gid is None else f"{spreadsheet}#gid={gid}"
         self._gid, self._scores = gid, scores
-        self._rows_a_read, self._bytes_a_write = rows_per_read, bytes_per_write
-        self._view = SpreadsheetState()
-        self._known = False  # whether the view has all tabs
+        self._rows_per_read, self._bytes_per_write = rows_per_read, bytes_per_write
+        self._state = SpreadsheetState()
+        self._tabs_known = False  # whether the state has all tabs
         self._anchored = True  # whether the last addition found the columns of scores at their anchors
-        self._wrote: dict[str, PendingWrite] = {}  # by the name of the column, until a reading shows it there
+        self._pending: dict[str, PendingWrite] = {}  # by the name of the column, until a reading shows them
 
     @property
     def name(self) -> str:
-        """The address that people open."""
+        """Its address in a browser."""
         return self.spreadsheet.name
 
     @property
     def identity(self) -> str:
-        """The spreadsheet, and the tab as it was asked for."""
+        """The id of the spreadsheet, and of the tab if the address named one."""
         return self._identity
 
     @property
@@ -74,44 +74,44 @@ class GoogleSheet:
         return self.spreadsheet.client.calls
 
     def read(self) -> Book:
-        """Both tabs as they are now; see `Sheet.read`. One call, and one more where the tabs are not known yet."""
+        """Read both tabs; see `Sheet.read`. One call, and one more if the tabs are not known yet."""
         for again in range(MAX_READS):
-            if again or not self._known:
-                self._view = parse_response([self.spreadsheet.get(fields=TABS_MASK)])
-                self._known = True
+            if again or not self._tabs_known:
+                self._state = parse_response([self.spreadsheet.get(fields=TABS_MASK)])
+                self._tabs_known = True
             rows, scores = self._grid("rows"), self._grid("scores")
             try:
-                parts = ranges_to_read(rows, scores, self._rows_a_read)
-                view = parse_response(self.spreadsheet.get(fields=CELLS_MASK, ranges=each) for each in parts)
-            except SheetChanged:  # a tab was renamed or became smaller since it was seen
+                parts = ranges_to_read(rows, scores, self._rows_per_read)
+                state = parse_response(self.spreadsheet.get(fields=CELLS_MASK, ranges=each) for each in parts)
+            except SheetChanged:  # a tab was renamed or became smaller since its size was read
                 continue
-            if rows and rows.sheet in view.grids and not has_new_columns((rows, scores), view, self._rows_a_read):
-                self._view = view
-                if not self._take_back():
-                    tables = view.table(rows.sheet), view.table(scores.sheet if scores else None)
-                    return Book(*tables, owned=view.owned_columns(rows.sheet))
+            if rows and rows.sheet in state.grids and not has_new_columns((rows, scores), state, self._rows_per_read):
+                self._state = state
+                if not self._undo_misplaced_writes():
+                    tables = state.table(rows.sheet), state.table(scores.sheet if scores else None)
+                    return Book(*tables, owned=state.owned_columns(rows.sheet))
         raise SheetChanged(f"{self.name} is being rebuilt just now: run `sheetsync sync` again")
 
     def write(self, book: Book, changes: Sequence[Change]) -> None:
-        """Carry changes out; see `Sheet.write`. Columns and rows are added in one step, cells set in the next.
+        """Carry changes out; see `Sheet.write`. Columns and rows are added in one request, cells written in the next.
 
-        Raises `SheetChanged` when a column is gone, or the answer to an addition is lost.
+        Raises `SheetChanged` when a column is gone, or the response to an addition is lost.
         """
-        growing = GridGrowth(self._view, self.grids(), {"rows": "", "scores": self._scores}, self._anchored)
+        growth = GridGrowth(self._state, self.grids(), {"rows": "", "scores": self._scores}, self._anchored)
         updates: dict[tuple[Tab, int], dict[int, Value]] = defaultdict(dict)
         for change in changes:
             if isinstance(change, CellUpdate):
                 updates[change.tab, change.column][change.row] = change.value
             else:
-                growing.add(change)
-        bound = self._bind(growing, updates)
-        names = {each: growing.names.get(each) or self._name_of(*each) for each in updates}
-        if growing.requests:
-            self._add(growing)
-        if bound:
-            self._check_bound(book, {each: names[each] for each in bound})
-        self._wrote |= {names[each]: PendingWrite(growing.header(*each), cells) for each, cells in updates.items()}
-        self._set((names[each], cells) for each, cells in updates.items())
+                growth.add(change)
+        unnamed = self._name_columns(growth, updates)
+        names = {each: growth.names.get(each) or self._column_name(*each) for each in updates}
+        if growth.requests:
+            self._add(growth)
+        if unnamed:
+            self._check_not_moved(book, {each: names[each] for each in unnamed})
+        self._pending |= {names[each]: PendingWrite(growth.header(*each), cells) for each, cells in updates.items()}
+        self._write_cells((names[each], cells) for each, cells in updates.items())
 
     def formatter(self, columns: ColumnHeaders, memory: Path) -> Formatter:
         """Return what adds and removes the formatting of this sheet; see `Sheet.formatter`."""
@@ -119,58 +119,60 @@ class GoogleSheet:
 
         return GoogleFormatter(self, columns, memory)
 
-    def _add(self, growing: GridGrowth) -> None:
-        short = all(grid.rows <= self._rows_a_read for grid in growing.grids.values())
-        self._known = short and set(growing.grids) == set(self.grids())  # also where the answer is lost
+    def _add(self, growth: GridGrowth) -> None:
+        """Send requests that add; what is known of the sheet is set before, as the response may be lost."""
+        in_one_part = all(grid.rows <= self._rows_per_read for grid in growth.grids.values())
+        self._tabs_known = in_one_part and set(growth.grids) == set(self.grids())
         self._anchored = False
-        self.spreadsheet.batch_update(growing.requests)
+        self.spreadsheet.batch_update(growth.requests)
         self._anchored = True
 
-    def _take_back(self) -> bool:
-        """Empty what was written where a column had stood that people cut away right before: its name stays there.
+    def _undo_misplaced_writes(self) -> bool:
+        """Clear what was written to the place of a column that people cut away right before; True if anything was.
 
-        Tells whether there was any. What people put there in that very moment is lost, for Google cannot be told to
-        write under a condition.
+        The name of such a column stays at its place. What people put there in that very moment is lost, as Google has
+        no conditional writes.
         """
-        found = dict(misplaced_writes(self._view, self._wrote))
-        self._wrote = {name: self._wrote[name] for name in found}
-        self._set(found.items())
-        return bool(found)
+        misplaced = dict(misplaced_writes(self._state, self._pending))
+        self._pending = {name: self._pending[name] for name in misplaced}
+        self._write_cells(misplaced.items())
+        return bool(misplaced)
 
-    def _set(self, columns: Iterable[tuple[str, Mapping[int, Value]]]) -> None:
-        most = self._bytes_a_write
-        for part in group_into_requests([part for each in columns for part in column_data(*each, most)], most):
+    def _write_cells(self, columns: Iterable[tuple[str, Mapping[int, Value]]]) -> None:
+        max_bytes = self._bytes_per_write
+        data = [part for each in columns for part in column_data(*each, max_bytes)]
+        for part in group_into_requests(data, max_bytes):
             self.spreadsheet.update_values(part)
 
-    # --- where things are -------------------------------------------------------------------------
+    # --- tabs -------------------------------------------------------------------------------------
 
     def _grid(self, tab: Tab) -> Grid | None:
-        if self._gid is None and self._view.grids:
-            self._gid = self._first().sheet
+        if self._gid is None and self._state.grids:
+            self._gid = self._default_tab().sheet
         if tab == "scores":
             return self._scores_grid()
-        grid = self._view.grids.get(self._gid) if self._gid is not None else None
+        grid = self._state.grids.get(self._gid) if self._gid is not None else None
         if grid is None:
-            titles = ", ".join(shorten(grid.title, 80) for grid in self._view.grids.values())
+            titles = ", ".join(shorten(grid.title, 80) for grid in self._state.grids.values())
             raise SheetError(f"{self.name} has no tab with gid={self._gid} (its tabs: {titles}): look at its address")
         return grid
 
-    def _first(self) -> Grid:
-        """The tab of an address that names none: the one that was synced before, or the first."""
-        synced = self._view.synced_tabs()
+    def _default_tab(self) -> Grid:
+        """Return the tab for an address that names none: the one that was synced before, or the first."""
+        synced = self._state.synced_tabs()
         if len(synced) > 1:
             titles = ", ".join(shorten(grid.title, 80) for grid in synced)
             raise SheetError(
                 f"several tabs of {self.name} hold sheetsync's columns ({titles}): open the tab of this project, and "
                 "copy its whole address, with gid=…, to sheetsync.toml"
             )
-        return (synced or list(self._view.grids.values()))[0]
+        return (synced or list(self._state.grids.values()))[0]
 
     def _scores_grid(self) -> Grid | None:
-        """The tab of the title that was asked for, or the one that we made for these rows, whatever it is called."""
-        found = self._view.tab_titled(self._scores)
+        """Return the tab of the configured title, or the one that we made for these rows, whatever its title is now."""
+        found = self._state.tab_titled(self._scores)
         if found is None:
-            return None if self._gid is None else self._view.grids.get(id_of(self._gid, SCORES_TAB))
+            return None if self._gid is None else self._state.grids.get(id_of(self._gid, SCORES_TAB))
         if found.sheet == self._gid:
             raise SheetError(
                 f"the tab {shorten(found.title, 80)} of {self.name} holds the rows, and cannot hold scores as well: "
@@ -179,44 +181,40 @@ class GoogleSheet:
         return found
 
     def grids(self) -> dict[Tab, Grid]:
-        """The tabs as they were last read; scores may be missing."""
+        """Return the tabs as they were last read; scores may be missing."""
         tabs: tuple[Tab, ...] = ("rows", "scores")
         return {tab: grid for tab in tabs if (grid := self._grid(tab))}
 
-    # --- columns by name --------------------------------------------------------------------------
+    # --- columns by named range -------------------------------------------------------------------
 
-    def _name_of(self, tab: Tab, column: int) -> str:
+    def _column_name(self, tab: Tab, column: int) -> str:
         grid = self._grid(tab)
-        name = self._view.name_of(grid.sheet, column) if grid else None
+        name = self._state.name_of(grid.sheet, column) if grid else None
         if name is None:
             raise SheetChanged(f"a column of {self.name} is gone: read it again")
         return name
 
-    def _bind(self, growing: GridGrowth, columns: Collection[tuple[Tab, int]]) -> list[tuple[Tab, int]]:
-        """Name the columns that stand there without a name; gives them."""
+    def _name_columns(self, growth: GridGrowth, columns: Collection[tuple[Tab, int]]) -> list[tuple[Tab, int]]:
+        """Add requests that name the columns without a name; return these columns."""
         missing = [
             (tab, column)
             for tab, column in columns
-            if (tab, column) not in growing.names
-            and tab in growing.grids
-            and not self._view.name_of(growing.grids[tab].sheet, column)
+            if (tab, column) not in growth.names
+            and tab in growth.grids
+            and not self._state.name_of(growth.grids[tab].sheet, column)
         ]
         for tab, column in missing:
-            growing.name(tab, column, growing.header(tab, column))
+            growth.name(tab, column, growth.header(tab, column))
         return missing
 
-    def _check_bound(self, book: Book, bound: Mapping[tuple[Tab, int], str]) -> None:
-        """A column may have moved, or got cells of people, before it got its name: then the name goes again."""
+    def _check_not_moved(self, book: Book, names: Mapping[tuple[Tab, int], str]) -> None:
+        """Remove the new names, and raise `SheetChanged`, if a column moved or people filled it before it was named."""
         now = self.read()
-        for tab, column in bound:
-            was, is_now = (each.rows if tab == "rows" else each.scores for each in (book, now))
-            rows = range(2, len(was.rows) + 2)  # those that we add come below
-            filled = [any(table.cell(row, column).strip() for row in rows) for table in (was, is_now)]
-            if was.cell(1, column) != is_now.cell(1, column) or filled == [False, True]:
-                self._unbind({*bound.values()})
+        for tab, column in names:
+            before, after = (each.rows if tab == "rows" else each.scores for each in (book, now))
+            rows = range(2, len(before.rows) + 2)  # those that we add come below
+            filled = [any(table.cell(row, column).strip() for row in rows) for table in (before, after)]
+            if before.cell(1, column) != after.cell(1, column) or filled == [False, True]:
+                ids = [each.id for each in self._state.named_columns if each.name in names.values()]
+                self.spreadsheet.batch_update([{"deleteNamedRange": {"namedRangeId": each}} for each in ids])
                 raise SheetChanged(f"the columns of {self.name} moved just now: read it again")
-
-    def _unbind(self, names: Collection[str]) -> None:
-        ids = [each.id for each in self._view.named_columns if each.name in names]
-        requests = [{"deleteNamedRange": {"namedRangeId": each}} for each in ids]
-        self.spreadsheet.batch_update(requests)

@@ -1,1 +1,1 @@
-"""Formatting of a Google Sheet for people: drop-down, colours, notes, filter views."""
+"""Formatting of a Google Sheet: notes, colours, filter views, a drop-down of labels."""

@@ -1,7 +1,7 @@
-"""Dresses a Google Sheet, keeps its drop-down up to date, and takes it all away again.
+"""Add the formatting of a Google Sheet, keep its drop-down up to date, and remove all of it again.
 
-Whatever is addressed by the place of a column is sent with a guard (`marks.guard`), so that it is refused when people
-have moved a column since it was seen; then everything is looked at again.
+Requests that address a column by its index are sent together with `metadata.assert_column_at`: if people have moved a
+column since it was read, the whole batch is refused, and everything is read again.
 """
 
 from __future__ import annotations
@@ -51,12 +51,12 @@ from sheetsync.sheets.google.response import SCORES_TAB, Grid, quote_title
 from sheetsync.sheets.google.spreadsheet import Spreadsheet
 
 T = TypeVar("T")
-MAX_ATTEMPTS = 12
+MAX_ATTEMPTS = 12  # of one step, while people keep changing the sheet
 
 
 @dataclass(frozen=True, slots=True)
 class FormattedSheet:
-    """The sheet at one moment: its cells, its marks, and its columns by role."""
+    """One reading: the cells, the metadata of the tab of rows, and its columns by role."""
 
     book: Book
     metadata: TabMetadata
@@ -65,14 +65,14 @@ class FormattedSheet:
 
 @dataclass(frozen=True, slots=True)
 class Removable:
-    """What undressing takes away whole: columns by role, and the tab of scores."""
+    """The columns, by role, and the tab of scores that `remove` deletes with all that is in them."""
 
     columns: tuple[str, ...]
     tab: Grid | None
 
 
 class FormattableSheet(Sheet, Protocol):
-    """What the formatter needs of a `GoogleSheet`, which imports this module."""
+    """A `GoogleSheet` as the formatter uses it; that class itself is not imported here, for it imports this module."""
 
     @property
     def spreadsheet(self) -> Spreadsheet:
@@ -83,186 +83,181 @@ class FormattableSheet(Sheet, Protocol):
 
 
 class GoogleFormatter:
-    """Works on the tab of rows of a sheet, whose columns are called as `columns` says.
+    """The `Formatter` of a Google Sheet. `columns` are the headers of its tab of rows.
 
-    `memory` is a file with the labels that were offered last; where it is missing, nothing was dressed from here.
+    `memory` is a file with the labels that the drop-down had last; if it is missing, no formatting was added from here.
     """
 
     def __init__(self, sheet: FormattableSheet, columns: ColumnHeaders, memory: Path):
         self._sheet, self._columns, self._memory = sheet, columns, memory
 
     def add(self, labels: Sequence[str], *, with_preview: bool = False) -> list[str]:
-        """Add what is missing; gives what of the sheet is ours now. Raises `SheetError`."""
+        """Add what is missing; return a list of what is ours in the sheet. Raises `SheetError`."""
 
         def step() -> list[str] | None:
-            seen = self._read()
-            wanted = self._record(seen, labels, with_preview=with_preview)
-            if wanted != seen.metadata.record:
-                self._send([save_record(seen.metadata, wanted)])
-            elif missing := self._missing(seen):
-                self._sheet.write(seen.book, missing)
-            elif requests := self._anchors(seen.metadata, seen.positions) or self._additions(
-                seen, labels, with_preview
-            ):
+            now = self._read()
+            tab, positions = now.metadata, now.positions
+            record = self._next_record(now, labels, with_preview=with_preview)
+            if record != tab.record:
+                self._send([save_record(tab, record)])
+            elif missing := self._missing_columns(now):
+                self._sheet.write(now.book, missing)
+            elif requests := self._anchors(tab, positions) or self._additions(now, labels, with_preview):
                 self._send(requests)
             else:
-                return self._listing(seen, created_columns(seen.metadata, seen.positions), self._our_scores(seen))
+                return self._describe(now, created_columns(tab, positions), self._our_scores(now))
             return None
 
-        said = self._until_done(step)
-        if self._remembered() != [*labels]:
+        ours = self._until_done(step)
+        if self._remembered_labels() != [*labels]:
             self._set_dropdown(labels)
-        return said
+        return ours
 
     def update_dropdown(self, labels: Sequence[str]) -> None:
-        """Bring the drop-down of a dressed sheet, read before, up to date; no call when it is. Raises `SheetError`."""
-        if self._remembered() not in (None, [*labels]):
+        """Update the drop-down if its labels have changed; else no call is made. See `Formatter.update_dropdown`."""
+        if self._remembered_labels() not in (None, [*labels]):
             self._set_dropdown(labels)
 
     def _set_dropdown(self, labels: Sequence[str]) -> None:
-        """Offer these labels, unless people have taken the drop-down away."""
+        """Put these labels into the drop-down, unless people have removed it."""
 
         def step() -> bool | None:
-            marks, places = self._marks()
-            record, column = marks.record, {"label": places["label"]}
+            tab, positions = self._read_metadata()
+            record, column = tab.record, {"label": positions["label"]}
             if record is None:
                 return True
-            if requests := self._anchors(marks, column):
+            if requests := self._anchors(tab, column):
                 self._send(requests)
                 return None
-            fresh: tuple[DropdownOwner, ...] = () if record.dropdown else ("none",)  # later, who has none took it away
-            requests = set_dropdown(marks, column["label"], labels, "ours", *fresh)
+            # Once it was made, rows without a drop-down are rows where people have removed it.
+            unset: tuple[DropdownOwner, ...] = () if record.dropdown else ("none",)
+            requests = set_dropdown(tab, column["label"], labels, "ours", *unset)
             if requests:
                 record |= FormattingRecord(dropdown=True)
-                self._send(only_if_in_place(marks.sheet, column, [*requests, save_record(marks, record)]))
+                self._send(only_if_in_place(tab.sheet, column, [*requests, save_record(tab, record)]))
             return True
 
         self._until_done(step)
         write_atomic(self._memory, "".join(f"{label}\n" for label in labels))
 
-    def _remembered(self) -> list[str] | None:
+    def _remembered_labels(self) -> list[str] | None:
         return self._memory.read_text(encoding="utf-8").splitlines() if self._memory.exists() else None
 
     def remove(self) -> list[str]:
-        """Take away what is ours; gives what that was, and what stays. Raises `SheetError`."""
-        said: list[str] = []
+        """Remove what is ours; return a list of what was removed and what was kept. Raises `SheetError`."""
+        done: list[str] = []
 
         def step() -> list[str] | None:
-            seen = self._read()
-            if seen.metadata.record is None:
+            now = self._read()
+            if now.metadata.record is None:
                 self._memory.unlink(missing_ok=True)
-                return said
-            if anchors := self._anchors(seen.metadata, seen.positions):
+                return done
+            if anchors := self._anchors(now.metadata, now.positions):
                 self._send(anchors)
                 return None
-            leaving = self._removable(seen)
-            said[:] = self._removals(seen, leaving)
-            tab = leaving.tab.sheet if leaving.tab else None
-            self._send(removal_requests(seen.metadata, seen.positions, leaving.columns, tab))
+            removable = self._removable(now)
+            done[:] = self._describe_removal(now, removable)
+            scores = removable.tab.sheet if removable.tab else None
+            self._send(removal_requests(now.metadata, now.positions, removable.columns, scores))
             return None
 
         return self._until_done(step)
 
-    # --- looking ----------------------------------------------------------------------------------
+    # --- reading ----------------------------------------------------------------------------------
 
     def _read(self) -> FormattedSheet:
         book = self._sheet.read()
-        return FormattedSheet(book, *self._marks())
+        return FormattedSheet(book, *self._read_metadata())
 
-    def _marks(self) -> tuple[TabMetadata, dict[str, int]]:
-        """The marks and columns of the tab as it was read last, by one call."""
+    def _read_metadata(self) -> tuple[TabMetadata, dict[str, int]]:
+        """Read the metadata of the tab whose cells were read last, and find its columns by role, in one call."""
         grid = self._sheet.grids()["rows"]
         label = find_columns(grid.table, self._columns).label
         title, letters = quote_title(grid.title), column_letter(label)
         ranges = [f"{title}!1:1", f"{title}!{letters}:{letters}"]
-        marks = parse_metadata(self._sheet.spreadsheet.get(fields=METADATA_MASK, ranges=ranges))
-        places = self._places(marks.header)
-        if places["label"] != label:
+        tab = parse_metadata(self._sheet.spreadsheet.get(fields=METADATA_MASK, ranges=ranges))
+        layout = find_columns(Table(tab.header), self._columns)
+        if layout.label != label:
             raise SheetChanged(f"the columns of {self._sheet.name} moved just now: read it again")
-        return marks, places
+        headers = [plain(header) for header in tab.header]
+        preview = {PREVIEW: headers.index(PREVIEW)} if PREVIEW in headers else {}
+        return tab, {"image": layout.image, "label": layout.label, **layout.machine, **preview}
 
-    def _places(self, header: tuple[str, ...]) -> dict[str, int]:
-        where = find_columns(Table(header), self._columns)
-        names = [name.strip().casefold() for name in header]
-        preview_at = {PREVIEW: names.index(PREVIEW)} if PREVIEW in names else {}
-        return {"image": where.image, "label": where.label, **where.machine, **preview_at}
-
-    def _record(self, seen: FormattedSheet, labels: Sequence[str], *, with_preview: bool) -> FormattingRecord:
-        """What there was of ours, and what will be made."""
+    def _next_record(self, now: FormattedSheet, labels: Sequence[str], *, with_preview: bool) -> FormattingRecord:
+        """Return the record of what is ours already and what will be made: it is saved before anything is made."""
         headers = {**self._columns.machine, **({PREVIEW: PREVIEW} if with_preview else {})}
-        coming = FormattingRecord(
-            tuple(plain(header) for role, header in headers.items() if role not in seen.positions),
+        to_make = FormattingRecord(
+            tuple(plain(header) for role, header in headers.items() if role not in now.positions),
             scores="scores" not in self._sheet.grids(),
-            frozen=not seen.metadata.frozen and seen.metadata.rows > 1,
-            dropdown=bool(pickable_labels(labels)) and any(seen.metadata.dropdown_runs("none")),
+            frozen=not now.metadata.frozen and now.metadata.rows > 1,
+            dropdown=bool(pickable_labels(labels)) and any(now.metadata.dropdown_runs("none")),
         )
-        return (seen.metadata.record or FormattingRecord()) | coming
+        return (now.metadata.record or FormattingRecord()) | to_make
 
-    def _missing(self, seen: FormattedSheet) -> list[Change]:
-        rows = tuple(header for role, header in self._columns.machine.items() if role not in seen.positions)
+    def _missing_columns(self, now: FormattedSheet) -> list[Change]:
+        rows = tuple(header for role, header in self._columns.machine.items() if role not in now.positions)
         scores = () if "scores" in self._sheet.grids() else SCORE_COLUMNS
-        found = (AddColumns("rows", rows), AddColumns("scores", scores))
-        return [change for change in found if change.names]
+        return [change for change in (AddColumns("rows", rows), AddColumns("scores", scores)) if change.names]
 
-    def _anchors(self, marks: TabMetadata, places: Mapping[str, int]) -> list[Json]:
-        """What brings the anchor of every column to where the column is. Of no consequence where it is wrong."""
+    def _anchors(self, tab: TabMetadata, positions: Mapping[str, int]) -> list[Json]:
+        """Return requests that move each anchor to its column. Not guarded: a wrong anchor is moved again."""
         requests = []
-        for role, place in places.items():
-            found = marks.anchor(role)
-            if found != place:
-                requests += [] if found is None else [unanchor(marks.sheet, role)]
-                requests.append(anchor(marks.sheet, role, place))
+        for role, column in positions.items():
+            anchored = tab.anchor(role)
+            if anchored != column:
+                requests += [] if anchored is None else [unanchor(tab.sheet, role)]
+                requests.append(anchor(tab.sheet, role, column))
         return requests
 
-    def _additions(self, seen: FormattedSheet, labels: Sequence[str], with_preview: bool) -> list[Json]:
-        if with_preview and PREVIEW not in seen.positions:
-            return add_preview(seen.metadata, seen.positions, self._sheet.grids()["rows"].width)
-        return missing_requests(seen.metadata, seen.positions, labels)
+    def _additions(self, now: FormattedSheet, labels: Sequence[str], with_preview: bool) -> list[Json]:
+        if with_preview and PREVIEW not in now.positions:
+            return add_preview(now.metadata, now.positions, self._sheet.grids()["rows"].width)
+        return missing_requests(now.metadata, now.positions, labels)
 
-    # --- what of it is ours -----------------------------------------------------------------------
+    # --- what is ours -----------------------------------------------------------------------------
 
-    def _listing(self, seen: FormattedSheet, columns: Collection[str], tab: Grid | None) -> list[str]:
-        return describe_formatting(seen.metadata, seen.positions, columns) + (
-            [f"the tab {shorten(tab.title, 80)}"] if tab else []
-        )
+    def _describe(self, now: FormattedSheet, columns: Collection[str], tab: Grid | None) -> list[str]:
+        described = describe_formatting(now.metadata, now.positions, columns)
+        return described + ([f"the tab {shorten(tab.title, 80)}"] if tab else [])
 
-    def _our_scores(self, seen: FormattedSheet) -> Grid | None:
-        """The tab of scores, if we made it."""
+    def _our_scores(self, now: FormattedSheet) -> Grid | None:
+        """Return the tab of scores, if we made it."""
         tab = self._sheet.grids().get("scores")
-        made_here = seen.metadata.record is not None and seen.metadata.record.scores
-        return tab if tab and made_here and tab.sheet == id_of(seen.metadata.sheet, SCORES_TAB) else None
+        recorded = now.metadata.record is not None and now.metadata.record.scores
+        return tab if tab and recorded and tab.sheet == id_of(now.metadata.sheet, SCORES_TAB) else None
 
-    def _removable(self, seen: FormattedSheet) -> Removable:
-        """What undressing takes away: what we made, where nothing of people's stands in it."""
-        columns, tab = created_columns(seen.metadata, seen.positions), self._our_scores(seen)
+    def _removable(self, now: FormattedSheet) -> Removable:
+        """Find what we made and can delete whole, as it holds nothing of people's."""
+        columns, tab = created_columns(now.metadata, now.positions), self._our_scores(now)
         title = quote_title(self._sheet.grids()["rows"].title)
         ranges = [f"{title}!{letters}:{letters}" for letters in map(column_letter, columns.values())]
         ranges += [quote_title(tab.title)] if tab else []
-        found = parse_notes(self._sheet.spreadsheet.get(fields=NOTES_MASK, ranges=ranges)) if ranges else {}
-        noted = dict(zip(columns, found.get(seen.metadata.sheet, ()), strict=False))
-        bare = not seen.book.scores.rows and set(seen.book.scores.header) <= set(SCORE_COLUMNS)
+        notes = parse_notes(self._sheet.spreadsheet.get(fields=NOTES_MASK, ranges=ranges)) if ranges else {}
+        by_role = dict(zip(columns, notes.get(now.metadata.sheet, ()), strict=False))
+        empty = not now.book.scores.rows and set(now.book.scores.header) <= set(SCORE_COLUMNS)
         return Removable(
-            tuple(role for role in columns if not noted.get(role, set()) - {NOTES.get(role)}),
-            tab if tab and bare and not any(found.get(tab.sheet, ())) else None,
+            tuple(role for role in columns if not by_role.get(role, set()) - {NOTES.get(role)}),
+            tab if tab and empty and not any(notes.get(tab.sheet, ())) else None,
         )
 
-    def _removals(self, seen: FormattedSheet, leaving: Removable) -> list[str]:
-        """What goes, and what of ours stays, in words."""
-        gone = {plain(seen.metadata.header[seen.positions[role]]) for role in leaving.columns}
-        there = {plain(name) for name in seen.metadata.header}
-        stays = [name for name in (seen.metadata.record or FormattingRecord()).columns if name in there - gone]
-        said = [f"removed: {each}" for each in self._listing(seen, leaving.columns, leaving.tab)]
-        said += [
-            f"kept: the column {shorten(name, 80)}, for it is people's, or holds notes of theirs" for name in stays
+    def _describe_removal(self, now: FormattedSheet, removable: Removable) -> list[str]:
+        """List in words what will be removed, and what of ours will be kept."""
+        removed = {plain(now.metadata.header[now.positions[role]]) for role in removable.columns}
+        left = {plain(header) for header in now.metadata.header} - removed
+        kept = [name for name in (now.metadata.record or FormattingRecord()).columns if name in left]
+        lines = [f"removed: {each}" for each in self._describe(now, removable.columns, removable.tab)]
+        lines += [
+            f"kept: the column {shorten(name, 80)}, for it is people's, or holds notes of theirs" for name in kept
         ]
-        tab = self._our_scores(seen)
-        kept = tab and not leaving.tab
-        return said + ([f"kept: the tab {shorten(tab.title, 80)}, for something stands in it"] if tab and kept else [])
+        tab = self._our_scores(now)
+        if tab and not removable.tab:
+            lines.append(f"kept: the tab {shorten(tab.title, 80)}, for something stands in it")
+        return lines
 
-    # --- doing ------------------------------------------------------------------------------------
+    # --- writing ----------------------------------------------------------------------------------
 
     def _until_done(self, step: Callable[[], T | None]) -> T:
-        """Repeat until a step has a result; one whose ground has moved is tried again."""
+        """Repeat a step until it has a result; read again and repeat it where people have changed the sheet."""
         last = SheetChanged(f"{self._sheet.name} kept changing")
         for _ in range(MAX_ATTEMPTS):
             try:
@@ -276,10 +271,10 @@ class GoogleFormatter:
         raise SheetError(f"{last}; this was tried {MAX_ATTEMPTS} times, what is done so far stays") from last
 
     def _send(self, requests: Sequence[Json]) -> None:
-        """Send requests in one step. A rule goes by its number, so one of people's may go with it: it is put back."""
+        """Send a batch of requests. A rule is deleted by index: if it was one of people's, put it back."""
         replies = self._sheet.spreadsheet.batch_update(requests)
         for request, reply in zip(requests, replies, strict=False):
-            gone = reply.get("deleteConditionalFormatRule", {}).get("rule")
-            if gone and not is_our_color_scale(gone):
-                index = request["deleteConditionalFormatRule"]["index"]
-                self._sheet.spreadsheet.batch_update([{"addConditionalFormatRule": {"rule": gone, "index": index}}])
+            deleted = reply.get("deleteConditionalFormatRule", {}).get("rule")
+            if deleted and not is_our_color_scale(deleted):
+                rule = {"rule": deleted, "index": request["deleteConditionalFormatRule"]["index"]}
+                self._sheet.spreadsheet.batch_update([{"addConditionalFormatRule": rule}])

@@ -1,4 +1,4 @@
-"""What a dressed sheet looks like: notes, colours, filter views. Values only."""
+"""The notes, colours and filter views that formatting adds, as constants."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ NOTES = {
     "used_split": "The split in effect. Written by sheetsync.",
 }
 
-_SET = {"condition": {"type": "NOT_BLANK"}}
-_UNSET = {"condition": {"type": "BLANK"}}
+_NOT_BLANK = {"condition": {"type": "NOT_BLANK"}}
+_BLANK = {"condition": {"type": "BLANK"}}
 
 
 @dataclass(frozen=True, slots=True)
 class FilterView:
-    """A filter view: which rows it shows, by column, and in which order. Sorting in one disturbs nobody."""
+    """A filter view: which rows it shows, by column, and sorted by which. Sorting in one changes nobody else's view."""
 
     title: str
     criteria: Mapping[str, Json]
@@ -38,14 +38,14 @@ class FilterView:
 
 
 FILTER_VIEWS = (
-    FilterView("Look here first", {"review_rank": _SET}, "review_rank"),
-    FilterView("Least confident", {"confidence": _SET}, "confidence"),
+    FilterView("Look here first", {"review_rank": _NOT_BLANK}, "review_rank"),
+    FilterView("Least confident", {"confidence": _NOT_BLANK}, "confidence"),
     FilterView(
         "Suspected labels",
         {"review": {"condition": {"type": "TEXT_CONTAINS", "values": [{"userEnteredValue": "looks like"}]}}},
         "label_quality",
     ),
-    FilterView("New since last run", {"image": _SET, "status": _UNSET}),
+    FilterView("New since last run", {"image": _NOT_BLANK, "status": _BLANK}),
     FilterView("Errors", {"status": {"hiddenValues": [OK, PROVISIONAL, ""]}}, "status"),
 )
 
