@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import unicodedata
 from collections import Counter, defaultdict
-from collections.abc import Container, Iterable, Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from functools import lru_cache
 
 from sheetsync.common.memo import cache_last
@@ -38,7 +38,9 @@ def parse_rows(table: Table, columns: ColumnHeaders, *, local: bool = False) -> 
     merged = {key: _merge(group) for key, group in same_image.items()}
     used = [row for row in merged.values() if isinstance(row, Row)]
     issues += [Issue(row.number, why) for key, why in merged.items() if isinstance(why, str) for row in same_image[key]]
-    issues += _warnings(used, same_image, _shortened_labels(rows, table, layout))
+    ellipses = (row for row in rows if "…" in row.label)
+    shortened = {row.number for row in ellipses if read_full_label(table.cell(row.number, layout.label)) != row.label}
+    issues += _warnings(used, same_image, shortened)
     return Snapshot(
         tuple(sorted(used, key=lambda row: row.key)),
         tuple(sorted(issues, key=lambda issue: issue.number)),
@@ -83,19 +85,9 @@ def _merge(group: Sequence[Row]) -> Row | str:
         return f"this image has several labels: {join_names(labels, ', ')}"
     if len(splits) > 1:
         return f"this image is in several splits: {join_names(splits, ', ')}"
-    tags = {tag: _agreed_value(row.tags[tag] for row in group) for tag in first.tags}
+    values = {tag: {row.tags[tag] for row in group} - {""} for tag in first.tags}
+    tags = {tag: found.pop() if len(found) == 1 else "" for tag, found in values.items()}
     return Row(first.number, first.key, first.url, "".join(labels), "".join(splits), tags)
-
-
-def _agreed_value(values: Iterable[str]) -> str:
-    filled = set(values) - {""}
-    return filled.pop() if len(filled) == 1 else ""
-
-
-def _shortened_labels(rows: Iterable[Row], table: Table, layout: ColumnLayout) -> set[int]:
-    """Return the numbers of the rows whose label is longer in the sheet."""
-    candidates = (row for row in rows if "…" in row.label)
-    return {row.number for row in candidates if read_full_label(table.cell(row.number, layout.label)) != row.label}
 
 
 def _warnings(used: Sequence[Row], same_image: Mapping[str, Sequence[Row]], shortened: Container[int]) -> list[Issue]:

@@ -60,7 +60,10 @@ class GridGrowth:
     def name(self, tab: Tab, column: int, header: str) -> None:
         """Give a column a named range, which moves with it."""
         taken = {each.name for each in self.state.named_columns} | set(self.names.values())
-        name = self.names[tab, column] = _free_name(tab, header, column, taken)
+        words = re.sub(r"[^A-Za-z0-9]+", "_", header).strip("_").lower()
+        base = f"sheetsync_{tab}_{words or f'column_{column + 1}'}"[:200]
+        candidates = chain([base], (f"{base}_{n}" for n in count(2)))  # two columns may have one header
+        name = self.names[tab, column] = next(name for name in candidates if name not in taken)
         where = {"sheetId": self.grids[tab].sheet, "startColumnIndex": column, "endColumnIndex": column + 1}
         self.requests.append({"addNamedRange": {"namedRange": {"name": name, "range": where}}})
 
@@ -111,13 +114,6 @@ def _fill(sheet: int, row: int, column: int, values: Sequence[Value]) -> Json:
     ]
     start = {"sheetId": sheet, "rowIndex": row, "columnIndex": column}
     return {"updateCells": {"rows": [{"values": cells}], "fields": "userEnteredValue", "start": start}}
-
-
-def _free_name(tab: Tab, header: str, column: int, taken: set[str]) -> str:
-    """Return an unused name for a range: letters, digits and underscores; two columns may have one header."""
-    words = re.sub(r"[^A-Za-z0-9]+", "_", header).strip("_").lower()
-    base = f"sheetsync_{tab}_{words or f'column_{column + 1}'}"[:200]
-    return next(name for name in chain([base], (f"{base}_{n}" for n in count(2))) if name not in taken)
 
 
 def column_data(name: str, cells: Mapping[int, Value], max_bytes: int = MAX_REQUEST_BYTES) -> Iterator[Json]:

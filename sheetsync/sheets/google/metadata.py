@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from hashlib import sha256
@@ -110,6 +110,17 @@ def parse_metadata(response: Mapping[str, Any]) -> TabMetadata:
     size = tab["properties"].get("gridProperties", {})
     first, labels = tab["data"]
     header = [cell for row in first.get("rowData", ())[:1] for cell in row.get("values", ())]
+    anchors = {
+        entry["metadataId"]: column
+        for part in tab["data"]
+        for column, each in enumerate(part.get("columnMetadata", ()), start=part.get("startColumn", 0))
+        for entry in each.get("developerMetadata", ())
+    }
+    records = [
+        FormattingRecord.of(entry.get("metadataValue", ""))
+        for entry in tab.get("developerMetadata", ())
+        if entry["metadataId"] == id_of(sheet, RECORD)
+    ]
     return TabMetadata(
         sheet,
         size.get("rowCount", 0),
@@ -118,12 +129,12 @@ def parse_metadata(response: Mapping[str, Any]) -> TabMetadata:
         tuple(cell.get("formattedValue", "") for cell in header),
         {column: cell["note"] for column, cell in enumerate(header) if "note" in cell},
         _dropdown_owners(labels),
-        dict(_anchors(tab["data"])),
+        anchors,
         {each["protectedRangeId"]: each for each in tab.get("protectedRanges", ())},
         {each["filterViewId"]: each for each in tab.get("filterViews", ())},
         tuple(tab.get("conditionalFormats", ())),
         tuple(response.get("namedRanges", ())),
-        _record(tab.get("developerMetadata", ()), sheet),
+        records[0] if records else None,
     )
 
 
@@ -145,18 +156,6 @@ def _dropdown_owners(column: Json) -> tuple[DropdownOwner, ...]:
     return tuple(
         "none" if rule is None else "ours" if rule.get("inputMessage") == DROPDOWN_HINT else "another" for rule in rules
     )
-
-
-def _anchors(data: Iterable[Json]) -> Iterator[tuple[int, int]]:
-    for part in data:
-        for column, each in enumerate(part.get("columnMetadata", ()), start=part.get("startColumn", 0)):
-            yield from ((entry["metadataId"], column) for entry in each.get("developerMetadata", ()))
-
-
-def _record(entries: Iterable[Json], sheet: int) -> FormattingRecord | None:
-    identity = id_of(sheet, RECORD)
-    text = next((each.get("metadataValue", "") for each in entries if each["metadataId"] == identity), None)
-    return None if text is None else FormattingRecord.of(text)
 
 
 # --- requests -------------------------------------------------------------------------------------

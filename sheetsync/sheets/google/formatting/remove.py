@@ -40,6 +40,7 @@ def removal_requests(
     record = tab.record or FormattingRecord()
     kept = {role: column for role, column in positions.items() if role not in gone}
     removed = [positions[role] for role in gone]
+    whole_columns = {"sheetId": tab.sheet, "dimension": "COLUMNS"}
     requests = [
         *(
             {"deleteFilterView": {"filterId": each}}
@@ -56,7 +57,10 @@ def removal_requests(
         *([freeze_rows(tab.sheet, 0)] if record.frozen and tab.frozen == 1 else []),
         *(unanchor(tab.sheet, role) for role in positions),
         *({"deleteNamedRange": {"namedRangeId": each}} for each in _our_named_ranges(tab, removed, scores)),
-        *(_delete_column(tab.sheet, column) for column in sorted(removed, reverse=True)),
+        *(
+            {"deleteDimension": {"range": {**whole_columns, "startIndex": column, "endIndex": column + 1}}}
+            for column in sorted(removed, reverse=True)
+        ),
         *([{"deleteSheet": {"sheetId": scores}}] if scores is not None else []),
         *([delete_record(tab)] if tab.record else []),
     ]
@@ -100,11 +104,6 @@ def _our_named_ranges(tab: TabMetadata, columns: Collection[int], scores: int | 
         removed = (sheet == tab.sheet and column in columns) or sheet == scores
         if removed and each["name"].startswith("sheetsync_"):
             yield each["namedRangeId"]
-
-
-def _delete_column(sheet: int, column: int) -> Json:
-    where = {"sheetId": sheet, "dimension": "COLUMNS", "startIndex": column, "endIndex": column + 1}
-    return {"deleteDimension": {"range": where}}
 
 
 def describe_formatting(tab: TabMetadata, positions: Mapping[str, int], columns: Collection[str]) -> list[str]:
