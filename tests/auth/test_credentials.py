@@ -1,4 +1,4 @@
-"""Who sheetsync is to Google: every kind of key, signing in, and that no secret is ever told."""
+"""Google credentials: every kind of key file, signing in, and that no secret is ever shown."""
 
 from __future__ import annotations
 
@@ -53,8 +53,8 @@ def google() -> Iterator[GoogleServer]:
 
 
 @pytest.fixture
-def alone(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """The same for this process."""
+def no_credentials(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Give this process a home and an environment without credentials."""
     monkeypatch.delenv("GOOGLE_APPLICATION_CREDENTIALS", raising=False)
     monkeypatch.setenv("CLOUDSDK_CONFIG", str(tmp_path / "no gcloud"))
     monkeypatch.setenv("OAUTHLIB_INSECURE_TRANSPORT", "1")
@@ -94,7 +94,7 @@ def run(folder: Path, *arguments: str, **more: str) -> subprocess.CompletedProce
 
 
 def at_the_browser(folder: Path, *arguments: str) -> tuple[subprocess.CompletedProcess[str], str]:
-    """Run `sheetsync login --no-browser`, and open the address that it prints; gives that as well."""
+    """Run `sheetsync login --no-browser`, and open the address that it prints; return both."""
     command = [SHEETSYNC, "login", "--no-browser", *arguments]
     pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
     with subprocess.Popen(command, cwd=folder, env=environment(folder), **pipes) as process:
@@ -106,7 +106,7 @@ def at_the_browser(folder: Path, *arguments: str) -> tuple[subprocess.CompletedP
 
 
 def signing_in(folder: Path, open_it: Callable[[str], object] | None = None) -> list[str]:
-    """Sign in within this process; `open_it` is the browser. Gives the addresses that were to be opened."""
+    """Sign in within this process; `open_it` is the browser. Return the addresses it was asked to open."""
     told: list[str] = []
     threads: list[threading.Thread] = []
 
@@ -128,8 +128,8 @@ def visit(address: str) -> None:
 
 
 @contextmanager
-def opened(google: GoogleServer, key: Path, book: str, **options: Any) -> Iterator[GoogleSheet]:
-    """A sheet by what is in a key file; the project is its folder."""
+def open_sheet(google: GoogleServer, key: Path, book: str, **options: Any) -> Iterator[GoogleSheet]:
+    """Open a sheet with the credentials in a key file; its folder is the project."""
     made = Client(load_credentials(key, key.parent / TOKEN), sleep=lambda _: None, **options)
     clients.rewriting(made.session, google.url)
     clients.rewriting(made._tokens, google.url)  # Google's library sends users to Google, whatever their file says
@@ -140,7 +140,7 @@ def opened(google: GoogleServer, key: Path, book: str, **options: Any) -> Iterat
 
 
 def header(google: GoogleServer, key: Path, book: str, **options: Any) -> tuple[str, ...]:
-    with opened(google, key, book, **options) as sheet:
+    with open_sheet(google, key, book, **options) as sheet:
         return sheet.read().rows.header
 
 
@@ -165,11 +165,11 @@ def test_the_whole_way_of_a_user_at_the_command_line(google: GoogleServer, tmp_p
     assert (synced.returncode, synced.stderr.count("Traceback")) == (0, 0), synced.stderr
     shown = dict(zip(*google.book(book).values("Sheet1"), strict=False))
     assert "not an image URL" in shown["status"]
-    assert told([address, done.stdout, synced.stdout, synced.stderr], every_secret(google)) == []
+    assert leaks([address, done.stdout, synced.stdout, synced.stderr], every_secret(google)) == []
 
 
 def test_only_spreadsheets_are_asked_for_with_pkce_and_the_answer_comes_to_this_machine(
-    google: GoogleServer, tmp_path: Path, alone: None
+    google: GoogleServer, tmp_path: Path, no_credentials: None
 ) -> None:
     client_file(google, tmp_path)
     [address] = signing_in(tmp_path)
@@ -203,7 +203,9 @@ def test_who_has_not_signed_in_is_told_how(google: GoogleServer, tmp_path: Path,
     assert not google.log
 
 
-def test_who_refuses_at_the_consent_screen_is_not_signed_in(google: GoogleServer, tmp_path: Path, alone: None) -> None:
+def test_who_refuses_at_the_consent_screen_is_not_signed_in(
+    google: GoogleServer, tmp_path: Path, no_credentials: None
+) -> None:
     client_file(google, tmp_path)
     google.people.person.refuses = True
     with pytest.raises(SheetError, match=r"did not sign you in \(access_denied\): run `sheetsync login` again"):
@@ -211,7 +213,7 @@ def test_who_refuses_at_the_consent_screen_is_not_signed_in(google: GoogleServer
     assert not (tmp_path / TOKEN).exists()
 
 
-def test_who_unticks_the_box_is_not_signed_in(google: GoogleServer, tmp_path: Path, alone: None) -> None:
+def test_who_unticks_the_box_is_not_signed_in(google: GoogleServer, tmp_path: Path, no_credentials: None) -> None:
     client_file(google, tmp_path)
     google.people.person.unticks = ("https://www.googleapis.com/auth/spreadsheets",)
     with pytest.raises(SheetError, match="no right to your spreadsheets: run `sheetsync login` again and tick the box"):
@@ -219,8 +221,10 @@ def test_who_unticks_the_box_is_not_signed_in(google: GoogleServer, tmp_path: Pa
     assert not (tmp_path / TOKEN).exists()
 
 
-def test_an_answer_that_nobody_asked_for_signs_nobody_in(google: GoogleServer, tmp_path: Path, alone: None) -> None:
-    """Any page can send a browser to the waiting port; only who knows the state of this sign-in is heard."""
+def test_an_answer_that_nobody_asked_for_signs_nobody_in(
+    google: GoogleServer, tmp_path: Path, no_credentials: None
+) -> None:
+    """Any page can send a browser to the waiting port; only a request with the state of this sign-in is accepted."""
     client_file(google, tmp_path)
 
     def forged(address: str) -> None:
@@ -236,7 +240,7 @@ def test_an_answer_that_nobody_asked_for_signs_nobody_in(google: GoogleServer, t
 
 @pytest.mark.timeout(PATIENCE)
 def test_a_sign_in_that_nobody_finishes_ends(
-    google: GoogleServer, tmp_path: Path, alone: None, monkeypatch: pytest.MonkeyPatch
+    google: GoogleServer, tmp_path: Path, no_credentials: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     client_file(google, tmp_path)
     monkeypatch.setattr(login, "SIGN_IN_SECONDS", 0.1)
@@ -260,7 +264,7 @@ TROUBLE_THEN: dict[str, tuple[Callable[[GoogleServer], Fault], str]] = {
 @pytest.mark.timeout(PATIENCE)
 @pytest.mark.parametrize("trouble", TROUBLE_THEN)
 def test_trouble_while_signing_in_is_told_and_bounded(
-    google: GoogleServer, tmp_path: Path, alone: None, monkeypatch: pytest.MonkeyPatch, trouble: str
+    google: GoogleServer, tmp_path: Path, no_credentials: None, monkeypatch: pytest.MonkeyPatch, trouble: str
 ) -> None:
     client_file(google, tmp_path)
     fault, words = TROUBLE_THEN[trouble]
@@ -269,7 +273,7 @@ def test_trouble_while_signing_in_is_told_and_bounded(
     with pytest.raises(SheetError, match=words) as caught:
         signing_in(tmp_path)
     assert google.people.codes
-    assert told([shown(caught.value)], every_secret(google)) == []
+    assert leaks([format_error(caught.value)], every_secret(google)) == []
     assert not (tmp_path / TOKEN).exists()
 
 
@@ -281,7 +285,7 @@ def service_key(google: GoogleServer, folder: Path) -> None:
     google.key_file(folder / "credentials.json").chmod(0o600)
 
 
-def nothing(google: GoogleServer, folder: Path) -> None:
+def no_key_file(google: GoogleServer, folder: Path) -> None:
     pass
 
 
@@ -290,7 +294,7 @@ def nothing(google: GoogleServer, folder: Path) -> None:
     [
         (web_client, "is an OAuth client for web servers: make one of type “Desktop app”"),
         (service_key, "works without signing in: go on with `sheetsync plan`"),
-        (nothing, "there is no credentials.json: make an OAuth client of type “Desktop app”"),
+        (no_key_file, "there is no credentials.json: make an OAuth client of type “Desktop app”"),
     ],
 )
 def test_login_says_which_file_it_needs(
@@ -326,7 +330,7 @@ def signed_in(google: GoogleServer, folder: Path, **changes: Any) -> tuple[Path,
     return key, shared(google)
 
 
-def test_what_login_stores_is_what_is_read(google: GoogleServer, tmp_path: Path, alone: None) -> None:
+def test_what_login_stores_is_what_is_read(google: GoogleServer, tmp_path: Path, no_credentials: None) -> None:
     key = client_file(google, tmp_path)
     signing_in(tmp_path)
     stored = json.loads((tmp_path / TOKEN).read_text())
@@ -381,7 +385,7 @@ def test_a_stored_sign_in_that_is_none_asks_for_another(google: GoogleServer, tm
     (tmp_path / TOKEN).write_text(content)
     with pytest.raises(SheetError, match="run `sheetsync login` again") as caught:
         header(google, key, book)
-    assert "TOPSECRET" not in shown(caught.value)
+    assert "TOPSECRET" not in format_error(caught.value)
 
 
 @pytest.mark.parametrize("token", [None, "", 5, ["TOPSECRET"]])
@@ -406,14 +410,14 @@ def test_a_refresh_token_that_is_replaced_is_not_lost(google: GoogleServer, tmp_
 
 def test_an_access_token_that_expires_is_renewed(google: GoogleServer, tmp_path: Path) -> None:
     key, book = signed_in(google, tmp_path)
-    with opened(google, key, book) as sheet:
+    with open_sheet(google, key, book) as sheet:
         sheet.read()
         google.expire_tokens()
         assert sheet.read().rows.header == HEADER
 
 
 def test_a_sign_in_is_at_no_moment_readable_by_others(tmp_path: Path) -> None:
-    """It is made with the mode that it keeps: with a mask that forbids nothing, nobody changes a mode."""
+    """Its file is created with its final mode: no mode is changed later, even with an umask of 0."""
     code = (
         "import os, sys\nfrom pathlib import Path\nfrom sheetsync.auth.user_token import save_sign_in\n"
         "os.umask(0)\nsys.addaudithook(lambda event, _: event == 'os.chmod' and sys.exit('chmod'))\n"
@@ -442,7 +446,7 @@ def test_a_disk_that_refuses_leaves_the_old_sign_in(tmp_path: Path, monkeypatch:
 # --- key files ------------------------------------------------------------------------------------
 
 
-def spoilt(content: dict[str, Any], **changes: Any) -> str:
+def edited(content: dict[str, Any], **changes: Any) -> str:
     return json.dumps({name: value for name, value in (content | changes).items() if value is not ...})
 
 
@@ -451,20 +455,32 @@ SPOILT: dict[str, tuple[Callable[[dict[str, Any]], str], str]] = {
     "empty": (lambda key: "", "or a part of one"),
     "a list": (lambda key: json.dumps([key]), "or a part of one"),
     "nested without end": (lambda key: "[" * 200_000, "or a part of one"),
-    "broken key": (lambda key: spoilt(key, private_key=key["private_key"].replace("M", "!")), "cannot be used"),
-    "half a key": (lambda key: spoilt(key, private_key=key["private_key"][:900]), "cannot be used"),
-    "no PEM": (lambda key: spoilt(key, private_key="".join(key["private_key"].splitlines()[1:-1])), "cannot be used"),
-    "no key": (lambda key: spoilt(key, private_key=...), "has no usable private_key"),
-    "a number": (lambda key: spoilt(key, client_email=5), "has no usable client_email"),
-    "no fields": (lambda key: spoilt({}, type="service_account"), "no usable client_email, private_key, token_uri"),
-    "no type": (lambda key: spoilt(key, type=...), "is neither the key of a service account nor"),
-    "another type": (lambda key: spoilt(key, type="external_account"), "is neither the key of a service account nor"),
-    "a type that is none": (lambda key: spoilt(key, type=["service_account"]), "is neither the key of a service"),
+    "broken key": (lambda key: edited(key, private_key=key["private_key"].replace("M", "!")), "cannot be used"),
+    "half a key": (lambda key: edited(key, private_key=key["private_key"][:900]), "cannot be used"),
+    "no PEM": (
+        lambda key: edited(key, private_key="".join(key["private_key"].splitlines()[1:-1])),
+        "cannot be used",
+    ),
+    "no key": (lambda key: edited(key, private_key=...), "has no usable private_key"),
+    "a number": (lambda key: edited(key, client_email=5), "has no usable client_email"),
+    "no fields": (
+        lambda key: edited({}, type="service_account"),
+        "no usable client_email, private_key, token_uri",
+    ),
+    "no type": (lambda key: edited(key, type=...), "is neither the key of a service account nor"),
+    "another type": (
+        lambda key: edited(key, type="external_account"),
+        "is neither the key of a service account nor",
+    ),
+    "a type that is none": (lambda key: edited(key, type=["service_account"]), "is neither the key of a service"),
     "a client of nothing": (lambda key: json.dumps({"installed": key["private_key"]}), "has no usable client_id"),
     "half a client": (lambda key: json.dumps({"installed": {"client_id": "x"}}), "no usable client_secret, auth_uri"),
-    "half a user": (lambda key: spoilt(key, type="authorized_user"), "has no usable client_secret, refresh_token"),
+    "half a user": (
+        lambda key: edited(key, type="authorized_user"),
+        "has no usable client_secret, refresh_token",
+    ),
     "a user of another time": (
-        lambda key: spoilt(key, type="authorized_user", client_secret="x", refresh_token="y", expiry=5),
+        lambda key: edited(key, type="authorized_user", client_secret="x", refresh_token="y", expiry=5),
         "cannot be used",
     ),
 }
@@ -479,7 +495,7 @@ def test_a_key_file_that_is_none_is_told_and_not_its_content(google: GoogleServe
     with pytest.raises(SheetError, match=words) as caught:
         load_credentials(key, tmp_path / TOKEN)
     assert str(key) in str(caught.value)
-    assert told([shown(caught.value)], hidden) == []
+    assert leaks([format_error(caught.value)], hidden) == []
 
 
 def test_bytes_that_are_no_text_and_a_folder_are_no_key_file(tmp_path: Path) -> None:
@@ -525,7 +541,7 @@ def test_a_service_account_of_the_machine(google: GoogleServer, tmp_path: Path) 
 
 
 def test_a_user_of_the_machine(
-    google: GoogleServer, tmp_path: Path, alone: None, monkeypatch: pytest.MonkeyPatch
+    google: GoogleServer, tmp_path: Path, no_credentials: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     user = google.user_file(tmp_path / "user.json", USER)
     monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(user))
@@ -545,7 +561,7 @@ def test_without_any_credentials_all_three_ways_are_told(google: GoogleServer, t
 
 @pytest.mark.parametrize("content", [None, "{", "[]", '{"type": "service_account"}', '{"type": "authorized_user"}'])
 def test_credentials_of_the_machine_that_are_none(
-    tmp_path: Path, alone: None, monkeypatch: pytest.MonkeyPatch, content: str | None
+    tmp_path: Path, no_credentials: None, monkeypatch: pytest.MonkeyPatch, content: str | None
 ) -> None:
     if content is not None:
         (tmp_path / "given.json").write_text(content)
@@ -558,7 +574,7 @@ def test_credentials_of_the_machine_that_are_none(
 
 
 def every_secret(google: GoogleServer, *files: Path) -> set[str]:
-    """All that must stay between sheetsync and Google."""
+    """Return everything that must stay between sheetsync and Google."""
     found = {*google.tokens.given, *google.people.lasting, *google.people.codes, *google.people.clients.values()}
     for path in files:
         content = json.loads(path.read_text())
@@ -568,27 +584,27 @@ def every_secret(google: GoogleServer, *files: Path) -> set[str]:
     return found
 
 
-def told(texts: list[str], secrets: set[str]) -> list[str]:
-    """Which secrets stand in texts, be it in part."""
+def leaks(texts: list[str], secrets: set[str]) -> list[str]:
+    """Return the secrets that are in some texts, or parts of them are."""
     assert all(len(secret) > 20 for secret in secrets)
     everything = "\n".join(texts)
     parts = {secret: [secret[:20], secret[-20:]] for secret in secrets}
     return sorted(secret for secret, each in parts.items() if any(part in everything for part in each))
 
 
-def shown(error: BaseException) -> str:
-    """An error as a traceback shows it, with all that it came from."""
+def format_error(error: BaseException) -> str:
+    """Format an error as a traceback shows it, with all its causes."""
     return "".join(traceback.format_exception(error))
 
 
-def written(folder: Path, *but: Path) -> list[str]:
-    """What stands in the files of a project."""
+def file_contents(folder: Path, *but: Path) -> list[str]:
+    """Return the content of the files of a project."""
     files = [path for path in folder.rglob("*") if path.is_file() and path not in but]
     return [path.read_bytes().decode(errors="replace") for path in files]
 
 
 def echo(google: GoogleServer, *files: Path) -> bytes:
-    """A refusal that repeats all that was sent."""
+    """Return a refusal that repeats everything that was sent."""
     said = {"error": "invalid_grant", "error_description": "What is " + " and ".join(every_secret(google, *files))}
     return json.dumps(said).encode()
 
@@ -630,7 +646,7 @@ def test_trouble_with_tokens_is_bounded_told_and_without_a_secret(
         header(google, key, book, patience=0.5, timeout=(5.0, 0.3))
     assert ("does not answer" in str(caught.value)) == trouble.startswith(PASSES)
     assert "Google" in str(caught.value)
-    assert told([shown(caught.value), *caplog.messages], every_secret(google, *files)) == []
+    assert leaks([format_error(caught.value), *caplog.messages], every_secret(google, *files)) == []
     google.faults.plan = None
     assert header(google, key, book) == HEADER
 
@@ -679,8 +695,8 @@ def test_no_secret_leaves_the_command_line(
     assert done.returncode == (1 if words else 0), done.stderr
     assert words in done.stderr
     hidden |= every_secret(google)
-    assert told([done.stdout, done.stderr, *written(tmp_path, key, tmp_path / TOKEN)], hidden) == []
-    assert told(written(tmp_path), hidden) != []  # the search itself finds what there is
+    assert leaks([done.stdout, done.stderr, *file_contents(tmp_path, key, tmp_path / TOKEN)], hidden) == []
+    assert leaks(file_contents(tmp_path), hidden) != []  # the search itself finds what there is
 
 
 @pytest.mark.parametrize("spoil", [a_revoked_sign_in, nothing_wrong])
@@ -704,4 +720,4 @@ def test_no_secret_is_logged_by_watch(
         out, err = process.communicate(timeout=PATIENCE)
     assert ("run `sheetsync login` again" in lines[-1]) == (spoil is a_revoked_sign_in)
     assert "chmod 600" in "".join(lines)
-    assert told([*lines, out, err], hidden | every_secret(google)) == []
+    assert leaks([*lines, out, err], hidden | every_secret(google)) == []

@@ -1,4 +1,4 @@
-"""What a team does with its Google Sheet in the browser, each deed as the browser asks for it: no grid is rewritten.
+"""Edits that a team makes to its Google Sheet in a browser, each as the request that the browser sends.
 
 Here is the team, and its work on rows and cells; `googlerebuild` has what it does to columns, tabs and rights.
 """
@@ -24,12 +24,12 @@ Lines = Sequence[Sequence[str]]
 
 
 class Gone(Exception):
-    """What somebody wanted to work on is not there, so nothing was done."""
+    """The target of an edit does not exist, so nothing was done."""
 
 
 @dataclass
 class Team:
-    """The people of one spreadsheet. `new_row` makes what they type as a row; `mend` takes back what stops a pass."""
+    """The people of one spreadsheet. `new_row` makes what they type as a row; `mend` undoes edits that stop a pass."""
 
     server: GoogleServer
     id: str
@@ -45,20 +45,20 @@ class Team:
         return self.book.state
 
     def do(self, deed: str, seed: int) -> None:
-        """Do it, or be refused as the browser refuses."""
+        """Make an edit, or fail as it fails in the browser."""
         with suppress(Refusal, Gone):
             if self.id in self.server.world.documents:
                 DEEDS[deed](self, Random(seed))
 
     def mend(self) -> None:
-        """Undo, the last thing first, what no pass can go on with."""
+        """Undo edits that stop every pass, the last one first."""
         while self.amends:
             self.amends.pop()()
         with suppress(Gone):
             self._give_way()
 
     def _give_way(self) -> None:
-        """Do what a refusal asks for: rename filled columns under our headers that bear no name of ours."""
+        """Do what a refusal asks for: rename filled columns with our headers that have no named range of ours."""
         header, *lines = self.grid()
         named = {each["range"].get("startColumnIndex", 0) for each in self.state.named if _of_rows(each)}
         for at, name in enumerate(header):
@@ -79,7 +79,7 @@ class Team:
         return self.state.tab(self.tab)
 
     def grid(self) -> list[list[str]]:
-        """The cells of the rows as text, formulas as such."""
+        """Return the cells of the tab of rows as text, formulas as typed."""
         return [["" if cell is None else str(cell) for cell in line] for line in self.book.raw(self.tab)]
 
     @property
@@ -100,14 +100,14 @@ class Team:
         return letters(self.header.index(name))
 
     def some(self, rng: Random, names: Sequence[str]) -> str:
-        """One of these columns."""
+        """Choose one of these columns."""
         there = [name for name in names if name in self.header]
         if not there:
             raise Gone
         return rng.choice(there)
 
     def own(self, rng: Random) -> str:
-        """A column of the team that sheetsync does not need."""
+        """Choose a column of the team that sheetsync does not need."""
         return self.some(rng, [n for n in self.header if n and n not in (*MACHINE, *NEEDED)])
 
     def row(self, rng: Random) -> int:
@@ -116,7 +116,7 @@ class Team:
         return rng.randint(2, self.height)
 
     def scores(self) -> str:
-        """The tab of the scores, whatever it is called by now."""
+        """Return the tab of scores, whatever its title is now."""
         found = next((sheet.title for sheet in self.state.sheets if "revision" in _first_row(sheet)), None)
         if found is None:
             raise Gone

@@ -1,4 +1,4 @@
-"""What a team does to the columns, tabs, views and rights of its Google Sheet; importing it adds that to `DEEDS`."""
+"""Edits of columns, tabs, filter views and protections of a Google Sheet; importing this adds them to `DEEDS`."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def insert_a_column(team: Team, rng: Random) -> None:
 
 @deed
 def type_a_new_column_where_there_is_none(team: Team, rng: Random) -> None:
-    """Such as where a column was cut away."""
+    """Type a header where no column is, such as where one was cut away."""
     at = letters([*team.header, ""].index(""))
     team.room(1, team.width + 1)
     team.book.type(
@@ -51,7 +51,7 @@ def drag_a_column(team: Team, rng: Random) -> None:
 
 
 def cut_column(team: Team, name: str, *, along: bool) -> None:
-    """Header and cells go right of everything. Nobody says whether a name over them goes along, so both happen."""
+    """Cut header and cells, paste them right of all others. Whether a named range moves along is unknown: try both."""
     source, target = team.header.index(name), team.width
     team.room(1, target + 2)
     team.book.cut_paste(team.tab, f"{letters(source)}:{letters(source)}", f"{letters(target)}1")
@@ -107,7 +107,7 @@ def give_a_second_column_our_name(team: Team, rng: Random) -> None:
     team.book.type(team.tab, at, [[name], ["by hand"]])
 
     def back() -> None:
-        """Whoever wrote it by hand gives the column a name of its own."""
+        """Rename the header, as the person who typed it would."""
         with suppress(Gone):
             grid = team.grid()
             for place, header in enumerate(grid[0]):
@@ -165,7 +165,7 @@ def delete_the_tab_of_scores(team: Team, rng: Random) -> None:
 
 @deed
 def delete_the_tab_of_rows(team: Team, rng: Random) -> None:
-    """And take that back later, as the browser can: names come back with it."""
+    """Delete the tab and undo that later, as the browser can: named ranges come back with it."""
     kept, names = team.sheet, [each for each in team.state.named if each["range"].get("sheetId", 0) == ROWS]
     metadata = [each for each in team.state.metadata if _sheet_of(each) == ROWS]
     team.book.delete(team.tab)

@@ -1,4 +1,4 @@
-"""An eye on a pass: people act and faults hit around its requests, and what it may not change is compared."""
+"""Watch a pass: people edit and faults occur around its requests, and what it must not change is compared."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ FAULTS: dict[str, Callable[[], Fault]] = {
 
 
 class Time:
-    """A clock that only waiting moves."""
+    """A clock that advances only by waiting."""
 
     def __init__(self) -> None:
         self.now = 0.0
@@ -50,7 +50,7 @@ class Time:
 
 @dataclass
 class Around:
-    """What happens around the requests of one pass: people act right before some, and faults hit some."""
+    """Hooks around the requests of one pass: people edit right before some, and some fail."""
 
     server: GoogleServer
     team: Team
@@ -100,7 +100,7 @@ class Around:
         self._names |= names_over_ours(state, ROWS) if state else set()
 
     def _compare(self, running: int = 0) -> None:
-        """After a request is right before the next one, which is asked by now, or the end."""
+        """Compare after a request: right before the next one, or at the end."""
         now = len(self.server.asked) - running
         after, asked, self._seen = self._state(), self.server.asked[self._seen : now], now
         if self._before and after:
@@ -122,7 +122,7 @@ class Grown(NamedTuple):
 
 
 def grown(asked: Iterable[Asked]) -> list[Grown]:
-    """What these requests insert, in order."""
+    """Return what these requests insert, in order."""
     wheres = [each["insertDimension"]["range"] for each in _requests(asked) if "insertDimension" in each]
     return [Grown(each.get("sheetId", 0), each["dimension"], each["startIndex"], each["endIndex"]) for each in wheres]
 
@@ -138,7 +138,7 @@ def header(sheet: Sheet) -> list[str]:
 
 
 def names_over_ours(book: Book, rows: int) -> set[str]:
-    """Names of sheetsync that stand over a column with a header of its own."""
+    """Return our named ranges over columns whose header is another."""
     sheet = next((sheet for sheet in book.sheets if sheet.id == rows), None)
     if sheet is None:
         return set()
@@ -156,7 +156,7 @@ def _on(named: Json) -> int:
 
 
 def harm(before: Book, after: Book, asked: Iterable[Asked], names: set[str], rows: int) -> list[str]:
-    """What differs though it must not.
+    """Return differences that a pass must not make.
 
     Changed may be cells below a header of ours in the tab of rows, if a name of ours is there too or nothing else, and
     those below one of `names`: people renamed that column a moment ago. Tabs may come, rows and columns may be
@@ -218,7 +218,7 @@ def _cells(old: Sheet, new: Sheet, inserted: list[Grown], ours: set[int]) -> Ite
 
 
 def _without(sheet: Sheet, dimension: str, inserted: list[Grown]) -> list[int]:
-    """Where the old rows or columns are now."""
+    """Map the old rows or columns to where they are now."""
     places = list(range(sheet.count(dimension)))
     for each in reversed([each for each in inserted if each.dimension == dimension]):
         del places[each.start : each.end]

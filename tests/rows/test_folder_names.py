@@ -1,4 +1,4 @@
-"""A label as the name of a folder: any label, on any file system, and back."""
+"""Folder names of labels: any label, on any file system, and back."""
 
 from __future__ import annotations
 

@@ -47,7 +47,7 @@ def problems(*rows: Sequence[str], local: bool = False) -> list[str]:
 
 
 def without_numbers(snapshot: Snapshot, source: Table) -> tuple[object, ...]:
-    """What a snapshot says, with the content of a row in place of its number."""
+    """Return a snapshot with the content of each row in place of its number."""
     rows = [(row.key, row.url, row.label, row.split, row.tags) for row in snapshot.rows]
     issues = sorted((source.rows[issue.number - 2], issue.problem, issue.warning) for issue in snapshot.issues)
     return rows, issues, sorted((source.rows[number - 2], key) for number, key in snapshot.keys.items())
@@ -287,7 +287,7 @@ def test_different_addresses_are_different_images() -> None:
 
 @given(st.text("hA1.-_/%:@!$&'()*+,;=~?#[]|^{} \"\\ä", max_size=12), st.text("hA1/%:@?#&;= .", max_size=6))
 def test_an_address_that_needs_no_change_is_read_as_any_other(host: str, path: str) -> None:
-    """Most addresses are left alone at a glance; a scheme in capitals has any of them taken apart."""
+    """Most URLs match a quick pattern and are not parsed; a scheme in capitals has any of them parsed."""
     for address in (f"://h{host}/{path}", f"://{host}{path}", f"://h.example/{host}{path}"):
         said = []
         for scheme in ("http", "HTTP"):
@@ -458,7 +458,7 @@ def test_many_labels_of_one_image_are_counted_where_a_cell_could_not_hold_them()
 
 
 def test_a_heap_of_accents_is_no_label_and_no_header_and_costs_no_time() -> None:
-    """Putting a million of them in order would take half an hour."""
+    """To normalise a million of them would take half an hour."""
     heap = "a" + "\u0301" * 500_000 + "\u0316" * 500_000
     given = table((A, heap), (B, "a" + "\u0301" * 30), header=("image", "label", heap))
     said = parse_rows(given, ColumnHeaders())

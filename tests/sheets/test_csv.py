@@ -32,8 +32,8 @@ def path(tmp_path: Path) -> Path:
     return tmp_path / "labels.csv"
 
 
-def written(path: Path, before: bytes, *changes: Change) -> bytes:
-    """What the file holds after a write."""
+def write_and_read(path: Path, before: bytes, *changes: Change) -> bytes:
+    """Write to a file with this content; return what it holds then."""
     path.write_bytes(before)
     sheet = CsvSheet(path)
     sheet.write(sheet.read(), changes)
@@ -127,26 +127,26 @@ MIXED = (
 )
 def test_only_the_bytes_of_the_cells_written_change(path: Path, change: Change, old: bytes, new: bytes) -> None:
     assert MIXED.count(old) == 1
-    assert written(path, MIXED, change) == MIXED.replace(old, new)
+    assert write_and_read(path, MIXED, change) == MIXED.replace(old, new)
     assert names(path.parent) == ["labels.csv"]
 
 
 def test_a_row_after_a_final_line_end_needs_no_other(path: Path) -> None:
-    assert written(path, b"a,b\n1,2\n", AddRow("rows", ("3",))) == b"a,b\n1,2\n3\n"
+    assert write_and_read(path, b"a,b\n1,2\n", AddRow("rows", ("3",))) == b"a,b\n1,2\n3\n"
 
 
 @pytest.mark.parametrize("end", [b"\n", b"\r\n", b"\r"])
 def test_new_rows_end_as_the_header_does(path: Path, end: bytes) -> None:
-    assert written(path, b"a,b" + end, AddRow("rows", ("1",))) == b"a,b" + end + b"1" + end
+    assert write_and_read(path, b"a,b" + end, AddRow("rows", ("1",))) == b"a,b" + end + b"1" + end
 
 
 def test_where_semicolons_separate_the_comma_is_the_decimal_sign(path: Path) -> None:
     changes = (set_cell(2, 1, 0.5), set_cell(2, 2, "v1.5"), set_cell(2, 3, "a,b"))
-    assert written(path, b"a;b;c;d\nx", *changes) == b"a;b;c;d\nx;0,5;v1.5;a,b"
+    assert write_and_read(path, b"a;b;c;d\nx", *changes) == b"a;b;c;d\nx;0,5;v1.5;a,b"
 
 
 def test_a_tab_separated_file_stays_one(path: Path) -> None:
-    assert written(path, b"a\tb\nx\ty\n", set_cell(2, 1, "1,5\t")) == b'a\tb\nx\t"1,5\t"\n'
+    assert write_and_read(path, b"a\tb\nx\ty\n", set_cell(2, 1, "1,5\t")) == b'a\tb\nx\t"1,5\t"\n'
 
 
 @given(st.lists(st.text(';,\t"ab', min_size=1, max_size=5), min_size=1, max_size=4))
@@ -184,7 +184,7 @@ def test_a_new_scores_file_is_written_in_the_manner_of_the_rows(path: Path) -> N
 
 
 def test_what_no_csv_can_hold_does_not_break_the_file(path: Path) -> None:
-    assert written(path, b"a\n", set_cell(2, 0, "nul \0 half \ud800")) == b"a\nnul ? half ?\n"
+    assert write_and_read(path, b"a\n", set_cell(2, 0, "nul \0 half \ud800")) == b"a\nnul ? half ?\n"
     assert CsvSheet(path).read().rows.rows == (("nul ? half ?",),)
 
 
@@ -233,7 +233,7 @@ def test_a_missing_file_or_a_folder_in_its_place_is_said_with_what_to_do(path: P
 def test_an_empty_file_reads_as_an_empty_table_and_can_be_filled(path: Path, content: bytes) -> None:
     path.write_bytes(content)
     assert CsvSheet(path).read().rows == Table()
-    assert written(path, content, AddColumns("rows", ("image",))) == content + b"image\n"
+    assert write_and_read(path, content, AddColumns("rows", ("image",))) == content + b"image\n"
 
 
 # --- replacing the file ---
@@ -264,14 +264,14 @@ def test_a_symlink_stays_one_and_its_target_is_written(tmp_path: Path) -> None:
 def test_leftovers_of_a_killed_process_are_removed_and_nothing_else(path: Path) -> None:
     for name in (".labels.csv.abc.sheetsync", ".labels.csv.swp", ".other.csv.abc.sheetsync"):
         path.with_name(name).write_bytes(b"half")
-    written(path, b"a\n1\n", set_cell(2, 0, "2"))
+    write_and_read(path, b"a\n1\n", set_cell(2, 0, "2"))
     assert names(path.parent) == [".labels.csv.swp", ".other.csv.abc.sheetsync", "labels.csv"]
 
 
 def test_a_folder_that_cannot_be_written_to_leaves_the_file(path: Path) -> None:
     path.with_name(".labels.csv.x.sheetsync").mkdir()  # a leftover that cannot be unlinked; root may do all else
     with pytest.raises(SheetError, match=r"labels\.csv cannot be written: .*try again"):
-        written(path, b"a\n1\n", set_cell(2, 0, "2"))
+        write_and_read(path, b"a\n1\n", set_cell(2, 0, "2"))
     assert path.read_bytes() == b"a\n1\n"
 
 

@@ -1,4 +1,4 @@
-"""A Google Sheet is dressed for the people in it, as often as one likes, and undressed to what it was."""
+"""Formatting of a Google Sheet: added any number of times, kept up to date, and removed without a trace."""
 
 from __future__ import annotations
 
@@ -43,20 +43,20 @@ def google() -> Iterator[GoogleServer]:
 
 
 class Scene:
-    """A spreadsheet of people's, and sheetsync at work on it from a folder."""
+    """A spreadsheet of a team, and a folder from which sheetsync works on it."""
 
     def __init__(self, server: GoogleServer, made: Client, folder: Path, rows: Sequence[Sequence[Any]] = PEOPLE):
         self.server, self.folder, self.client = server, folder, made
         self.id = server.create("Images", rows)
         self.book = server.book(self.id)
 
-    def dresser(self, columns: ColumnHeaders | None = None) -> GoogleFormatter:
+    def formatter(self, columns: ColumnHeaders | None = None) -> GoogleFormatter:
         return GoogleFormatter(
             GoogleSheet(self.client, self.id), columns or ColumnHeaders(), self.folder / "offered.txt"
         )
 
-    def keep_up(self, labels: Sequence[str]) -> None:
-        """As a pass does it, which has read the sheet."""
+    def update_dropdown(self, labels: Sequence[str]) -> None:
+        """Update the drop-down as a pass does, which has read the sheet."""
         sheet = GoogleSheet(self.client, self.id)
         sheet.read()
         GoogleFormatter(sheet, ColumnHeaders(), self.folder / "offered.txt").update_dropdown(labels)
@@ -68,7 +68,7 @@ class Scene:
 
     @property
     def title(self) -> str:
-        """What the tab of the rows is called just now."""
+        """The title of the tab of rows now."""
         return self.book.tabs[0]
 
     def tab(self) -> dict[str, Any]:
@@ -82,7 +82,7 @@ class Scene:
         rule = self.book.cell(self.title, f"{column_letter(self.column('label'))}{row}").validation
         return [each["userEnteredValue"] for each in rule["condition"]["values"]] if rule else None
 
-    def human(self) -> list[tuple[str, ...]]:
+    def human_cells(self) -> list[tuple[str, ...]]:
         grid = [[str(cell) for cell in cells] for cells in self.book.raw(self.title)]
         return human_cells(Table(tuple(grid[0]), tuple(map(tuple, grid[1:]))))
 
@@ -97,7 +97,7 @@ def scene(google: GoogleServer, tmp_path: Path) -> Iterator[Scene]:
 
 
 def test_all_of_it_is_there_and_listed(scene: Scene) -> None:
-    said = "\n".join(scene.dresser().add(["i", "iv"]))
+    said = "\n".join(scene.formatter().add(["i", "iv"]))
     tab = scene.tab()
     assert scene.book.values("Sheet1")[0] == [*HEADER, *MACHINE_COLUMNS]
     assert tab["properties"]["gridProperties"]["frozenRowCount"] == 1
@@ -123,7 +123,7 @@ def test_all_of_it_is_there_and_listed(scene: Scene) -> None:
 
 
 def test_the_views_show_and_sort_by_the_columns_they_are_about(scene: Scene) -> None:
-    scene.dresser().add([])
+    scene.formatter().add([])
     views = {view["title"]: view for view in scene.tab()["filterViews"]}
     for look in FILTER_VIEWS:
         if look.title in views:
@@ -135,7 +135,7 @@ def test_the_views_show_and_sort_by_the_columns_they_are_about(scene: Scene) -> 
 
 def test_a_row_whose_predictions_are_provisional_is_no_error(scene: Scene, tmp_path: Path) -> None:
     """Such a status hides a row from the view of errors, as ok does."""
-    scene.dresser().add([])
+    scene.formatter().add([])
     (spec,) = next(view for view in scene.tab()["filterViews"] if view["title"] == "Errors")["filterSpecs"]
     failing = QuickTrainer(error=TrainingError("no memory"))
     for trainer in (failing, QuickTrainer()):
@@ -149,9 +149,9 @@ def test_a_row_whose_predictions_are_provisional_is_no_error(scene: Scene, tmp_p
 
 def test_a_view_waits_for_its_column(scene: Scene) -> None:
     fewer = ColumnHeaders(machine={name: name for name in MACHINE_COLUMNS if name != "confidence"})
-    scene.dresser(fewer).add([])
+    scene.formatter(fewer).add([])
     assert "Least confident" not in {view["title"] for view in scene.tab()["filterViews"]}
-    scene.dresser().add([])
+    scene.formatter().add([])
     views = scene.tab()["filterViews"]
     assert {view["title"] for view in views} == {*VIEWS}
     assert views[-1]["sortSpecs"] == [{"dimensionIndex": 10, "sortOrder": "ASCENDING"}]
@@ -159,21 +159,21 @@ def test_a_view_waits_for_its_column(scene: Scene) -> None:
 
 def test_with_its_columns_called_otherwise_it_dresses_these(scene: Scene) -> None:
     names = ColumnHeaders(machine={name: f"our {name}" for name in MACHINE_COLUMNS})
-    said = scene.dresser(names).add([])
+    said = scene.formatter(names).add([])
     assert scene.book.values("Sheet1")[0][4] == "our status"
     assert "our status" in said[0]
 
 
 def test_pictures_are_shown_by_one_formula_for_all_rows(scene: Scene) -> None:
     before = scene.full()
-    scene.dresser().add([], with_preview=True)
+    scene.formatter().add([], with_preview=True)
     header = scene.book.raw("Sheet1")[0]
     assert header[-1] == '=ARRAYFORMULA(IF(ROW(B:B)=1;"preview";IF(B:B="";"";IFERROR(IMAGE(B:B)))))'
     assert scene.book.values("Sheet1")[0][-1] == "preview"
     dressed = scene.full()
-    scene.dresser().add([], with_preview=True)
+    scene.formatter().add([], with_preview=True)
     assert scene.full() == dressed
-    scene.dresser().remove()
+    scene.formatter().remove()
     assert scene.full() == before
 
 
@@ -181,26 +181,26 @@ def test_pictures_are_shown_by_one_formula_for_all_rows(scene: Scene) -> None:
 
 
 def test_twice_is_once(scene: Scene) -> None:
-    first = scene.dresser().add(["i", "iv"])
+    first = scene.formatter().add(["i", "iv"])
     once, writes = scene.full(), scene.server.writes
-    second = scene.dresser().add(["i", "iv"])
+    second = scene.formatter().add(["i", "iv"])
     assert (scene.full(), second) == (once, first)
     assert scene.server.writes == writes
 
 
 def test_undone_it_is_what_it_was(scene: Scene) -> None:
     before = scene.full()
-    made = scene.dresser().add(["i", "iv"])
+    made = scene.formatter().add(["i", "iv"])
     assert scene.full() != before
     scene.server.clear_log()
-    assert scene.dresser().remove() == [f"removed: {each}" for each in made]
+    assert scene.formatter().remove() == [f"removed: {each}" for each in made]
     assert scene.full() == before
     assert sum(b"deleteNamedRange" in each.content for each in scene.server.asked) == 1, "names may outlive columns"
-    assert scene.dresser().remove() == []
+    assert scene.formatter().remove() == []
 
 
-def dressed_by_people(scene: Scene) -> None:
-    """A sheet whose team has its own of everything that we make."""
+def format_by_people(scene: Scene) -> None:
+    """Give the sheet a team's own formatting of every kind that we add."""
     book = scene.book
     book.freeze("Sheet1", 2)
     book.dropdown("Sheet1", "C2:C7", ["i", "ii"])
@@ -224,26 +224,26 @@ def metadata(key: str) -> dict[str, Any]:
 
 
 def test_what_the_team_has_of_its_own_stays(scene: Scene) -> None:
-    dressed_by_people(scene)
+    format_by_people(scene)
     before = scene.full()
-    scene.dresser().add(["i", "iv"])
+    scene.formatter().add(["i", "iv"])
     assert scene.offered(2) == ["i", "ii"]
     assert scene.offered(8) == ["i", "iv"]
     assert scene.tab()["properties"]["gridProperties"]["frozenRowCount"] == 2
-    scene.dresser().add(["i", "iv"])
-    scene.dresser().remove()
+    scene.formatter().add(["i", "iv"])
+    scene.formatter().remove()
     assert scene.full() == before
 
 
 def test_a_column_that_people_made_under_a_name_of_ours_is_theirs(scene: Scene) -> None:
     """They renamed ours, and deleted another, and made columns of these names with words of their own."""
-    scene.dresser().add(["i"], with_preview=True)
+    scene.formatter().add(["i"], with_preview=True)
     at = {name: column_letter(scene.column(name)) for name in ("review", "preview")}
     scene.book.type("Sheet1", f"{at['review']}1", "old review")
     scene.book.delete_columns("Sheet1", at["preview"])
     scene.book.type("Sheet1", "M1", [["review", "Preview"], ["human 1", "human 2"]])
-    scene.dresser().add(["i"])
-    said = scene.dresser().remove()
+    scene.formatter().add(["i"])
+    said = scene.formatter().remove()
     assert "kept: the column review, for it is people's, or holds notes of theirs" in said
     assert [row[len(HEADER) :] for row in scene.book.values("Sheet1")[:2]] == [
         ["old review", *[""] * (len(scene.book.values("Sheet1")[0]) - len(HEADER) - 3), "review", "Preview"],
@@ -252,14 +252,16 @@ def test_a_column_that_people_made_under_a_name_of_ours_is_theirs(scene: Scene) 
 
 
 def test_a_record_that_somebody_forged_takes_no_column_of_people(scene: Scene) -> None:
-    scene.dresser().add(["i"])
-    forge(scene, json.dumps({"columns": ["label", "who", "status"], "scores": True, "frozen": True, "dropdown": True}))
+    scene.formatter().add(["i"])
+    forge_record(
+        scene, json.dumps({"columns": ["label", "who", "status"], "scores": True, "frozen": True, "dropdown": True})
+    )
     scene.book.batch(*mark_created(0, "label", scene.column("label")))
-    scene.dresser().remove()
+    scene.formatter().remove()
     assert scene.book.values("Sheet1")[0][:4] == HEADER
 
 
-def forge(scene: Scene, text: str) -> None:
+def forge_record(scene: Scene, text: str) -> None:
     lookup = {"developerMetadataLookup": {"metadataId": id_of(0, RECORD)}}
     change = {"developerMetadata": {"metadataValue": text}, "fields": "metadataValue"}
     scene.book.batch({"updateDeveloperMetadata": {"dataFilters": [lookup], **change}})
@@ -267,29 +269,29 @@ def forge(scene: Scene, text: str) -> None:
 
 @pytest.mark.parametrize("junk", ["{", "[]", "null", '{"columns": 5}', '{"columns": [1], "new": 1}', "", "7"])
 def test_a_record_that_is_none_stops_nothing(scene: Scene, junk: str) -> None:
-    scene.dresser().add(["i"])
-    forge(scene, junk)
-    scene.keep_up(["i", "iv"])
-    scene.dresser().add(["i"])
-    forge(scene, junk)
-    scene.dresser().remove()
+    scene.formatter().add(["i"])
+    forge_record(scene, junk)
+    scene.update_dropdown(["i", "iv"])
+    scene.formatter().add(["i"])
+    forge_record(scene, junk)
+    scene.formatter().remove()
     assert scene.book.values("Sheet1")[0][:4] == HEADER
 
 
 def test_a_tab_of_scores_of_their_own_is_not_taken_for_ours(scene: Scene) -> None:
-    scene.dresser().add(["i"])
+    scene.formatter().add(["i"])
     scene.book.delete("scores")
     scene.book.add("scores", [["note", "run"]])
-    scene.dresser().remove()
+    scene.formatter().remove()
     assert scene.book.values("scores") == [["note", "run"]]
 
 
 def test_what_people_noted_in_our_columns_is_kept_with_them(scene: Scene) -> None:
-    scene.dresser().add(["i"])
+    scene.formatter().add(["i"])
     column = column_letter(scene.column("review"))
     scene.book.note("Sheet1", f"{column}3", "Ada: I think this one is iii")
     scene.book.note("scores", "A5", "mine")
-    said = scene.dresser().remove()
+    said = scene.formatter().remove()
     assert scene.book.values("Sheet1")[0] == [*HEADER, "review"]
     assert scene.book.cell("Sheet1", "E3").note == "Ada: I think this one is iii"
     assert scene.book.cell("Sheet1", "E1").note is None
@@ -298,9 +300,9 @@ def test_what_people_noted_in_our_columns_is_kept_with_them(scene: Scene) -> Non
 
 
 def test_a_view_whose_column_went_and_came_back_works_again(scene: Scene) -> None:
-    scene.dresser().add(["i"])
+    scene.formatter().add(["i"])
     scene.book.delete_columns("Sheet1", column_letter(scene.column("review_rank")))
-    scene.dresser().add(["i"])
+    scene.formatter().add(["i"])
     view = scene.tab()["filterViews"][0]
     assert view["sortSpecs"][0]["dimensionIndex"] == scene.column("review_rank")
     assert view["filterSpecs"][0]["columnIndex"] == scene.column("review_rank")
@@ -309,7 +311,7 @@ def test_a_view_whose_column_went_and_came_back_works_again(scene: Scene) -> Non
 def test_a_tab_of_one_row_gets_what_it_has_room_for(scene: Scene) -> None:
     scene.book.clear("Sheet1", "A2:Z1000")
     scene.book.resize("Sheet1", 1, 4)
-    said = scene.dresser().add(["i"])
+    said = scene.formatter().add(["i"])
     assert scene.book.values("Sheet1")[0] == [*HEADER, *MACHINE_COLUMNS]
     assert not any("filter views" in line for line in said)
 
@@ -321,7 +323,7 @@ def test_what_stays_refused_is_told_in_the_end(scene: Scene) -> None:
         else None
     )
     with pytest.raises(SheetError, match="no room for this"):
-        scene.dresser().add(["i"])
+        scene.formatter().add(["i"])
     scene.server.faults.clear()
 
 
@@ -329,17 +331,17 @@ def test_columns_that_were_there_before_stay(scene: Scene) -> None:
     sheet = GoogleSheet(scene.client, scene.id)
     sheet.write(sheet.read(), [AddColumns("rows", MACHINE_COLUMNS)])
     before = scene.full()
-    said = scene.dresser().add(["i"])
+    said = scene.formatter().add(["i"])
     assert not any(line.startswith("columns") for line in said)
-    scene.dresser().remove()
+    scene.formatter().remove()
     assert scene.full() == before
 
 
 def test_a_tab_of_scores_in_which_something_stands_is_kept(scene: Scene) -> None:
-    scene.dresser().add(["i"])
+    scene.formatter().add(["i"])
     sheet = GoogleSheet(scene.client, scene.id)
     sheet.write(sheet.read(), [AddRow("scores", ("2026-01-01", "run"))])
-    said = scene.dresser().remove()
+    said = scene.formatter().remove()
     assert said[-1] == "kept: the tab scores, for something stands in it"
     assert not any("removed: the tab" in line for line in said)
     assert scene.book.values("scores")[1] == ["2026-01-01", "run"]
@@ -347,7 +349,7 @@ def test_a_tab_of_scores_in_which_something_stands_is_kept(scene: Scene) -> None
 
 
 def test_what_people_took_away_comes_back_when_it_is_asked_for(scene: Scene) -> None:
-    scene.dresser().add(["i"])
+    scene.formatter().add(["i"])
     once = scene.full()
     view = scene.tab()["filterViews"][0]
     protected = scene.tab()["protectedRanges"][0]
@@ -355,7 +357,7 @@ def test_what_people_took_away_comes_back_when_it_is_asked_for(scene: Scene) -> 
         {"deleteFilterView": {"filterId": view["filterViewId"]}},
         {"deleteProtectedRange": {"protectedRangeId": protected["protectedRangeId"]}},
     )
-    scene.dresser().add(["i"])
+    scene.formatter().add(["i"])
     now = scene.full()
     for kind, key in (("filterViews", "filterViewId"), ("protectedRanges", "protectedRangeId")):
         old, new = (sorted(each["sheets"][0][kind], key=lambda found: found[key]) for each in (once, now))
@@ -363,22 +365,22 @@ def test_what_people_took_away_comes_back_when_it_is_asked_for(scene: Scene) -> 
 
 
 def test_views_grow_with_the_sheet(scene: Scene) -> None:
-    scene.dresser().add(["i"])
+    scene.formatter().add(["i"])
     scene.book.resize("Sheet1", 1500, 40)
-    scene.dresser().add(["i"])
+    scene.formatter().add(["i"])
     view = scene.tab()["filterViews"][0]["range"]
     assert (view["endRowIndex"], view["endColumnIndex"]) == (1500, 40)
     assert scene.offered(1500) == ["i"]
 
 
 def test_moved_columns_are_found_and_taken_away_where_they_are(scene: Scene) -> None:
-    scene.dresser().add(["i"])
+    scene.formatter().add(["i"])
     scene.book.move_columns("Sheet1", "E", "G", "A")
     scene.book.insert_columns("Sheet1", "B", 2)
     once = scene.full()
-    scene.dresser().add(["i"])
+    scene.formatter().add(["i"])
     assert scene.full() == once
-    scene.dresser().remove()
+    scene.formatter().remove()
     assert [cell for cell in scene.book.values("Sheet1")[0] if cell] == HEADER
 
 
@@ -397,28 +399,28 @@ ACTS: dict[str, Callable[[Scene], None]] = {
 
 
 @contextmanager
-def acting(scene: Scene, plan: dict[int, str]) -> Iterator[list[str]]:
-    """People act before some of the requests; whoever touches their cells otherwise is noted."""
+def people_acting(scene: Scene, plan: dict[int, str]) -> Iterator[list[str]]:
+    """Have people act before some of the requests; yield a list of the changes of their cells by anybody else."""
     violations: list[str] = []
     seen: list[Any] = [0, None]
 
     def between(method: str, path: str) -> None:
-        if seen[1] is not None and seen[1] != scene.human():
-            violations.append(f"{seen[1]} became {scene.human()}")
+        if seen[1] is not None and seen[1] != scene.human_cells():
+            violations.append(f"{seen[1]} became {scene.human_cells()}")
         if name := plan.get(seen[0]):
             ACTS[name](scene)
-        seen[:] = [seen[0] + 1, scene.human()]
+        seen[:] = [seen[0] + 1, scene.human_cells()]
 
     scene.server.before = between
     try:
         yield violations
     finally:
         scene.server.before = None
-    if seen[1] is not None and seen[1] != scene.human():
-        violations.append(f"{seen[1]} became {scene.human()}")
+    if seen[1] is not None and seen[1] != scene.human_cells():
+        violations.append(f"{seen[1]} became {scene.human_cells()}")
 
 
-def marks_are_on_their_columns(scene: Scene) -> None:
+def check_metadata_on_columns(scene: Scene) -> None:
     header = scene.book.values(scene.title)[0]
     tab = scene.tab()
     assert {column: NOTES[header[column]] for column in range(len(header)) if header[column] in NOTES} == {
@@ -459,12 +461,12 @@ def test_people_and_faults_in_between_change_nothing(
     with GoogleServer() as google, client(google) as made, tempfile.TemporaryDirectory() as folder:
         scene = Scene(google, made, Path(folder))
         google.faults.queue(*(FAULTS[wrong[n]]() if n in wrong else None for n in range(max(wrong, default=0) + 1)))
-        with acting(scene, plan) as violations:
-            scene.dresser().add(["i", "iv"])
+        with people_acting(scene, plan) as violations:
+            scene.formatter().add(["i", "iv"])
         google.faults.clear()
-        marks_are_on_their_columns(scene)
-        with acting(scene, back) as more:
-            scene.dresser().remove()
+        check_metadata_on_columns(scene)
+        with people_acting(scene, back) as more:
+            scene.formatter().remove()
         assert violations + more == []
         tab = scene.tab()
         assert sorted(cell for cell in scene.book.values(scene.title)[0] if cell) == sorted(HEADER)
@@ -474,8 +476,8 @@ def test_people_and_faults_in_between_change_nothing(
 
 
 def test_a_column_of_people_is_not_deleted_when_it_came_to_where_ours_was(scene: Scene) -> None:
-    """The deletion goes by place; the guard before it makes it fail when the place is another's."""
-    scene.dresser().add(["i"])
+    """The deletion goes by index; the assertion before it makes it fail when another column is there."""
+    scene.formatter().add(["i"])
     seen = []
 
     def between(method: str, path: str) -> None:
@@ -484,7 +486,7 @@ def test_a_column_of_people_is_not_deleted_when_it_came_to_where_ours_was(scene:
             scene.book.move_columns("Sheet1", "A", "D", "L")
 
     scene.server.before = between
-    scene.dresser().remove()
+    scene.formatter().remove()
     scene.server.before = None
     assert seen
     assert scene.book.values("Sheet1") == [list(row) for row in PEOPLE]
@@ -500,7 +502,7 @@ def test_a_pass_keeps_the_drop_down_up_to_date(google: GoogleServer, tmp_path: P
         run = lambda: a_pass(folder, GoogleSheet(made, scene.id), Web(GOOD), trainer).run()  # noqa: E731
         run()
         assert scene.offered() is None, "nobody asked for one"
-        dress_project(scene, folder.state)
+        format_project(scene, folder.state)
         assert scene.offered() == [*CLASSES[:2]]
         before = run().calls
         again = run().calls
@@ -510,7 +512,7 @@ def test_a_pass_keeps_the_drop_down_up_to_date(google: GoogleServer, tmp_path: P
         assert scene.offered() == sorted([*CLASSES[:2], "new"])
 
 
-def dress_project(scene: Scene, state: StateFolder) -> None:
+def format_project(scene: Scene, state: StateFolder) -> None:
     from sheetsync.rows.parse import common_labels, parse_rows
 
     sheet = GoogleSheet(scene.client, scene.id)
@@ -519,23 +521,23 @@ def dress_project(scene: Scene, state: StateFolder) -> None:
 
 
 def test_a_drop_down_that_people_took_away_stays_away(scene: Scene) -> None:
-    scene.dresser().add(["i"])
+    scene.formatter().add(["i"])
     scene.book.batch({"setDataValidation": {"range": {"sheetId": 0}}})
-    scene.keep_up(["i", "v"])
+    scene.update_dropdown(["i", "v"])
     assert scene.offered() is None
 
 
 def test_a_drop_down_of_their_own_is_not_replaced(scene: Scene) -> None:
-    scene.dresser().add(["i"])
+    scene.formatter().add(["i"])
     scene.book.dropdown("Sheet1", "C2:C5", ["mine"])
-    scene.keep_up(["i", "v"])
+    scene.update_dropdown(["i", "v"])
     assert (scene.offered(2), scene.offered(6)) == (["mine"], ["i", "v"])
 
 
 def test_where_there_were_no_labels_yet_the_drop_down_comes_with_them(scene: Scene) -> None:
-    scene.dresser().add([])
+    scene.formatter().add([])
     assert scene.offered() is None
-    scene.keep_up(["i"])
+    scene.update_dropdown(["i"])
     assert scene.offered() == ["i"]
 
 
@@ -564,11 +566,11 @@ def test_what_a_drop_down_would_type_as_something_else_is_not_offered() -> None:
 
 def test_labels_past_what_a_drop_down_holds_are_not_offered(scene: Scene) -> None:
     many = [f"label {n}" for n in range(501)]
-    scene.dresser().add(many)
+    scene.formatter().add(many)
     assert scene.offered() is None
-    scene.keep_up(["i"])
+    scene.update_dropdown(["i"])
     assert scene.offered() == ["i"]
-    scene.keep_up(many)
+    scene.update_dropdown(many)
     assert scene.offered() is None, "an old list would be worse than none"
 
 

@@ -371,7 +371,7 @@ def test_a_tab_of_peoples_that_is_called_scores_is_told_before_anything_is_done(
 
 
 def test_only_what_was_written_in_this_very_row_is_taken_back() -> None:
-    """Not what looks like it in another row, where people typed it or a sort brought it."""
+    """An equal value in another row stays: people typed it, or a sort moved it there."""
     table = Table(("image", "", "review"), (("a", "iv"), ("b", "ii"), ("c", "iv"), ("d", "ii")))
     view = SpreadsheetState({0: Grid(0, "Rows", 9, 9, table)}, (NamedColumn("x", "sheetsync_rows_review", 0, 1),))
     wrote = {"sheetsync_rows_review": PendingWrite("review", {2: "iv", 3: "iv"})}

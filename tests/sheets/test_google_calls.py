@@ -1,4 +1,4 @@
-"""How many calls a pass makes to Google, and how large they are: quota and patience are measured in calls."""
+"""The number of calls that a pass makes to Google, and their size: quotas and time limits count calls."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def google() -> Iterator[GoogleServer]:
 
 
 def sheet_of(google: GoogleServer, rows: int) -> str:
-    """A spreadsheet with so many rows and not one more, every tenth with its image as a formula."""
+    """Make a spreadsheet with exactly so many rows, every tenth with its image as a formula."""
     cells = [f'=IMAGE("{url}")' if n % 10 == 0 else url for n, url in enumerate(list(PAGES)[:rows])]
     book = google.create(
         "Images", [["who", "image", "label"], *(["Ada", cells[n], CLASSES[n % 4]] for n in range(rows))]
@@ -38,14 +38,14 @@ def sheet_of(google: GoogleServer, rows: int) -> str:
 
 
 def run(made: Client, book: str, root: Path, trainer: QuickTrainer, **limits: int) -> tuple[Report, Calls]:
-    """A pass, and the calls that it alone made."""
+    """Run a pass; return its report, and the calls that it alone made."""
     before = made.calls
     report = a_pass(project(root), GoogleSheet(made, book, **limits), Web(PAGES), trainer).run()
     return report, Calls(report.calls.reads - before.reads, report.calls.writes - before.writes)
 
 
 def sizes(google: GoogleServer) -> list[int]:
-    """Bytes of every request that set values."""
+    """Return the size in bytes of every request that set values."""
     return [len(each.content) for each in google.asked if each.path.endswith("values:batchUpdate")]
 
 
@@ -86,7 +86,7 @@ def test_a_long_sheet_is_read_and_written_in_parts(google: GoogleServer, tmp_pat
 
 
 def test_columns_that_people_insert_in_a_long_sheet_hide_none_of_those_behind_them(google: GoogleServer) -> None:
-    """Such a sheet is asked for by the columns that it had when it was seen last."""
+    """Such a sheet is read in ranges of the columns that it had in the last reading."""
     book = sheet_of(google, 130)
     with client(google) as made:
         sheet = GoogleSheet(made, book, rows_per_read=50)
@@ -101,7 +101,7 @@ def test_columns_that_people_insert_in_a_long_sheet_hide_none_of_those_behind_th
 def test_no_request_is_larger_than_it_may_be_whatever_the_script(
     google: GoogleServer, columns: int, rows: int, values: tuple[Value, ...]
 ) -> None:
-    """What counts are bytes as they are sent: a letter may take six of them."""
+    """The limit is in bytes as they are sent: a letter may take six of them."""
     most = 4000
     places = [(row, column) for row in range(2, rows + 2) for column in range(3, columns + 3)]
     wanted = {place: values[(place[0] * place[1]) % len(values)] for place in places}

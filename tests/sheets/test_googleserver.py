@@ -45,7 +45,7 @@ class Bench:
         self.tab: Any = self.sheet.sheet1
 
     def ask(self, method: str, path: str, body: Any = None, **params: Any) -> Any:
-        """A request by hand; the whole answer, be it an error."""
+        """Send a request by hand; return the whole answer, even an error."""
         headers = {"Authorization": f"Bearer {self.client.http_client.auth.token}"}
         url = f"{self.google.url}{path.format(id=self.id)}"
         return requests.request(method, url, json=body, params=params, headers=headers, timeout=20)

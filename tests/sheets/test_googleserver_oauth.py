@@ -1,4 +1,4 @@
-"""How people sign in at the server that stands in for Google, as plain HTTP sees it."""
+"""OAuth of the server that stands in for Google, over plain HTTP."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def tokens(client: dict[str, str], **form: str) -> Answer:
 
 
 def code(client: dict[str, str], **changes: str) -> dict[str, str]:
-    """The form that redeems a new code, with changes."""
+    """Return the form that redeems a new code, with changes."""
     got = sent_on(consent(client))["code"][0]
     form = {"grant_type": "authorization_code", "code": got, "redirect_uri": HERE, "code_verifier": VERIFIER}
     return form | changes

@@ -1,4 +1,4 @@
-"""What every kind of sheet promises. A new kind is one subclass of `SheetContract` at the end of this file."""
+"""The contract of every kind of sheet. A new kind is one subclass of `SheetContract` at the end of this file."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def grid(table: Table) -> list[list[str]]:
 
 
 def assert_shows(table: Table, expected: Sequence[Sequence[Value]], written: set[tuple[int, int]]) -> None:
-    """Every cell is what it should be: to the letter, or, where a program wrote, as a spreadsheet shows it."""
+    """Check every cell: exactly, or, if a program wrote it, as a spreadsheet shows it."""
     width = 2 + max(map(len, [*grid(table), *expected]), default=0)
     for row in range(1, 3 + max(len(table.rows) + 1, len(expected))):
         for column in range(width):
@@ -68,7 +68,7 @@ def assert_shows(table: Table, expected: Sequence[Sequence[Value]], written: set
 
 
 class SheetContract:
-    """The laws. A subclass says how such a sheet is made, and how a person edits it behind our back."""
+    """The laws. A subclass says how such a sheet is made, and how a person edits it meanwhile."""
 
     @contextmanager
     def make(self, rows: Table, scores: Table = EMPTY) -> Iterator[Sheet]:

@@ -14,7 +14,7 @@ LOOKS_LIKE_CELL = re.compile(r"[A-Za-z]{1,3}[0-9]+|[Rr][0-9]*[Cc][0-9]*")
 
 
 def letters(column: int) -> str:
-    """0 is A."""
+    """Return the letters of a column: 0 is A."""
     name = ""
     column += 1
     while column:
@@ -24,7 +24,7 @@ def letters(column: int) -> str:
 
 
 def number(name: str) -> int:
-    """A is 0."""
+    """Return the index of a column: A is 0."""
     column = 0
     for letter in name.upper():
         column = column * 26 + ord(letter) - 64

@@ -17,13 +17,13 @@ KINDS: dict[str, Kind] = kinds_sheets.KINDS | kinds_cells.KINDS | kinds_marks.KI
 
 @dataclass
 class Updater:
-    """Applies batches; hands out ids."""
+    """Applies batches and assigns ids."""
 
     random: random.Random = field(default_factory=random.Random)
     missing: Callable[[str], None] = lambda _: None  # told about kinds that the service knows and this server does not
 
     def apply(self, book: Book, requests: list[Json], call: Call) -> list[Json]:
-        """Change this book (a draft: it is spoilt when a request is refused); a reply to each request."""
+        """Change this draft of a book, which is thrown away if a request is refused; return a reply to each request."""
         if not requests:
             raise Refusal(400, "Must specify at least one request.")
         batch = Batch(book, call, self.random)

@@ -1,4 +1,4 @@
-"""What people do with a spreadsheet in their browser."""
+"""Edits that people make to a spreadsheet in their browser."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class BookOf:
 
     @property
     def state(self) -> Book:
-        """The spreadsheet as it is kept, to look at."""
+        """The state of the spreadsheet, for reading."""
         return self.document.book
 
     def _edit(self, change: Callable[[Book], Any]) -> Any:
@@ -32,7 +32,7 @@ class BookOf:
             return self.world.edit(self.document, change)
 
     def batch(self, *requests: Json) -> list[Json]:
-        """Requests of batchUpdate, done by the owner."""
+        """Send requests of batchUpdate as the owner."""
         with self._lock:
             return self.world.apply(self.document, list(requests), self.world.call(OWNER, owner=True))
 
@@ -56,11 +56,11 @@ class BookOf:
             return [sheet.title for sheet in self.state.sheets]
 
     def values(self, tab: str, cells: str | None = None) -> list[list[str]]:
-        """As people see them, without the empty ends."""
+        """Return the cells as people see them, without empty ends."""
         return self._read(tab, cells, "FORMATTED_VALUE")
 
     def raw(self, tab: str, cells: str | None = None) -> list[list[Any]]:
-        """As they were typed: formulas as text, numbers and booleans as such."""
+        """Return the cells as they were typed: formulas as text, numbers and booleans as such."""
         return self._read(tab, cells, "FORMULA")
 
     def _read(self, tab: str, cells: str | None, render: str) -> list[list[Any]]:

@@ -1,4 +1,4 @@
-"""Unmodified clients of Google, sent to another place."""
+"""Unmodified clients of Google whose requests go to this server."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from requests.adapters import HTTPAdapter
 
 
 class Rewriting(HTTPAdapter):
-    """Sends what is meant for any host to one server, over plain HTTP."""
+    """An adapter that sends the requests for any host to one server, over plain HTTP."""
 
     def __init__(self, url: str):
         self.place = urlsplit(url)

@@ -1,6 +1,4 @@
-"""What may be said, from the documents that google-api-python-client ships: strict about what this server answers and
-about what it is asked.
-"""
+"""Validate requests and answers strictly, by the discovery documents that google-api-python-client ships."""
 
 from __future__ import annotations
 
@@ -63,7 +61,7 @@ def _validator(service: str, name: str) -> jsonschema.Draft202012Validator:
 
 
 def violations(service: str, name: str, answer: Any) -> list[str]:
-    """What is wrong with an answer; of very long lists only the beginning is looked at."""
+    """Return what is wrong with an answer; of very long lists only the beginning is checked."""
     errors = _validator(service, name).iter_errors(_sample(answer))
     return [f"{name} {error.json_path}: {error.message[:300]}" for error in errors]
 
@@ -80,7 +78,7 @@ def _sample(value: Any) -> Any:
 
 
 def check_request(name: str, body: Any) -> None:
-    """Refuse a body of Sheets with a field that there is not, or of another type; null is always allowed."""
+    """Refuse a body of Sheets with an unknown field, or one of another type; null is always allowed."""
     if body is None:
         return
     if not isinstance(body, dict):
@@ -160,7 +158,7 @@ def _wrong_path(service: str, schema: Json, mask: Mask, at: str) -> str | None:
 
 
 def known_path(name: str, path: tuple[str, ...]) -> bool:
-    """Has this message such a field? For the masks of updates."""
+    """True if this message has such a field; for the masks of updates."""
     nested: Mask = {}
     for part in reversed(path):
         nested = {part: nested}

@@ -61,7 +61,7 @@ def _file(world: World, document: Document, user: str) -> Json:
 
 
 def _brief(request: Request, found: Json, *names: str) -> Json:
-    """Without a mask only a few fields come."""
+    """Return the few fields that are sent without a mask."""
     return found if request.mask else {name: found[name] for name in names}
 
 
@@ -219,7 +219,7 @@ def delete_permission(world: World, request: Request) -> None:
 
 
 def list_comments(world: World, request: Request) -> Json:
-    """Nobody comments here."""
+    """Return no comments."""
     _open(world, request)
     return {"kind": "drive#commentList", "comments": []}
 

@@ -1,4 +1,4 @@
-"""What becomes of a value that is written: as it is (RAW) or as if a person typed it (USER_ENTERED)."""
+"""Store a written value: as it is (RAW), or as if a person typed it (USER_ENTERED)."""
 
 from __future__ import annotations
 
@@ -134,7 +134,7 @@ def typed(text: str, old: Cell, switches: Switches, year: int) -> Stored:
 
 
 def _maybe_number(text: str) -> bool:
-    """A quick look, as most texts are none."""
+    """Check quickly, as most texts are not numbers."""
     return len(text) < 40 and (text[:1] in STARTS or text[:3].lower() in MONTHS)
 
 
@@ -149,7 +149,7 @@ def _replaced(old: Cell, value: Value) -> Stored:
 
 
 def writer(option: str | None, switches: Switches, year: int) -> Callable[[Any, Cell], Stored]:
-    """How a written value changes a cell under this valueInputOption."""
+    """Return the function that changes a cell by a written value under this valueInputOption."""
     if option not in ("RAW", "USER_ENTERED"):
         raise Refusal(400, "'valueInputOption' is required but not specified")
 

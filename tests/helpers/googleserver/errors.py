@@ -1,4 +1,4 @@
-"""How Google says no: google.rpc statuses for Sheets, the older shape for Drive."""
+"""Errors as Google sends them: google.rpc statuses for Sheets, the older form for Drive."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class Refusal(Exception):
 
 
 class DriveRefusal(Refusal):
-    """Drive answers in the shape of its first versions."""
+    """An error of Drive, in the form of its first versions."""
 
     def __init__(self, code: int, reason: str, message: str, domain: str = "global", **where: str):
         super().__init__(code, message)
@@ -53,7 +53,7 @@ class DriveRefusal(Refusal):
 
 
 class OAuthRefusal(Refusal):
-    """What the token endpoint says."""
+    """An error of the token endpoint."""
 
     def __init__(self, error: str, description: str, code: int = 400):
         super().__init__(code, description)
@@ -91,7 +91,7 @@ def insufficient_scopes(service: str) -> Refusal:
 
 
 def over_quota(kind: str, project: str) -> Refusal:
-    """The one who asks too often: `kind` is Read or Write."""
+    """Return the error for too many requests: `kind` is Read or Write."""
     metadata = {
         "consumer": f"projects/{project}",
         "quota_limit": f"{kind}RequestsPerMinutePerUser",

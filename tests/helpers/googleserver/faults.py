@@ -1,4 +1,4 @@
-"""What goes wrong on the way, on purpose."""
+"""Injected faults: errors, delays, lost and repeated requests."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Fault:
 
 
 def answered(status: int, body: bytes, content_type: str = "application/json; charset=UTF-8", **headers: str) -> Fault:
-    """This answer, without looking at the request."""
+    """Answer with this, without handling the request."""
     pairs = tuple((name.replace("_", "-"), value) for name, value in headers.items())
     return Fault("answer", status, body, content_type, pairs)
 
@@ -44,7 +44,7 @@ def _refused(refusal: Refusal, **headers: str) -> Fault:
 
 
 def rate_limited(retry_after: float | str | None = None, kind: str = "Write", project: str = "123456789012") -> Fault:
-    """429, as the service says it; `kind` is Read or Write."""
+    """Answer 429 in the words of the service; `kind` is Read or Write."""
     headers = {} if retry_after is None else {"Retry_After": str(retry_after)}
     return _refused(over_quota(kind, project), **headers)
 
@@ -59,47 +59,47 @@ def unavailable(retry_after: float | str | None = None) -> Fault:
 
 
 def disabled(project: str = "123456789012") -> Fault:
-    """403, as Google says it to who did not enable the Sheets API in his project."""
+    """Answer 403 in the words of Google for a project in which the Sheets API is not enabled."""
     return _refused(service_disabled(project))
 
 
 def html(status: int = 502) -> Fault:
-    """A page of a front end where JSON belongs."""
+    """Answer with a page of a front end in place of JSON."""
     return answered(status, HTML.encode(), "text/html; charset=UTF-8")
 
 
 def slow(seconds: float) -> Fault:
-    """Handled, and answered only so much later."""
+    """Handle the request, and answer only so much later."""
     return Fault("slow", seconds=seconds)
 
 
 def silent() -> Fault:
-    """Taken and never answered nor handled."""
+    """Receive the request, and neither handle nor answer it."""
     return Fault("silent")
 
 
 def in_effect(fault: Fault) -> Fault:
-    """The same answer, or silence, after the request was handled."""
+    """Handle the request first, then answer with this fault, or not at all."""
     return replace(fault, handled=True)
 
 
 def dropped() -> Fault:
-    """The connection ends before the request is handled."""
+    """Close the connection before the request is handled."""
     return Fault("dropped")
 
 
 def cut() -> Fault:
-    """Handled; the connection ends in the middle of the answer's body."""
+    """Handle the request; close the connection in the middle of the answer's body."""
     return Fault("cut")
 
 
 def lost() -> Fault:
-    """Handled; the connection ends before the answer."""
+    """Handle the request; close the connection before the answer."""
     return Fault("lost")
 
 
 def twice(*, second_answer: bool = False) -> Fault:
-    """Delivered and handled twice; the first answer, or the second, comes back."""
+    """Handle the request twice; send the first answer, or the second."""
     return Fault("twice", second_answer=second_answer)
 
 
@@ -108,7 +108,7 @@ Plan = Callable[[str, str, int], Fault | None]
 
 @dataclass
 class Faults:
-    """What befalls the next requests: first those of `queue`, in order (None: nothing), then what `plan` says.
+    """Faults of the next requests: first those of `queue`, in order (None: no fault), then those that `plan` returns.
 
     `plan` gets method, path and the number of the request, from 1; token requests have their own count and only
     `plan` sees them. `match` narrows the queue to requests whose "METHOD path" holds that text.
@@ -141,7 +141,7 @@ class Faults:
 
 @dataclass
 class Quota:
-    """So many reads and writes per user in each minute of the clock; None: as many as one likes."""
+    """The limit of reads and writes per user in each minute of the clock; None: no limit."""
 
     reads: int | None = None
     writes: int | None = None
@@ -149,7 +149,7 @@ class Quota:
     used: dict[tuple[str, str, int], int] = field(default_factory=dict)
 
     def spend(self, user: str, kind: str, now: float) -> Refusal | None:
-        """Count a request of `kind` Read or Write; the refusal when it is one too many."""
+        """Count a request of `kind` Read or Write; return the refusal if it is one too many."""
         most = self.reads if kind == "Read" else self.writes
         if most is None:
             return None

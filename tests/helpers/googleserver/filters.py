@@ -1,4 +1,4 @@
-"""Data filters: ranges that are named by their place or by developer metadata."""
+"""Data filters: ranges that are given as a range or by developer metadata."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How formats and colours are kept and answered, and what a new spreadsheet looks like."""
+"""Formats and colours as they are stored and answered, and the properties of a new spreadsheet."""
 
 from __future__ import annotations
 

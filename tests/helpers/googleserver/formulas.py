@@ -1,4 +1,4 @@
-"""As much of the formula language as people use in a sheet of pictures; any other function is an unknown name."""
+"""Evaluate the part of the formula language that people use in a sheet of pictures; others are unknown names."""
 
 from __future__ import annotations
 

@@ -32,7 +32,7 @@ def insert(book: Book, sheet: Sheet, dimension: str, at: int, count: int, *, lik
 
 
 def _look(cell: Stored) -> Stored:
-    """What a new neighbour takes over from a cell: its format and validation."""
+    """Return what a new neighbour takes over from a cell: its format and validation."""
     if type(cell) is not Cell or not (cell.format or cell.validation):
         return None
     return Cell(format=cell.format, validation=cell.validation)
@@ -50,7 +50,7 @@ def delete(book: Book, sheet: Sheet, dimension: str, first: int, last: int) -> N
 
 
 def move(book: Book, sheet: Sheet, dimension: str, first: int, last: int, before: int) -> None:
-    """Rows or columns go to stand before another one, counted before the move."""
+    """Move rows or columns before another one, counted before the move."""
     landing = before - (last - first) if before > first else before
     if dimension == "ROWS":
         sheet.rows.extend([] for _ in range(max(last, before) - len(sheet.rows)))
@@ -69,7 +69,7 @@ def _move(line: list[Any], first: int, last: int, landing: int) -> None:
 
 
 def sort(book: Book, sheet: Sheet, area: Area, specs: list[Json]) -> list[int]:
-    """Reorder the cells of an area by columns; gives where each row came from."""
+    """Reorder the cells of an area by columns; return where each row came from."""
     area = area.clipped(sheet)
     rows = list(range(area.top, area.bottom or 0))
     if any(Area.of(merge).meets(area) and merge["endRowIndex"] - merge["startRowIndex"] > 1 for merge in sheet.merges):

@@ -1,4 +1,4 @@
-"""What keeps an edit out: protected ranges and, where the switch says so, strict validation."""
+"""Refuse edits: protected ranges and, if the switch is on, strict validation."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the kinds of requests in a batch share."""
+"""Helpers that the kinds of requests in a batch share."""
 
 from __future__ import annotations
 

@@ -51,7 +51,7 @@ def changed(cell: Cell, given: Json, fields: str) -> Cell:
 
 
 def _with_styles(fields: str) -> str:
-    """Who writes a colour writes its style with it."""
+    """Add the style of a colour to the fields to write: Google keeps both equal."""
     last = fields.rpartition(".")[2]
     return f"{fields},{fields}Style" if last in ("backgroundColor", "foregroundColor") else fields
 

@@ -52,7 +52,7 @@ def _path(tokens: list[str], mask: Mask) -> None:
 
 
 def wants(mask: Mask | None, *path: str) -> bool:
-    """Whether a reader with this mask gets anything from this place."""
+    """True if a reader with this mask gets anything from this path."""
     for name in path:
         if not mask or "*" in mask:
             return True
@@ -63,7 +63,7 @@ def wants(mask: Mask | None, *path: str) -> bool:
 
 
 def within(mask: Mask | None, *path: str) -> Mask | None:
-    """The part of a mask that is about this place; None takes all."""
+    """Return the part of a mask below this path; None takes all."""
     for name in path:
         if not mask:
             return None
@@ -72,7 +72,7 @@ def within(mask: Mask | None, *path: str) -> Mask | None:
 
 
 def applied(mask: Mask | None, answer: Any) -> Any:
-    """What is left of an answer."""
+    """Return the part of an answer that a mask selects."""
     if not mask:
         return answer
     if isinstance(answer, list):

@@ -1,4 +1,4 @@
-"""Access tokens: service accounts get them for a signed claim, people for what they gave at the consent screen."""
+"""Access tokens: for the signed claim of a service account, or the grant of a person at the consent screen."""
 
 from __future__ import annotations
 
@@ -52,14 +52,14 @@ class Tokens:
     strict: bool = False  # claims must be of this hour by the server's clock, as Google wants them
 
     def grant(self, form: dict[str, str], header: str | None, now: float) -> Json:
-        """The answer to a claim, a code or a refresh token; refuses what is not good."""
+        """Answer a claim, a code or a refresh token; refuse one that is not valid."""
         if form.get("grant_type") in (CODE, REFRESH):
             grant, more = self.people.redeem(form, header, now)
             return self._new(grant.user, grant.scopes, now) | {"scope": " ".join(sorted(grant.scopes))} | more
         return self._of_claim(form, now)
 
     def _of_claim(self, form: dict[str, str], now: float) -> Json:
-        """The answer to a claim; refuses one that is not signed, not for here, or past."""
+        """Answer a claim; refuse one that is not signed, for another audience, or expired."""
         if self.refused:
             raise OAuthRefusal(self.refused, self.why)
         if form.get("grant_type") != GRANT:
@@ -77,7 +77,7 @@ class Tokens:
         return {"access_token": token, "expires_in": LIFETIME - 1, "token_type": "Bearer"}
 
     def holder(self, header: str | None, now: float) -> Token | None:
-        """Who holds the token of an Authorization header."""
+        """Return the holder of the token in an Authorization header."""
         kind, _, token = (header or "").partition(" ")
         found = self.given.get(token) if kind.lower() == "bearer" else None
         return found if found and now < found.until else None

@@ -1,4 +1,4 @@
-"""Files in Drive that are no documents: what the API gives to whom, and what anybody gets by a link."""
+"""Files in Drive that are not documents: the API's access rules, and downloads by a link."""
 
 from __future__ import annotations
 
@@ -38,14 +38,14 @@ class Picture:
 
 
 def put(world: World, picture: Picture) -> str:
-    """Store it; gives its id."""
+    """Store it; return its id."""
     name = "1" + secrets.token_urlsafe(24)
     world.pictures[name] = picture
     return name
 
 
 def media(world: World, request: Request, resource_keys: str) -> Answer:
-    """The content, for who may see it."""
+    """Return the content to a user who may see it."""
     name = request.path["fileId"]
     picture = world.pictures.get(name)
     seen = picture is not None and (
@@ -65,7 +65,7 @@ def _has_key(picture: Picture, given: dict[str, str], name: str) -> bool:
 
 
 def public(world: World, path: str, query: str) -> Answer:
-    """What drive.usercontent.google.com gives to anybody, and where it sends who would have to sign in."""
+    """Answer as drive.usercontent.google.com: the file for anybody, or a redirect to the sign-in."""
     if path == "/ServiceLogin":
         return Answer(200, SIGN_IN.encode(), HTML)
     given = {name: values[-1] for name, values in parse_qs(query).items()}

@@ -43,7 +43,7 @@ def get(book: Book, user: str, *, areas: list[Area], grid_data: bool, mask: Mask
 
 
 def _but_for_cells(mask: Mask | None) -> Mask | None:
-    """The mask for all but the cells, on which it was at work already: of a long sheet they are nearly everything."""
+    """Return the mask without the cells, which were masked already: in a long sheet they are nearly everything."""
     path = ("sheets", "data", "rowData", "values")
     if not within(mask, *path) or any("*" in (within(mask, *path[:depth]) or {}) for depth in range(len(path))):
         return mask

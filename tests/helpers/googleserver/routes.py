@@ -1,4 +1,4 @@
-"""Which method of which service a request is for, as the discovery documents say."""
+"""Route requests to methods of a service, by the discovery documents."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ def find(method: str, raw_path: str) -> tuple[Route, dict[str, str]]:
 
 
 def request_of(route: Route, path: dict[str, str], query: str, content: bytes, user: str) -> Request:
-    """The request, once it is known that it says nothing unknown."""
+    """Return the request, after checking that it has no unknown parameters."""
     found = Request(route, user, path, parse_qs(query, keep_blank_values=True))
     if route.service == "sheets.v4":
         _check_query(route, found.query)

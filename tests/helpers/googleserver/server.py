@@ -113,14 +113,14 @@ class GoogleServer:
         return signin.write_client(Path(path), self.people.client(), self.url, kind)
 
     def user_file(self, path: Path | str, user: str = OWNER, scopes: Sequence[str] = ("spreadsheets",)) -> Path:
-        """Write what Google's own program keeps of somebody who signed in with it."""
+        """Write the file that Google's own program stores for a user who signed in with it."""
         client = self.people.client()
         given = frozenset(SCOPE + each for each in scopes)
         return signin.write_user(Path(path), client, self.people.refresh_token(client["client_id"], user, given))
 
     @property
     def people(self) -> signin.SignIns:
-        """Who signed in, and what who sits at the browser is going to do."""
+        """The people who signed in, and what the person at the browser will do."""
         return self.tokens.people
 
     def create(self, title: str = "Untitled", rows: Sequence[Sequence[Any]] = (), *, share: bool = True) -> str:
@@ -135,11 +135,11 @@ class GoogleServer:
             return document.book.id
 
     def book(self, book_id: str) -> BookOf:
-        """What people do with a spreadsheet in their browser."""
+        """Return the edits that people can make to a spreadsheet in their browser."""
         return BookOf(self.world, book_id, self._lock)
 
     def expire_tokens(self) -> None:
-        """Every access token is refused from now on."""
+        """Refuse every access token that was given out."""
         self.tokens.given.clear()
 
     def clear_log(self) -> None:
@@ -152,7 +152,7 @@ class GoogleServer:
     # --- requests -----------------------------------------------------------------------------------
 
     def respond(self, handler: Handler, content: bytes) -> None:
-        """Answer a request, or do what a fault says instead."""
+        """Answer a request, or carry out a fault instead."""
         path, _, query = handler.path.partition("?")
         asked = Asked(handler.command, path, query, content)
         header = handler.headers.get("Authorization")
@@ -212,7 +212,7 @@ class GoogleServer:
             handler.say(packed, part=0.5 if kind == "cut" else 1.0)
 
     def _guarded(self, handle: Callable[[], Answer]) -> Answer:
-        """An answer in any case; what this server cannot do itself is a violation."""
+        """Answer in any case; a request that this server cannot handle is noted as a violation."""
         try:
             return handle()
         except Refusal as refusal:
@@ -237,7 +237,7 @@ class GoogleServer:
             return answer_json(refusal.code, refusal.body())
 
     def _consent(self, asked: Asked) -> Answer:
-        """The browser is sent on at once: what the person does is known."""
+        """Redirect the browser at once: what the person does is configured."""
         try:
             where = self.people.consent(dict(parse_qsl(asked.query)), self.clock())
         except Refusal as refusal:
@@ -279,7 +279,7 @@ class GoogleServer:
 
 
 def _takes_packed(handler: Handler) -> bool:
-    """Google packs its answers for those who ask for it twice, in their name too."""
+    """True if the client accepts gzip and says so in its User-Agent too, as Google requires."""
     return all("gzip" in handler.headers.get(name, "") for name in ("Accept-Encoding", "User-Agent"))
 
 

@@ -30,7 +30,7 @@ def deleted(first: int, last: int) -> Span:
 
 
 def moved(first: int, last: int, before: int) -> Span:
-    """`first` up to `last` go to stand before what is at `before`."""
+    """Move `first` up to `last` before what is at `before`."""
     count = last - first
     landing = before - count if before > first else before
     take_out, put_in = deleted(first, last), inserted(landing, count)

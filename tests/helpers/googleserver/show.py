@@ -1,4 +1,4 @@
-"""What a reader gets for a cell: as people see it, as a value, or as typed."""
+"""Render a cell for a reader: as people see it, as a value, or as typed."""
 
 from __future__ import annotations
 
@@ -121,7 +121,7 @@ def value_of(cell: Cell, book: Book, sheet: Sheet, row: int, column: int) -> Val
 
 
 def reader(book: Book, sheet: Sheet, render: str = "FORMATTED_VALUE", dates: str = "SERIAL_NUMBER") -> Reader:
-    """How the cells of a sheet read under these options; what is empty reads as "" ."""
+    """Return the function that renders the cells of a sheet under these options; an empty one is "" ."""
 
     def as_value(stored: Stored, row: int, column: int) -> Value:
         cell = stored if type(stored) is Cell else Cell(stored)  # type: ignore[arg-type]

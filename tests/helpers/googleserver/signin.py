@@ -21,7 +21,7 @@ CODE_SECONDS = 600
 
 @dataclass
 class Person:
-    """Who sits at the browser, and what they do at the consent screen."""
+    """The person at the browser, and what they do at the consent screen."""
 
     user: str = OWNER
     refuses: bool = False
@@ -30,7 +30,7 @@ class Person:
 
 @dataclass(frozen=True)
 class Grant:
-    """What a person gave to an OAuth client."""
+    """The scopes that a person granted to an OAuth client."""
 
     client: str
     user: str
@@ -49,7 +49,7 @@ class Code:
 
 @dataclass
 class SignIns:
-    """OAuth clients, and who gave what to them."""
+    """OAuth clients, and the grants of people to them."""
 
     person: Person = field(default_factory=Person)
     rotates: bool = False  # whether a refresh token is good for one use, as with some servers and not with Google
@@ -74,7 +74,7 @@ class SignIns:
     # --- what the server does -----------------------------------------------------------------------
 
     def consent(self, asked: dict[str, str], now: float) -> str:
-        """Where the browser is sent from the consent screen; refuses, as a page, what it cannot send back."""
+        """Return where the consent screen redirects the browser; refuse, with a page, what it cannot redirect."""
         if asked.get("client_id") not in self.clients:
             raise Refusal(400, "Error 401: invalid_client. The OAuth client was not found.")
         where = urlsplit(asked.get("redirect_uri", ""))
@@ -96,7 +96,7 @@ class SignIns:
         return {"code": code, "scope": " ".join(sorted(scopes))}
 
     def redeem(self, form: dict[str, str], header: str | None, now: float) -> tuple[Grant, Json]:
-        """What a code or a refresh token stands for, and what is said beside the access token."""
+        """Return the grant behind a code or a refresh token, and what is answered beside the access token."""
         client = self._client(form, header)
         if form["grant_type"] == CODE:
             grant = self._of_code(form, client, now)
@@ -109,7 +109,7 @@ class SignIns:
         return grant, {"refresh_token": new}
 
     def _client(self, form: dict[str, str], header: str | None) -> str:
-        """Which client asks: it says so in the form, or in an Authorization header of kind Basic."""
+        """Return the client that asks: it is named in the form, or in an Authorization header (Basic)."""
         kind, _, words = (header or "").partition(" ")
         name, secret = form.get("client_id", ""), form.get("client_secret", "")
         if kind.lower() == "basic":
@@ -157,6 +157,6 @@ def write_client(path: Path, client: Json, url: str, kind: str) -> Path:
 
 
 def write_user(path: Path, client: Json, token: str) -> Path:
-    """What `gcloud auth application-default login` leaves of a person."""
+    """Write the file that `gcloud auth application-default login` stores for a person."""
     path.write_text(json.dumps({"type": "authorized_user", **client, "refresh_token": token}), encoding="utf-8")
     return path

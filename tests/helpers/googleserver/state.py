@@ -1,4 +1,4 @@
-"""What a spreadsheet is made of.
+"""The parts of a spreadsheet: cells, tabs, ranges.
 
 Cells never change: an edit puts another cell in its place. So a copy of a spreadsheet is a copy of its lists, cheap
 enough to make before every batch and to drop when the batch turns out wrong. A cell with nothing but a value is that
@@ -54,7 +54,7 @@ class Area(NamedTuple):
 
     @classmethod
     def of(cls, grid_range: Json) -> Area:
-        """From a GridRange."""
+        """Parse a GridRange."""
         return cls(
             grid_range.get("sheetId") or 0,
             grid_range.get("startRowIndex") or 0,
@@ -64,7 +64,7 @@ class Area(NamedTuple):
         )
 
     def json(self) -> Json:
-        """As a GridRange with all its ends."""
+        """Return the GridRange with all its ends."""
         names = ("sheetId", "startRowIndex", "startColumnIndex", "endRowIndex", "endColumnIndex")
         return {name: value for name, value in zip(names, self, strict=True) if value is not None}
 
@@ -204,7 +204,7 @@ class Book:
 
 @dataclass
 class Switches:
-    """What is not settled about the real service, and what differs between accounts."""
+    """Behaviour that is not known of the real service, or differs between accounts."""
 
     overflow_grows: bool = True  # a write anchored at one cell grows the grid
     clip_ends: bool = False  # a range that ends outside the grid is clipped, not refused

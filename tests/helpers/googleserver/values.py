@@ -17,7 +17,7 @@ from .state import Area, Book, Cell, Json, Sheet, Stored, Switches, cell_of
 
 @dataclass
 class Call:
-    """Who writes, and what is settled how."""
+    """The user who makes a call, and the settings that it depends on."""
 
     switches: Switches
     year: int
@@ -75,7 +75,7 @@ def _rows(data: Json) -> list[list[Any]]:
 
 
 def _place(book: Book, area: Area, rows: list[list[Any]], call: Call) -> Area:
-    """Where the values go; refuses what does not fit and grows the grid where it is to."""
+    """Return the area that the values go to; refuse what does not fit, or grow the grid."""
     sheet = book.sheet(area.sheet)
     a1.check_inside(area, sheet)
     height, width = len(rows), max(map(len, rows), default=0)
@@ -110,7 +110,7 @@ def grow(book: Book, sheet: Sheet, rows: int, columns: int) -> None:
 
 
 def write(book: Book, area: Area, data: Json, options: Json, call: Call) -> Json:
-    """Write values at an area; says what was written, without the spreadsheet's id."""
+    """Write values at an area; return what was written, without the spreadsheet's id."""
     rows = _rows(data)
     sheet = book.sheet(area.sheet)
     change = writer(options.get("valueInputOption"), call.switches, call.year)
@@ -191,7 +191,7 @@ def batch_update_by_filter(book: Book, body: Json, call: Call) -> Json:
 
 
 def clear(book: Book, area: Area, call: Call) -> str:
-    """Take the values away, not the formats; says which range that was."""
+    """Clear the values, not the formats; return the range."""
     sheet = book.sheet(area.sheet)
     a1.check_inside(area, sheet)
     area = area.clipped(sheet)
@@ -237,7 +237,7 @@ def find_table(sheet: Sheet, area: Area) -> Area | None:
 
 
 def _grown(sheet: Sheet, area: Area) -> Area:
-    """A block with every filled cell that touches it, be it at a corner."""
+    """Grow a block by every filled cell that touches it, even at a corner."""
     _, top, left, bottom, right = area
     assert bottom is not None
     assert right is not None

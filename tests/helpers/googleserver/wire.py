@@ -1,4 +1,4 @@
-"""Requests and answers on the line."""
+"""Requests and answers as bytes of HTTP."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Answer:
     headers: tuple[tuple[str, str], ...] = ()
 
     def packed(self) -> Answer:
-        """The same with its body packed, where that is shorter."""
+        """Compress the body of an answer, if that is shorter."""
         body = gzip.compress(self.body, compresslevel=1)
         headers = (*self.headers, ("Content-Encoding", "gzip"))
         return replace(self, body=body, headers=headers) if len(body) < len(self.body) else self

@@ -1,4 +1,4 @@
-"""All that the service keeps: documents, who may use them, and the time."""
+"""The state of the service: documents, who may use them, and the time."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ class World:
         return twin
 
     def open(self, book_id: str, user: str, role: str) -> Document:
-        """A spreadsheet for Sheets; refuses who may not."""
+        """Return a spreadsheet for Sheets; refuse a user who may not."""
         document = self.documents.get(book_id)
         if document is None:
             raise Refusal(404, NOT_FOUND)
@@ -90,7 +90,7 @@ class World:
         return document
 
     def edit(self, document: Document, change: Callable[[Book], T]) -> T:
-        """All or nothing."""
+        """Edit a draft, and keep it only if nothing is refused."""
         draft = document.book.copy()
         result = change(draft)
         document.book = draft
