@@ -96,13 +96,16 @@ def _train(
     """Train all models and write all files of the run but metrics.json, whose content is returned."""
     if untrained := data.untrained_classes():
         report("warning", 0, 0, f"no train images of {', '.join(untrained)}: the model cannot learn them")
-    jobs, folder, cache = _plan(data, recipe), space / workspace.RUN, space.parent / CACHE_FOLDER
+    images = [data.samples[i] for i in data.positions("train")]
+    digests, labels = [image.digest for image in images], [image.label for image in images]
+    fold = assign_folds(digests, labels, recipe.folds, recipe.seed)
+    jobs, folder, cache = plan_jobs(data, fold, recipe.seed), space / workspace.RUN, space.parent / CACHE_FOLDER
     pretrained = weights.fetch(recipe.weights, options.weights, report) if recipe.weights else None
     decoded_cache(cache, recipe.resize, recipe.image_size).remove_stale([sample.digest for sample in data.samples])
-    with decode_images(data, recipe, cache, report) as images:
+    with decode_images(data, recipe, cache, report) as decoded:
         context = JobContext(
             recipe,
-            images,
+            decoded,
             data.targets(),
             len(data.classes),
             weights=folder / directory.WEIGHTS,
@@ -112,12 +115,6 @@ def _train(
         )
         results = run_jobs(context, jobs, options.workers or default_workers(), _listener(jobs, recipe, report))
     return directory.write_run(folder, data, recipe, jobs, results)
-
-
-def _plan(data: Dataset, recipe: Recipe) -> list[Job]:
-    samples = [data.samples[i] for i in data.positions("train")]
-    digests, labels = [sample.digest for sample in samples], [sample.label for sample in samples]
-    return plan_jobs(data, assign_folds(digests, labels, recipe.folds, recipe.seed), recipe.seed)
 
 
 def _listener(jobs: list[Job], recipe: Recipe, report: console.ProgressCallback) -> Callable[[Job, Any], None]:

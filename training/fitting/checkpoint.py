@@ -49,17 +49,16 @@ class Checkpoint:
             with safe_open(self._path, framework="pt") as file:
                 metadata: dict[str, Any] = json.loads(file.metadata()["words"])
                 tensors = {name: file.get_tensor(name).clone() for name in file.keys()}  # noqa: SIM118
-            self._check(metadata["key"], tensors, like)
+            different = [name for name, value in self._key.items() if metadata["key"].get(name) != value]
+            unusable = different or _shapes(tensors) != _shapes(like)
+            problem = f"of another {' and '.join(different) or 'network'}" if unusable else ""
         except (OSError, SafetensorError, ValueError, TypeError, KeyError, AttributeError) as error:
+            problem = str(error) or type(error).__name__
+        if problem:
             self._path.unlink()
-            emit(f"the checkpoint of an earlier training is not used ({error}); training starts from the beginning")
+            emit(f"the checkpoint of an earlier training is not used ({problem}); training starts from the beginning")
             return None
         return tensors, metadata
-
-    def _check(self, key: Mapping[str, Any], tensors: StateDict, like: StateDict) -> None:
-        different = [name for name, value in self._key.items() if key.get(name) != value]
-        if different or _shapes(tensors) != _shapes(like):
-            raise ValueError(f"of another {' and '.join(different) or 'network'}")
 
     def write(self, tensors: StateDict, metadata: Mapping[str, Any], *, last: bool) -> None:
         """Replace the checkpoint if enough time has passed since the last write, or if it is the `last`.

@@ -55,7 +55,7 @@ class JobResult:
 
 @dataclass(frozen=True, slots=True)
 class JobContext:
-    """What the jobs of a run share."""
+    """The recipe, images, targets and files that all jobs of a run share."""
 
     recipe: Recipe
     images: DecodedStore
