@@ -58,7 +58,7 @@ def run_demo(folder: Path, make_pass: MakePass) -> None:
     console = Console(soft_wrap=True)
     images = folder / "web"
     labels = _draw_digits(images)
-    with _served(images) as address:
+    with _serve(images) as address:
         planted = _write_sheet(folder, labels, address)
         console.print(f"{folder}: a sheet of {len(labels)} images, {len(planted)} labels wrong on purpose")
         make_project(folder, SHEET, recipe=RECIPE, private=True)
@@ -72,7 +72,7 @@ def run_demo(folder: Path, make_pass: MakePass) -> None:
 
 
 def _draw_digits(folder: Path) -> list[str]:
-    """Save every digit as a picture, `0000.png` and so on; gives their true labels."""
+    """Save every digit as an image, `0000.png` and so on; returns their true labels."""
     from PIL import Image
     from sklearn.datasets import load_digits
 
@@ -85,8 +85,8 @@ def _draw_digits(folder: Path) -> list[str]:
 
 
 @contextmanager
-def _served(folder: Path) -> Iterator[str]:
-    """Serve a folder over HTTP on this machine; gives the address."""
+def _serve(folder: Path) -> Iterator[str]:
+    """Serve a folder over HTTP on this machine; yields the address."""
     handler = partial(_QuietHandler, directory=str(folder))
     with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
@@ -102,7 +102,7 @@ class _QuietHandler(SimpleHTTPRequestHandler):
 
 
 def _write_sheet(folder: Path, labels: Sequence[str], address: str) -> dict[str, str]:
-    """Write the CSV a careless team might have; gives the URL and true label of every planted mistake."""
+    """Write the CSV that a careless team might have; returns the URL and true label of every planted mistake."""
     chance = random.Random(SEED)
     wrong = set(chance.sample(range(len(labels)), round(WRONG * len(labels))))
     classes = sorted(set(labels))
@@ -154,13 +154,10 @@ def _grid(rows: Sequence[dict[str, str]], planted: dict[str, str]) -> Grid:
         grid.add_column(name)
     for row in rows:
         truth = planted.get(row["image"])
-        said = f"yes, it is a {truth}" if truth else "no"
-        grid.add_row(row["image"].rpartition("/")[2], row["label"], *_said(row), said)
+        machine = (row[name] for name in ("prediction", "confidence", "label_quality"))
+        planted_words = f"yes, it is a {truth}" if truth else "no"
+        grid.add_row(row["image"].rpartition("/")[2], row["label"], *machine, planted_words)
     return grid
-
-
-def _said(row: dict[str, str]) -> tuple[str, ...]:
-    return tuple(row[name] for name in ("prediction", "confidence", "label_quality"))
 
 
 def _next_steps(folder: Path) -> str:
@@ -177,5 +174,5 @@ Now fix labels in {SHEET} with a text editor or a spreadsheet program, then:
 
 
 def _command() -> str:
-    """How this very program is called from elsewhere: it may be in a virtual environment that is not active."""
+    """Return the command that runs this program from elsewhere: its virtual environment may not be active."""
     return "sheetsync" if shutil.which("sheetsync") else shlex.quote(str(Path(sys.argv[0]).resolve()))

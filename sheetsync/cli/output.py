@@ -13,7 +13,6 @@ from rich.text import Text
 from sheetsync.common.finding import Finding
 from sheetsync.common.text import shorten
 from sheetsync.project.gc import Garbage
-from sheetsync.rows.records import Row
 from sheetsync.sync.pipeline import Preview
 from sheetsync.sync.report import Report
 from sheetsync.sync.summary import URL_SHOWN, issue_lines, problem_lines, score_words, step_words, training_words
@@ -29,7 +28,8 @@ def show_preview(console: Console, preview: Preview) -> None:
     _show_some(console, [f"delete    {delete.entry.path}" for delete in plan.deletes])
     _show_some(console, [f"move      {move.source.path} -> {move.target.path}" for move in plan.moves])
     rows = sorted((each.row for each in plan.downloads), key=lambda row: row.number)
-    _show_some(console, [f"download  {_row_words(row)}" for row in rows])
+    lines = (f"row {row.number}, label {row.label or '(none)'}: {shorten(row.url, URL_SHOWN)}" for row in rows)
+    _show_some(console, [f"download  {line}" for line in lines])
     _show_some(console, issue_lines(preview.snapshot.issues))
     counts = (len(plan.downloads), len(plan.moves), len(plan.deletes))
     again = f", {len(plan.refreshes)} to ask whether they changed" if plan.refreshes else ""
@@ -40,10 +40,6 @@ def show_preview(console: Console, preview: Preview) -> None:
         )
     if preview.refusal:
         console.print(f"but a sync would stop: {preview.refusal}", highlight=False, markup=False)
-
-
-def _row_words(row: Row) -> str:
-    return f"row {row.number}, label {row.label or '(none)'}: {shorten(row.url, URL_SHOWN)}"
 
 
 def show_report(console: Console, report: Report) -> None:

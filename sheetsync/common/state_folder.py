@@ -41,7 +41,7 @@ class StateFolder:
         return self.root / "revisions"
 
     def revision(self, name: str) -> Path:
-        """What the version with this revision held."""
+        """The images, splits and labels of the version with this revision."""
         return self.revisions / f"{name}.tsv"
 
     def predictions(self, run: str) -> Path:
