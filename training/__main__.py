@@ -1,4 +1,4 @@
-"""`python -m training PROGRAM …` is `python -m training.PROGRAM …`; alone it lists the programs."""
+"""List and run the programs of this package: `python -m training PROGRAM …` is `python -m training.PROGRAM …`."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ HELP = "usage: python -m training PROGRAM ...\n\n{}\n\n`python -m training train
 
 
 def main(arguments: list[str]) -> int:
-    """Run the program that the first argument names; gives its exit code. Without one, prints what there is."""
+    """Run the program that the first argument names and return its exit code; without one, list the programs."""
     if not arguments or arguments[0] in ("-h", "--help"):
         sys.stdout.write(HELP.format("\n".join(f"  {name:<12} {words}" for name, words in PROGRAMS.items())))
         return 0
@@ -27,7 +27,7 @@ def main(arguments: list[str]) -> int:
         return 2
     module = f"training.{name}"
     sys.argv = [module, *options]
-    runpy.run_module(module, run_name="__main__", alter_sys=True)  # it ends this process with its exit code
+    runpy.run_module(module, run_name="__main__", alter_sys=True)  # ends this process with the program's exit code
     return 0
 
 

@@ -32,7 +32,7 @@ class LoadedModel:
     """A trained model with its classes and its preprocessing; see `load_model`.
 
     `module` takes RGB images (N, 3, H, W), float32 0..255, to logits (N, K), and is in evaluation mode; its `embed`
-    gives the vector before the last layer, (N, F). `classes` are the K labels in the order of the logits, and `folders`
+    returns the vectors before the last layer, (N, F). `classes` are the K labels in the order of the logits, `folders`
     the names of their folders, as predictions.csv has them. `recipe` is what it was trained with.
     """
 
@@ -53,12 +53,12 @@ class LoadedModel:
     def predict(self, images: Iterable[ImageLike] | ImageLike) -> Floats:
         """Predict the probabilities of N images, (N, K) float32, each row with the sum 1.
 
-        Decoded a batch at a time, in the recipe's precision: what `python -m training.predict` says of the same files,
-        up to float32 rounding. Raises DataError for an image that cannot be decoded.
+        Decodes a batch at a time and computes in the recipe's precision. Equal to what `python -m training.predict`
+        predicts for the same files, up to float32 rounding. Raises DataError for an image that cannot be decoded.
         """
-        chosen: list[ImageLike] = [images] if isinstance(images, str | os.PathLike | Image.Image) else list(images)
+        inputs: list[ImageLike] = [images] if isinstance(images, str | os.PathLike | Image.Image) else list(images)
         with torch.backends.cudnn.flags(enabled=True, allow_tf32=False):  # TF32 keeps 3 digits
-            return trainer.predict(self.module, _Undecoded(chosen, self._square), self.recipe)
+            return trainer.predict(self.module, _Undecoded(inputs, self._square), self.recipe)
 
     def _square(self, image: ImageLike) -> Floats | Bytes:
         resize, size = self.recipe.resize, self.recipe.image_size
@@ -69,7 +69,7 @@ class LoadedModel:
 
 @dataclass(frozen=True, slots=True)
 class _Undecoded:
-    """Images that are decoded when they are asked for; a `training.data.images.Images`."""
+    """Images that are decoded when they are indexed; a `training.data.images.Images`."""
 
     images: list[ImageLike]
     decode: Callable[[ImageLike], Rows]
@@ -90,9 +90,9 @@ def load_model(run_folder: str | os.PathLike[str], device: str | torch.device | 
     """
     folder = Path(run_folder)
     recipe, folders = directory.read_run(folder)
-    chosen = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    target = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
     with torch.random.fork_rng(devices=[]):  # a fresh network draws random numbers, which the weights then replace
-        module = trainer.load(folder / directory.WEIGHTS, recipe, len(folders), chosen)
+        module = trainer.load(folder / directory.WEIGHTS, recipe, len(folders), target)
     module.eval()
     return LoadedModel(module, [label_from_folder(name) for name in folders], folders, recipe)
 
