@@ -9,9 +9,9 @@ from contextlib import contextmanager
 
 @contextmanager
 def collect_less_often() -> Iterator[None]:
-    """In the block the cyclic garbage collector runs seldom; afterwards as before.
+    """Run the cyclic garbage collector rarely within the block, and as before after it.
 
-    The values of 100,000 rows hold hardly a cycle: to look for cycles every 700 objects takes half of a pass.
+    The values of 100,000 rows have hardly any cycle: to look for cycles every 700 objects takes half of a pass.
     """
     before = gc.get_threshold()
     gc.set_threshold(100_000, 50, 100)

@@ -1,4 +1,4 @@
-"""The state folder of a project, `.sheetsync`: every name in it, for who writes there and for `gc`."""
+"""Paths of the files and folders in a project's state folder, `.sheetsync`, for all that write there and for `gc`."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ STATE = ".sheetsync"
 
 @dataclass(frozen=True, slots=True)
 class StateFolder:
-    """Paths in the state folder at `root`. Nothing is created by asking for a path."""
+    """Paths in the state folder at `root`. None of them is created here."""
 
     root: Path
 
     @property
     def lock(self) -> Path:
-        """Held by the one pass that is at work."""
+        """The lock file, held by the one pass that is running."""
         return self.root / "lock"
 
     @property
@@ -41,15 +41,15 @@ class StateFolder:
         return self.root / "revisions"
 
     def revision(self, name: str) -> Path:
-        """The images, splits and labels of the version with this revision."""
+        """Return the file with what the version of this revision held."""
         return self.revisions / f"{name}.tsv"
 
     def predictions(self, run: str) -> Path:
-        """Predictions of a run for unlabelled images that came after it."""
+        """Return the file with a run's predictions for unlabelled images that came after it."""
         return self.root / "predictions" / f"{run}.csv"
 
     def rescored(self, run: str) -> Path:
-        """Predictions of a run for validation images that came after it."""
+        """Return the file with a run's predictions for validation images that came after it."""
         return self.root / "rescored" / f"{run}.csv"
 
     @property
@@ -63,29 +63,29 @@ class StateFolder:
         return self.root / "settled"
 
     def columns(self, sheet: str) -> Path:
-        """The headers of our columns in the sheet of this identity."""
+        """Return the file with the headers of our columns in the sheet of this identity."""
         return self.root / "columns" / f"{_digest(sheet)}.txt"
 
     def offered(self, sheet: str) -> Path:
-        """The labels that the drop-down of the sheet of this identity offered last."""
+        """Return the file with the labels that the drop-down of the sheet of this identity had last."""
         return self.root / "offered" / f"{_digest(sheet)}.txt"
 
     @property
     def google_token(self) -> Path:
-        """Who signed in to Google; for its owner alone to read."""
+        """The stored sign-in to Google (OAuth refresh token), readable by its owner only."""
         return self.root / "google-token.json"
 
     def log(self, program: str) -> Path:
-        """The last words of a training program."""
+        """Return the log file of a training program."""
         return self.root / f"{program}.log"
 
     def written(self) -> tuple[Path, ...]:
-        """Folders in which files are written under a temporary name and renamed, so a killed pass may leave some."""
+        """Return the folders with atomic writes, where a killed pass may leave temporary files."""
         one_file_a_sheet = self.columns("").parent, self.offered("").parent
         return self.root, self.objects, self.revisions, *one_file_a_sheet, *self.per_run()
 
     def per_run(self) -> tuple[Path, ...]:
-        """Folders with one file per run besides that of the run itself."""
+        """Return the folders with one file per run, besides the run directories."""
         return self.predictions("").parent, self.rescored("").parent
 
 

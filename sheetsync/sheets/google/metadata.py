@@ -63,7 +63,7 @@ class FormattingRecord:
 
 @dataclass(frozen=True, slots=True)
 class TabMetadata:
-    """All of a tab besides its cells. Columns and rows count from 0; `anchors`, `protected`, `views` are by id.
+    """All of one tab but its cells. Columns and rows count from 0; `anchors`, `protected`, `views` are by id.
 
     `dropdowns` says for each row of the column of labels whose drop-down it has; rows after these have none.
     """
