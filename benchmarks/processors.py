@@ -45,7 +45,7 @@ import os, sys
 
 class Bf16:
     def find_spec(self, name, path=None, target=None):
-        if name == "training.trainer":
+        if name == "training.fitting.trainer":
             import torch.cpu
             torch.cpu.get_capabilities = lambda: {"avx512_bf16": os.environ["PRETEND_BF16"] == "1"}
 

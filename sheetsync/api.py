@@ -168,11 +168,11 @@ class OpenProject:
         from sheetsync.images.store import ImageStore
         from sheetsync.versions.checkout import check_out
 
-        target = Path(folder).expanduser()
+        target = Path(folder).expanduser().resolve()
         for own in (self.dataset, self.config.state.root):
-            if target.resolve().is_relative_to(own.resolve()):
+            if target.is_relative_to(own.resolve()):
                 raise MirrorError(f"{target} lies in {own}, which is sheetsync's own: choose a folder elsewhere")
-        check_out(self._held(version), ImageStore(self.config.state.objects), target)
+        check_out(self._load_manifest(version), ImageStore(self.config.state.objects), target)
         return target
 
     def runs(self) -> list[Run]:
@@ -225,14 +225,15 @@ class OpenProject:
         from sheetsync.doctor.checks import examine, this_machine
 
         logger = logging.getLogger("sheetsync")
-        before = logger.level  # `this_machine` makes it quieter
+        before = logger.level
+        logger.setLevel(logging.ERROR)  # warnings on the way are among the findings
         try:
             return list(examine(self.root, this_machine()))
         finally:
             logger.setLevel(before)
 
-    def _held(self, version: str) -> Manifest:
-        """Read what a version held. Raises `NotFound`."""
+    def _load_manifest(self, version: str) -> Manifest:
+        """Load the manifest of a version. Raises `NotFound`."""
         from sheetsync.dataset.revision import parse_revision, revision
 
         state = self.config.state
@@ -266,10 +267,10 @@ class Run:
     recipe: Mapping[str, Any]
 
     def predictions(self) -> pd.DataFrame:
-        """Read what its models said of every image, each by a model that had not learned from it.
+        """Read the out-of-sample predictions for every image.
 
         Columns: `key`, `digest` and `file` of the image ("" for the first two where sheetsync did not name the file);
-        `split` and `label` of then; `prediction`; `confidence` and `self_confidence`, the probabilities of the
+        `split` and `label` at training time; `prediction`; `confidence` and `self_confidence`, the probabilities of the
         prediction and of the label, 0..1, NaN = none; `fold` (Int64), <NA> = the main model. Raises `TrainingError`
         where the file is missing or broken.
         """
@@ -282,7 +283,7 @@ class Run:
 
 
 def open_pass(project: Project, progress: Progress) -> Pass:
-    """A pass over a project, with its real sheet, network and trainer. Raises `SheetsyncError`."""
+    """Prepare a pass over a project, with its real sheet, network and trainer. Raises `SheetsyncError`."""
     import time
 
     from sheetsync.images.fetch.sources import fetcher_for
@@ -302,9 +303,9 @@ def open_pass(project: Project, progress: Progress) -> Pass:
 
 
 def read_history(project: Project, progress: Progress, *, rescore: bool) -> History:
-    """The versions of a project; `rescore` judges all of them on the val images that the mirror holds now.
+    """Read the versions of a project; `rescore` scores all of them on the validation images of today.
 
-    Raises `SheetsyncError`; with `rescore` that can be `Busy`, for a pass would change the mirror meanwhile.
+    Raises `SheetsyncError`; with `rescore` that can be `Busy`, for a pass would change the dataset meanwhile.
     """
     if not rescore:
         return history(_trainer(project), project.settings.recipe)
@@ -326,7 +327,7 @@ def collect_garbage(project: Project, progress: Progress, *, last: int, cache: b
 
 
 def drive_access(address: str, base: Path, *, credentials: str, endpoint: str) -> tuple[AccountDriveToken | None, str]:
-    """Who may see images in Google Drive, None unless the sheet is Google's; and the endpoint. Raises `SheetError`."""
+    """Return the Drive account (None for other sheets) and the checked endpoint. Raises `SheetError`."""
     if not GOOGLE_SHEET.fullmatch(address):
         return None, trusted_endpoint(endpoint)
     from sheetsync.images.fetch.drive_token import AccountDriveToken

@@ -13,11 +13,11 @@ from sheetsync.errors import TrainingError
 from sheetsync.rows.folder_names import label_of
 from sheetsync.rows.header import ColumnHeaders, find_columns
 from sheetsync.rows.records import Snapshot
-from sheetsync.rows.table import Table
+from sheetsync.rows.table import THOUSANDS, Table
 
 SHARES = ("confidence", "label_quality")  # 0..1, NaN where the cell is empty
 TEXTS = ("file", "split", "label", "prediction")
-ESCAPED = re.compile(r"'[=+\-@\t\r\n]")  # as a text stands in a CSV that a spreadsheet program would take for a formula
+ESCAPED = re.compile(r"'[=+\-@\t\r\n]")  # a text in a CSV that without its apostrophe would be a formula
 
 
 def frame_of_rows(snapshot: Snapshot, table: Table, columns: ColumnHeaders, manifest: Manifest) -> pd.DataFrame:
@@ -37,7 +37,7 @@ def frame_of_rows(snapshot: Snapshot, table: Table, columns: ColumnHeaders, mani
         "label": _texts([row.label for row in rows]),
         "split": _texts([row.split for row in rows]),
         **{name: _texts(list(map(_unescaped, cells(name)))) for name in ("used_split", "status", "prediction")},
-        **{name: pd.Series(list(map(_share, cells(name))), dtype="float64") for name in SHARES},
+        **{name: pd.Series(list(map(_number, cells(name))), dtype="float64") for name in SHARES},
         "review": _texts(list(map(_unescaped, cells("review")))),
         "review_rank": pd.Series(list(map(_count, cells("review_rank"))), dtype="Int64"),
     }
@@ -79,8 +79,8 @@ def _unescaped(cell: str) -> str:
     return cell[1:] if ESCAPED.match(cell) else cell
 
 
-def _share(cell: str) -> float:
-    """The number in a cell, with a dot or a comma as decimal sign; NaN where there is none."""
+def _number(cell: str) -> float:
+    """Read a number with a dot or a comma as decimal sign; NaN where there is none."""
     try:
         return float(cell.replace(",", "."))
     except ValueError:
@@ -88,6 +88,8 @@ def _share(cell: str) -> float:
 
 
 def _count(cell: str) -> int | None:
-    """The whole number in a cell, however its thousands are set apart; None where there is none."""
-    digits = re.sub(r"[\s.,']", "", cell)
-    return int(digits) if digits.isascii() and digits.isdecimal() else None
+    """Read a whole number as spreadsheet programs write it: 1234, 1,234 or 1234.0; None where there is none."""
+    if THOUSANDS.fullmatch(cell):
+        return int(re.sub(r"\D", "", cell))
+    number = _number(cell)
+    return int(number) if number.is_integer() else None

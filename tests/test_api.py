@@ -6,6 +6,7 @@ import gc
 import json
 import logging
 import math
+import os
 import shutil
 import subprocess
 import sys
@@ -13,6 +14,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from PIL import Image
 
@@ -264,6 +266,10 @@ def test_a_number_is_read_as_any_spreadsheet_program_writes_it(untrained: sheets
     assert second.prediction == "'tis"
     assert math.isnan(second.confidence)
     assert untrained.rows().review_rank.isna().to_list() == [False, True]
+    for cell, rank in (("12.0", 12), ("12,0", 12), ("1.234", 1234), ("12", 12), ("1.5", None)):  # pandas writes 12.0
+        text = header + f'pics/0.png,rose,ok,rose,0.5,0.5,,"{cell}",train,\n'
+        (untrained.root / "labels.csv").write_text(text, encoding="utf-8")
+        assert untrained.rows().review_rank.to_list() == [pd.NA if rank is None else rank], cell
 
 
 def test_a_tag_that_is_called_as_one_of_the_columns_keeps_its_own(untrained: sheetsync.OpenProject) -> None:
@@ -383,6 +389,36 @@ def test_no_version_is_checked_out_into_a_folder_of_sheetsyncs(trained: sheetsyn
         with pytest.raises(sheetsync.MirrorError):
             trained.checkout("v1", folder)
     assert tree(trained.root) == before
+
+
+def test_a_checkout_disturbs_no_other_one_into_the_same_folder(trained: sheetsync.OpenProject, tmp_path: Path) -> None:
+    """One that was killed, or is at work in another thread, has a folder of its own beside the target."""
+    other = tmp_path / f".tmp-out-{os.getpid()}"
+    (other / "train").mkdir(parents=True)
+    assert held(trained.checkout("v1", tmp_path / "out")) == trained.run("v1").revision
+    assert (other / "train").exists()
+    assert (tmp_path / "out").stat().st_mode & 0o777 == 0o755
+
+
+def test_a_checkout_through_a_link_goes_where_it_leads(trained: sheetsync.OpenProject, tmp_path: Path) -> None:
+    (tmp_path / "real").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "real")
+    assert trained.checkout("v1", tmp_path / "link") == tmp_path / "real"
+    assert held(tmp_path / "real") == trained.run("v1").revision
+
+
+def test_an_image_whose_rendering_is_lost_is_not_checked_out_as_something_else(
+    untrained: sheetsync.OpenProject, tmp_path: Path
+) -> None:
+    """Its original is a file that no loader reads, or reads otherwise than it was shown."""
+    Image.new("RGB", (8, 8), "red").save(untrained.root / "pics/0.gif")
+    write_rows(untrained.root, [("pics/0.gif", "rose", "train", "sun"), ("pics/1.png", "daisy", "train", "sun")])
+    revision = untrained.sync().revision
+    (rendered,) = untrained.config.state.objects.glob("*/*.shown.*")
+    untrained.checkout(revision, tmp_path / "whole")
+    rendered.unlink()
+    with pytest.raises(sheetsync.NotFound, match="1 of its 2 images"):
+        untrained.checkout(revision, tmp_path / "out")
 
 
 def test_a_checkout_that_fails_half_way_leaves_nothing(trained: sheetsync.OpenProject, tmp_path: Path) -> None:

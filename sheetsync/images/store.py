@@ -67,13 +67,15 @@ class ImageStore:
     def find_intact(self, digests: Iterable[str]) -> dict[str, Path]:
         """Find the file that the dataset shows for each digest. One that is missing or broken is left out."""
         wanted = set(digests)
+        shown_rendered = {each.digest for each in self.fetch_log.latest().values() if each.original_suffix}
         rendered: dict[str, Path] = {}
         original: dict[str, Path] = {}
         for path in sorted(self.root.glob("[0-9a-f][0-9a-f]/*")):
             digest, _, rest = path.name.partition(".")
             if digest in wanted:
                 (rendered if f".{rest}".startswith(f"{RENDERED}.") else original).setdefault(digest, path)
-        return {digest: rendered.get(digest, path) for digest, path in original.items() if file_digest(path) == digest}
+        whole = {digest for digest, path in original.items() if file_digest(path) == digest}
+        return {digest: rendered.get(digest, original[digest]) for digest in whole - (shown_rendered - rendered.keys())}
 
     def stage(self, file: BinaryIO, picture: Picture) -> Staged:
         """Write a picture and its rendering to temporary files, for `commit`; what the store has is left out."""

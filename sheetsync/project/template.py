@@ -2,12 +2,6 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    pass
-
-
 TEMPLATE = """\
 # What sheetsync works on. Every key but `sheet` may be left out; what is commented out shows the default.
 

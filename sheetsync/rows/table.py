@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
-_THOUSANDS = re.compile(r"\d{1,3}([., '\u00a0\u202f]\d{3})+")
+THOUSANDS = re.compile(r"\d{1,3}([., '\u00a0\u202f]\d{3})+")
 
 Tab: TypeAlias = Literal["rows", "scores"]
 Value: TypeAlias = str | int | float
@@ -100,7 +100,7 @@ def shows_value(cell: str, value: Value) -> bool:
     if cell == str(value):  # as in nearly all cells that sheetsync wrote
         return True
     try:
-        if isinstance(value, int) and _THOUSANDS.fullmatch(cell):
+        if isinstance(value, int) and THOUSANDS.fullmatch(cell):
             return int(re.sub(r"\D", "", cell)) == value
         return abs(float(cell.replace(",", ".")) - value) < 1e-9
     except ValueError:  # not a number, or one of more digits than Python converts

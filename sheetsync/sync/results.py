@@ -88,10 +88,8 @@ class ResultWriter:
             self._remember_columns(book)
 
     def _remember_columns(self, book: Book) -> None:
-        file, headers = (
-            self.project.state.columns(self.sheet.identity),
-            machine_headers(book.rows, self.project.columns),
-        )
+        headers = machine_headers(book.rows, self.project.columns)
+        file = self.project.state.columns(self.sheet.identity)
         remembered = read_remembered(file)
         if not headers <= remembered:
             write_atomic(file, "\n".join(sorted(headers | remembered)) + "\n")
@@ -107,7 +105,7 @@ class ResultWriter:
         return self._fingerprint_file.version()
 
     def _fingerprint(self, book: Book, state: PassState) -> str:
-        """Digest of all that decides what belongs into the sheet and beside the images, and of what stands there."""
+        """Fingerprint of every input of the review, and of the cells and the metadata that it wrote."""
         dataset, run = state.dataset, state.run
         unlabelled = [(entry.key, entry.digest) for entry in dataset.manifest if entry.split == UNLABELLED]
         names = [entry.suffix + entry.folder for entry in dataset.manifest]

@@ -45,6 +45,8 @@ class RunFolder:
             stat = (folder / "metrics.json").stat()
         except (FileNotFoundError, NotADirectoryError):
             return None
+        except OSError as error:
+            raise _broken(folder, error) from error
         state = stat.st_ino, stat.st_mtime_ns, stat.st_size
         known, run = self._cache.get(name, ((), None))
         if run is None or known != state:
@@ -66,7 +68,11 @@ def _read(folder: Path) -> RunInfo:
         _ = metrics["created"], metrics["val"]
         return RunInfo(folder.name, _revision_in(folder.name), recipe["name"], metrics, recipe)
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise TrainingError(f"the run in {folder} cannot be read ({error}): delete this folder") from error
+        raise _broken(folder, error) from error
+
+
+def _broken(folder: Path, error: Exception) -> TrainingError:
+    return TrainingError(f"the run in {folder} cannot be read ({error}): delete this folder")
 
 
 def _revision_in(name: str) -> str:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import shutil
+import tempfile
 from collections.abc import Container, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -48,10 +48,11 @@ def _check_complete(manifest: Manifest, found: Container[str], store: Path) -> N
 
 @contextmanager
 def _built_whole(target: Path) -> Iterator[Path]:
-    """A folder beside `target` that becomes it when the block ends well, and is removed when it does not."""
-    temporary = target.parent / f"{TEMPORARY}{target.name}-{os.getpid()}"
+    """Yield a new folder beside `target`, which replaces it when the block ends well, else is removed."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    temporary = Path(tempfile.mkdtemp(prefix=f"{TEMPORARY}{target.name}-", dir=target.parent))
     try:
-        temporary.mkdir(parents=True)
+        temporary.chmod(0o755)  # mkdtemp makes it for its owner alone
         yield temporary
         temporary.replace(target)
     except BaseException:

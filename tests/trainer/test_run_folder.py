@@ -151,3 +151,13 @@ def test_what_is_no_run_is_no_run(tmp_path: Path) -> None:
     (tmp_path / ".cache").mkdir()
     (tmp_path / "empty").mkdir()
     assert RunFolder(tmp_path).log() == RunLog()
+
+
+def test_a_run_that_cannot_be_looked_at_stops_nobody_who_lists_runs(tmp_path: Path) -> None:
+    """Such as one that somebody else made, for their eyes alone."""
+    (tmp_path / "aa-bb").mkdir()
+    (tmp_path / "aa-bb" / "metrics.json").symlink_to(tmp_path / "aa-bb" / "metrics.json")
+    runs = RunFolder(tmp_path)
+    assert runs.log().runs == ()
+    with pytest.raises(TrainingError, match="cannot be read"):
+        runs.find("aa-bb")
