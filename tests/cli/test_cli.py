@@ -128,7 +128,7 @@ def test_help_lists_the_commands_and_where_to_begin() -> None:
         ("plan", ["do nothing", "--project"]),
         ("sync", ["Safe to stop at any time", "--allow-shrink", "--json", "--project"]),
         ("watch", ["until stopped", "--every", "--project"]),
-        ("history", ["how each compares with the one before", "is kept", "--rescore", "--json", "--project"]),
+        ("history", ["how each compares with the one before", "are kept", "--rescore", "--json", "--project"]),
         ("doctor", ["say what to do about it", "change nothing", "--json", "--project"]),
         ("demo", ["[DIR]", "example project"]),
     ],

@@ -362,7 +362,7 @@ def test_a_tab_of_peoples_that_is_called_scores_is_told_before_anything_is_done(
     with filled(google) as (book, made):
         google.book(book).add("scores", [["name", "points", "note"], ["Ada", 3]])
         before, trainer = google.book(book).state, QuickTrainer()
-        with pytest.raises(SheetError, match=r"something else \(name, note, points\): .* name another tab"):
+        with pytest.raises(SheetError, match=r"scores belong \(name, note, points\): .* name another tab"):
             a_pass(project(tmp_path), GoogleSheet(made, book), Web(GOOD), trainer).run()
         assert (google.book(book).state, trainer.trained) == (before, [])
         a_pass(project(tmp_path), GoogleSheet(made, book, scores="Runs"), Web(GOOD), trainer).run()
