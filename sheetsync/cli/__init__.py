@@ -224,8 +224,8 @@ def gc(
 
     project = _project(folder)
     with show_progress(Console(stderr=True)) as progress:
-        waste = collect_garbage(project, progress, last=keep, cache=cache, delete=delete)
-    (show_json if json else show_garbage)(Console(soft_wrap=True), waste)
+        garbage = collect_garbage(project, progress, last=keep, cache=cache, delete=delete)
+    (show_json if json else show_garbage)(Console(soft_wrap=True), garbage)
 
 
 @app.command()

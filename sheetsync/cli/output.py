@@ -75,19 +75,25 @@ def show_findings(console: Console, findings: Iterable[Finding], *, as_json: boo
     return well
 
 
-def show_garbage(console: Console, waste: Garbage) -> None:
+def show_garbage(console: Console, garbage: Garbage) -> None:
     """Print what nothing needs any more, or what was removed."""
-    kinds = ((waste.images, "image file"), (waste.broken, "broken image file"), (waste.temporary, "left-over file"))
-    parts = [(part, word) for part, word in (*kinds, (waste.answers, "prediction file of lost runs")) if part.files]
+    kinds = (
+        (garbage.images, "image file"),
+        (garbage.broken, "broken image file"),
+        (garbage.temporary, "left-over file"),
+    )
+    parts = [(part, word) for part, word in (*kinds, (garbage.answers, "prediction file of lost runs")) if part.files]
     for part, word in parts:
         many = f"{part.files} {word.replace('file', 'files', 1) if part.files > 1 else word}"
         console.print(f"{many} ({part.bytes / 1e6:.1f} MB)", highlight=False)
-    if waste.lines:
-        console.print(f"{waste.lines} outdated lines in the log of fetches", highlight=False)
-    cached = f"{waste.cache.bytes / 1e6:.1f} MB of decoded images, which training decodes again when they are missing"
+    if garbage.lines:
+        console.print(f"{garbage.lines} outdated lines in the log of fetches", highlight=False)
+    cached = f"{garbage.cache.bytes / 1e6:.1f} MB of decoded images, which training decodes again when they are missing"
     console.print(f"{cached}: --cache removes them too", highlight=False)
-    what = "removed" if waste.removed else "remove it: `sheetsync gc --delete`, with the same options"
-    console.print(f"{waste.kept} images stay; {what if parts or waste.lines else 'nothing to remove'}", highlight=False)
+    what = "removed" if garbage.removed else "remove it: `sheetsync gc --delete`, with the same options"
+    console.print(
+        f"{garbage.kept} images stay; {what if parts or garbage.lines else 'nothing to remove'}", highlight=False
+    )
 
 
 def show_json(console: Console, said: Report | History | Garbage) -> None:
@@ -107,21 +113,21 @@ def _show_finding(console: Console, finding: Finding) -> None:
         console.print(Text(f"{'':<8} {'':<14} → {finding.todo}"))
 
 
-def show_history(console: Console, past: History) -> None:
+def show_history(console: Console, history: History) -> None:
     """Print the versions, the last one at the end."""
-    if not past.versions:
-        others = f" (runs of other recipes: {past.others})" if past.others else ""
-        words = f"nothing was trained with the recipe {past.recipe} yet: `sheetsync sync` does it{others}"
+    if not history.versions:
+        others = f" (runs of other recipes: {history.others})" if history.others else ""
+        words = f"nothing was trained with the recipe {history.recipe} yet: `sheetsync sync` does it{others}"
         console.print(words, highlight=False, markup=False)
         return
-    for version in past.versions:
-        for line in _version_lines(version, past):
+    for version in history.versions:
+        for line in _version_lines(version, history):
             console.print(line, highlight=False, markup=False)
-    if past.rescored and not past.images:
+    if history.rescored and not history.images:
         console.print("there are no validation images today, so each is judged on those it had", highlight=False)
 
 
-def _version_lines(version: Version, past: History) -> Iterator[str]:
+def _version_lines(version: Version, history: History) -> Iterator[str]:
     when = version.when[:16].replace("T", " ")
     none = version.score["val_accuracy"] is None
     score = "no validation images" if none else f"validation accuracy {score_words(version.score)}"
@@ -130,8 +136,8 @@ def _version_lines(version: Version, past: History) -> Iterator[str]:
         yield f"     {step_words(version.step)}"
     elif version.step.changes:
         yield f"     the first version: {version.step.changes.added} images"
-    if past.images:
-        yield f"     today: {_today_words(version.today, past.images) if version.today else version.why}"
+    if history.images:
+        yield f"     today: {_today_words(version.today, history.images) if version.today else version.why}"
 
 
 def _today_words(today: Accuracy, images: int) -> str:

@@ -74,9 +74,9 @@ class Check:
     """A check: its name, the function that makes it, the checks it depends on, its share of the timeout."""
 
     name: str
-    look: Callable[[], Finding]
+    run: Callable[[], Finding]
     needs: tuple[str, ...] = ()
-    times: int = 1
+    timeout_factor: int = 1
 
 
 class CheckTimeout(Exception):
@@ -100,14 +100,14 @@ def examine(folder: Path, world: Surroundings) -> Iterator[Finding]:
 
 def skipped_finding(check: Check, behind: str) -> Finding:
     """Return the finding of a check that cannot be made."""
-    return Finding(check.name, "skipped", f"cannot be seen before this is mended: {behind}")
+    return Finding(check.name, "skipped", f"skipped until this is mended: {behind}")
 
 
 def run_check(check: Check, patience: float) -> Finding:
     """Make one check; an expected error becomes a problem."""
-    seconds = check.times * patience
+    seconds = check.timeout_factor * patience
     try:
-        return replace(with_timeout(seconds, check.look), name=check.name)
+        return replace(with_timeout(seconds, check.run), name=check.name)
     except CheckTimeout:
         return Finding(check.name, "problem", f"not done within {seconds:g} seconds", "see what is slow, and try again")
     except SheetsyncError as error:
@@ -153,7 +153,7 @@ class Examination:
         """Yield every check in order. Which checks there are depends on what the first ones find."""
         yield Check("configuration", self._configuration)
         yield Check("recipe", self._recipe, ("configuration",))
-        yield Check("weights", self._weights, ("recipe",), times=3)
+        yield Check("weights", self._weights, ("recipe",), timeout_factor=3)
         yield from self._machine()
         yield Check("dataset", self._dataset, ("configuration",))
         yield from self._google(self.probe) if self.probe else self._file()
@@ -172,7 +172,7 @@ class Examination:
     def _machine(self) -> Iterator[Check]:
         world, state = self.world, StateFolder(self.root / STATE)
         store, dataset = state.objects, self.project.dataset if self.project else self.root
-        yield Check("device", lambda: machine.device(world.device()), times=3)
+        yield Check("device", lambda: machine.device(world.device()), timeout_factor=3)
         yield Check("folder", lambda: machine.folder(self.root, store, dataset))
         yield Check("space", lambda: machine.space(state, dataset, world.free), ("folder",))
         yield Check("links", lambda: machine.links(store, dataset, world.link), ("folder",))
@@ -188,7 +188,7 @@ class Examination:
         yield Check("reading", probe.reading, ("api",))
         yield Check("writing", probe.writing, ("reading",))
         yield Check("tabs", probe.tabs, ("reading",))
-        yield Check("sheet", lambda: self._read(probe.sheet()), ("tabs",), times=3)
+        yield Check("sheet", lambda: self._read(probe.sheet()), ("tabs",), timeout_factor=3)
 
     # --- the project ------------------------------------------------------------------------------
 

@@ -76,7 +76,7 @@ class Probe:
     """
 
     def __init__(self, place: SheetAddress, key: Path, load: Callable[[], Any], patience: float):
-        self._place, self._key, self._load, self._patience = place, key, load, patience
+        self._address, self._key, self._load, self._patience = place, key, load, patience
         self._tokens = requests.Session()
         self._refusal: APIError | None = None
         self._statuses: list[int] = []
@@ -90,7 +90,7 @@ class Probe:
 
     def sheet(self) -> Sheet:
         """The sheet itself, over the same connection."""
-        return GoogleSheet(self._client, self._place.identity, self._place.gid, self._place.scores)
+        return GoogleSheet(self._client, self._address.identity, self._address.gid, self._address.scores)
 
     # --- credentials -------------------------------------------------------------------------------
 
@@ -99,7 +99,7 @@ class Probe:
         self._credentials = self._load()
         self._open_client()
         source = str(self._key) if self._key.exists() else "this machine (Application Default Credentials)"
-        said = f"{self._kind()} from {source}; share the sheet, as Editor, with {self._who}"
+        said = f"{self._kind()} from {source}; share the sheet, as Editor, with {self._account}"
         if self._key.exists() and self._key.stat().st_mode & 0o077:
             return note(f"{said}; others on this machine can read the file", f"chmod 600 {self._key}")
         return ok(said)
@@ -108,15 +108,15 @@ class Probe:
         quarter = self._patience / 4
         self._client = Client(self._credentials, patience=quarter, timeout=(quarter, 2 * quarter))
         self._client.session.hooks["response"].append(lambda answer, **_: self._statuses.append(answer.status_code))
-        if self._place.endpoint:
-            self._client.session.mount("https://", EndpointAdapter(self._place.endpoint))
-        self._spreadsheet = Spreadsheet(self._client, self._place.identity)
+        if self._address.endpoint:
+            self._client.session.mount("https://", EndpointAdapter(self._address.endpoint))
+        self._spreadsheet = Spreadsheet(self._client, self._address.identity)
 
     def _kind(self) -> str:
         return "a service account" if hasattr(self._credentials, "service_account_email") else "a person's sign-in"
 
     @property
-    def _who(self) -> str:
+    def _account(self) -> str:
         return self._client.account
 
     def token(self) -> Finding:
@@ -140,7 +140,7 @@ class Probe:
             refusal = _refusal(error)
             if refusal is None:
                 return problem(str(error), _network())
-            if (words := _of_the_api(refusal)) is not None:
+            if (words := _explain_api_error(refusal)) is not None:
                 return words
             self._refusal = refusal
         return ok("the Google Sheets API is enabled, and answers")
@@ -148,10 +148,10 @@ class Probe:
     def reading(self) -> Finding:
         """Check that the spreadsheet may be read."""
         if self._refusal is None:
-            return ok(f"{self._who} may read the spreadsheet")
-        status, words = self._refusal.response.status_code, _words(self._refusal)
+            return ok(f"{self._account} may read the spreadsheet")
+        status, words = self._refusal.response.status_code, _message(self._refusal)
         if status == 403:
-            return problem(f"{self._who} may not open {self._spreadsheet.name}", self._share())
+            return problem(f"{self._account} may not open {self._spreadsheet.name}", self._share())
         if status == 404:
             todo = "look at `sheet` in sheetsync.toml: it must be what the browser shows where you see the rows"
             return problem(f"there is no spreadsheet {self._spreadsheet.name}, or it is in the bin", todo)
@@ -169,19 +169,19 @@ class Probe:
         try:
             self._spreadsheet.batch_update([{"createDeveloperMetadata": create}, {"deleteDeveloperMetadata": delete}])
         except SheetError as error:
-            return self._not_written(error)
-        return ok(f"{self._who} may write (tried with a mark that came and went in one step)")
+            return self._explain_write_error(error)
+        return ok(f"{self._account} may write (tried with a mark that came and went in one step)")
 
-    def _not_written(self, error: SheetError) -> Finding:
+    def _explain_write_error(self, error: SheetError) -> Finding:
         refusal = _refusal(error)
         if refusal is not None and refusal.response.status_code == 403:
-            return problem(f"{self._who} may look at the spreadsheet, and not write", self._share())
+            return problem(f"{self._account} may look at the spreadsheet, and not write", self._share())
         if refusal is not None:
-            return problem(f"Google does not let it be written: {_words(refusal)}", _later())
+            return problem(f"Google does not let it be written: {_message(refusal)}", _later())
         return problem(str(error), "run `sheetsync doctor` again" if isinstance(error, SheetChanged) else _network())
 
     def _share(self) -> str:
-        return f"in the sheet: Share, add {self._who}, as Editor"
+        return f"in the sheet: Share, add {self._account}, as Editor"
 
     # --- tabs ----------------------------------------------------------------------------
 
@@ -189,22 +189,22 @@ class Probe:
     def tabs(self) -> Finding:
         """Check that the tab of the rows exists and may be edited, and where the scores go."""
         titles = {tab["properties"].get("sheetId", 0): str(tab["properties"].get("title")) for tab in self._grids()}
-        gid = next(iter(titles), None) if self._place.gid is None else self._place.gid
+        gid = next(iter(titles), None) if self._address.gid is None else self._address.gid
         if gid is None or gid not in titles:
             todo = "open the tab that holds the rows, and put the address shown there into sheetsync.toml"
             return problem(f"there is no tab with gid={gid} (tabs: {', '.join(map(_title, titles.values()))})", todo)
-        if titles[gid] == self._place.scores:
+        if titles[gid] == self._address.scores:
             todo = "name another tab in sheetsync.toml: [google] scores"
-            return problem(f"the scores would go to the tab of the rows, '{_title(self._place.scores)}'", todo)
-        todo = f"in the sheet: Data > Protect sheets and ranges, and let {self._who} edit"
+            return problem(f"the scores would go to the tab of the rows, '{_title(self._address.scores)}'", todo)
+        todo = f"in the sheet: Data > Protect sheets and ranges, and let {self._account} edit"
         protected = list(self._protected())
         whole = {titles[tab] for tab, cells in protected if not cells}
-        if locked := whole & {titles[gid], self._place.scores}:
-            return problem(f"the tab '{_title(min(locked))}' is protected from {self._who}", f"{todo} it")
-        scores = "is there" if self._place.scores in titles.values() else "is made by the first sync"
-        said = f"rows in '{_title(titles[gid])}'; scores in '{_title(self._place.scores)}', which {scores}"
+        if locked := whole & {titles[gid], self._address.scores}:
+            return problem(f"the tab '{_title(min(locked))}' is protected from {self._account}", f"{todo} it")
+        scores = "is there" if self._address.scores in titles.values() else "is made by the first sync"
+        said = f"rows in '{_title(titles[gid])}'; scores in '{_title(self._address.scores)}', which {scores}"
         if parts := [cells for tab, cells in protected if tab == gid]:
-            said += f"; cells of the rows are protected from {self._who}: {join_names(parts, ', ')}"
+            said += f"; cells of the rows are protected from {self._account}: {join_names(parts, ', ')}"
             return note(said, f"{todo} those among them that are in sheetsync's columns or the one of labels")
         return ok(said)
 
@@ -239,7 +239,7 @@ def _refusal(error: SheetError) -> APIError | None:
     return error.__cause__ if isinstance(error.__cause__, APIError) else None
 
 
-def _words(error: APIError) -> str:
+def _message(error: APIError) -> str:
     return shorten_reply(error.error.get("message"), WORDS)
 
 
@@ -247,9 +247,9 @@ def _title(given: str) -> str:
     return shorten(given, 80)
 
 
-def _of_the_api(error: APIError) -> Finding | None:
+def _explain_api_error(error: APIError) -> Finding | None:
     """Explain a refusal that concerns every spreadsheet; None when it is about this one."""
-    status, words = error.response.status_code, _words(error)
+    status, words = error.response.status_code, _message(error)
     with parsing():
         details = [each for each in error.error.get("details", ()) if each.get("reason")]
     reason = details[0]["reason"] if details else ""

@@ -32,7 +32,7 @@ def make_project(
     if config.exists():
         raise ConfigError(f"{config} is there already: edit it, or remove it first")
     opened = open_sheet(sheet, folder)
-    said = [] if "://" in sheet else _open_or_create(opened, folder, sheet)
+    lines = [] if "://" in sheet else _open_or_create(opened, folder, sheet)
     toml = TEMPLATE.format(
         sheet=_quoted(sheet), recipe=_quoted(recipe), private="" if private else "# ", allow=str(private).lower()
     )
@@ -42,7 +42,7 @@ def make_project(
         find_columns(table, ColumnHeaders())
     except SheetError as error:  # the file is there in which other names can be given
         raise SheetError(f"wrote {config}, but {error}") from error
-    return [*(said or [f"{opened.name}: {len(table.rows)} rows"]), f"wrote {config}"]
+    return [*(lines or [f"{opened.name}: {len(table.rows)} rows"]), f"wrote {config}"]
 
 
 def next_steps(folder: Path) -> str:
@@ -73,14 +73,14 @@ def format_sheet(folder: Path, *, preview: bool = False) -> list[str]:
     `preview` adds a column of pictures. Raises `SheetsyncError`.
     """
     project = load_project(folder)
-    sheet, dresser = _sheet_and_formatter(project)
-    if dresser is None:
+    sheet, formatter = _sheet_and_formatter(project)
+    if formatter is None:
         return []
     with project_lock(project.state):
         book = sheet.read()
         check_ownership(book.rows, project.columns, our_columns(project.state, sheet, book))
-        found = dresser.add(common_labels(parse_rows(book.rows, project.columns)), with_preview=preview)
-    return [f"in {sheet.name} these are sheetsync's (`sheetsync init --undo` removes them):", *_indented(found)]
+        ours = formatter.add(common_labels(parse_rows(book.rows, project.columns)), with_preview=preview)
+    return [f"in {sheet.name} these are sheetsync's (`sheetsync init --undo` removes them):", *_indented(ours)]
 
 
 def remove_formatting(folder: Path, address: str) -> list[str]:
@@ -92,8 +92,8 @@ def remove_formatting(folder: Path, address: str) -> list[str]:
     if address and not same_sheet(address, project.settings.sheet):
         raise ConfigError(f"the project in {folder} is about another sheet: {project.settings.sheet}")
     with project_lock(project.state):
-        sheet, dresser = _sheet_and_formatter(project)
-        done = dresser.remove() if dresser else []
+        sheet, formatter = _sheet_and_formatter(project)
+        done = formatter.remove() if formatter else []
     return [f"{sheet.name}:", *_indented(done)] if done else [f"{sheet.name} holds nothing that `sheetsync init` made"]
 
 
