@@ -228,7 +228,9 @@ def load_recipe(name: str) -> Recipe:
     if name in RECIPES:
         return RECIPES[name]
     if not name.endswith((".toml", ".json")):
-        raise RecipeError(f"there is no recipe {name!r}; there are {', '.join(RECIPES)}, or give a .toml file")
+        raise RecipeError(
+            f"there is no recipe {name!r}; there are {', '.join(RECIPES)}, or give a recipe file (.json or .toml)"
+        )
     return parse_recipe(_read(Path(name)), name)
 
 

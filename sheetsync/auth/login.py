@@ -57,7 +57,7 @@ def _read_client(key: Path) -> Json:
     if not key.exists():
         raise SheetError(
             f"there is no {key}: make an OAuth client of type “Desktop app” in the Google console and save its file "
-            "there (README: A Google Sheet)"
+            "there (docs/google.md: As yourself)"
         )
     kind, client = read_key(key)
     if kind != DESKTOP_CLIENT:

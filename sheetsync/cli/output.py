@@ -117,7 +117,8 @@ def show_history(console: Console, history: History) -> None:
     """Print the versions, the last one at the end."""
     if not history.versions:
         others = f" (runs of other recipes: {history.others})" if history.others else ""
-        words = f"nothing was trained with the recipe {history.recipe} yet: `sheetsync sync` does it{others}"
+        todo = f"`sheetsync sync` does it or says why not{others}"
+        words = f"nothing was trained with the recipe {history.recipe} yet: {todo}"
         console.print(words, highlight=False, markup=False)
         return
     for version in history.versions:

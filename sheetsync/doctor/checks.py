@@ -100,7 +100,7 @@ def examine(folder: Path, world: Surroundings) -> Iterator[Finding]:
 
 def skipped_finding(check: Check, behind: str) -> Finding:
     """Return the finding of a check that cannot be made."""
-    return Finding(check.name, "skipped", f"skipped until this is mended: {behind}")
+    return Finding(check.name, "skipped", f"not checked until this is fixed: {behind}")
 
 
 def run_check(check: Check, patience: float) -> Finding:
@@ -114,7 +114,7 @@ def run_check(check: Check, patience: float) -> Finding:
         return Finding(check.name, "problem", str(error))
     except OSError as error:
         words = f"{error.strerror or type(error).__name__}: {error.filename or 'on disk'}"
-        return Finding(check.name, "problem", words, "mend that on this machine")
+        return Finding(check.name, "problem", words, "fix that on this machine")
 
 
 def with_timeout(seconds: float, look: Callable[[], T]) -> T:

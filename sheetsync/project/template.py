@@ -23,14 +23,14 @@ dataset = "dataset"              # the ImageFolder that is kept equal to the she
 # review_rank = "review_rank"
 # used_split = "used_split"
 
-[splits]                         # how images without a given split are shared out; the rest trains
+[splits]                         # shares of the images without a split, 0 to 1; the rest is for training
 # val = 0.2
 # test = 0.0
 
 [training]
-# provisional = true             # a quick answer in the sheet first, marked in `status`, until the model is trained
-# when_edited = "finish"         # the training that runs, though people edit meanwhile; or "restart" the pass
-# seeds = 1                      # trainings of each version, with a seed each: the scores tell mean and spread
+# provisional = true             # quick predictions first, marked in `status`, until the model is trained
+# when_edited = "finish"         # the training although somebody edited; or "restart" the pass
+# seeds = 1                      # how often each version is trained; scores show mean and spread
 # weights = ""                   # pretrained weights, for a machine without a network: their file, or its folder
 
 [download]
@@ -40,14 +40,14 @@ dataset = "dataset"              # the ImageFolder that is kept equal to the she
 # total_seconds = 60.0           # for one attempt at one image
 # max_megabytes = 30.0
 # max_megapixels = 100.0
-# attempts = 3                   # for what may pass: timeouts, 429, 5xx
+# attempts = 3                   # for temporary failures: timeouts, 429, 5xx
 # refresh = "never"              # or "monthly", "weekly", "daily", "hourly", "always": ask whether images changed
 {private}allow_private = {allow}          # addresses inside your network; leave it off if strangers can edit the sheet
-# folder = ""                    # where paths of images start, in this folder; else beside a CSV
-# buckets = []                   # that may be read, such as ["s3://my-images", "gs://team/pictures"]
+# folder = ""                    # the folder that image paths are relative to; default: beside the CSV
+# buckets = []                   # buckets that may be read, such as ["s3://my-images", "gs://team/pictures"]
 
 [google]                         # for a sheet at https://docs.google.com/spreadsheets/d/…
 # credentials = "credentials.json"   # the key of your service account, or what `sheetsync login` takes
 # scores = "scores"              # the tab of the scores
-# endpoint = ""                  # for tests: a server on this machine that speaks the protocol of Google Sheets
+# endpoint = ""                  # for tests: a server on this machine that answers like Google Sheets
 """

@@ -426,7 +426,7 @@ def alone(folder: Path, *arguments: str) -> str:
 
 def test_a_history_without_runs_says_what_makes_one(tmp_path: Path) -> None:
     folder = project(tmp_path, [["pics/1.png", "i", ""]])
-    words = "nothing was trained with the recipe tiny.json yet: `sheetsync sync` does it"
+    words = "nothing was trained with the recipe tiny.json yet: `sheetsync sync` does it or says why not"
     assert alone(folder, "history") == f"{words}\n"
     assert not (folder / ".sheetsync").exists()
     assert alone(folder, "history", "--rescore") == f"{words}\n"
