@@ -285,7 +285,7 @@ def _cause(error: BaseException) -> str:
     """Say why there was no response, without the address and other parts of such an error."""
     inner: Any = error.args[0] if error.args else error
     if isinstance(inner, str):
-        return f"an answer that is none, with {inner}"
+        return f"an unusable answer: {inner}"
     return "no answer in time" if isinstance(inner, requests.Timeout) else "no connection"
 
 

@@ -561,7 +561,7 @@ def test_a_page_in_place_of_a_token_is_not_quoted(sheet: Sheet) -> None:
     sheet.server.faults.plan = lambda _, path, __: faults.html(403) if path == "/token" else None
     found = look(sheet.folder)
     assert names(found, "problem") == ["token"]
-    assert "an answer that is none, with status 403" in found["token"].said
+    assert "an unusable answer: status 403" in found["token"].said
     assert "firewall" in found["token"].todo
     assert "That's an error" not in str(found)
 
