@@ -73,5 +73,5 @@ def _no_credentials(path: Path) -> str:
         )
     return (
         f"there is no key file {path}: save the key of a service account there; or an OAuth client of type “Desktop "
-        "app”, and run `sheetsync login`; or set up Application Default Credentials (README: A Google Sheet)"
+        "app”, and run `sheetsync login`; or set up Application Default Credentials (docs/google.md)"
     )
